@@ -1,0 +1,1 @@
+"""The training kit: everything that makes, judges and publishes the models that `facemotion` runs."""
