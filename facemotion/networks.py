@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from facemotion.faces import EMOTIONS
 
@@ -14,7 +13,7 @@ class SimpleCNN(nn.Module):
     """The study's network: four convolution blocks and three linear layers, 4,474,375 parameters, 293 million
     multiply-adds.
 
-    Input: float [N, 3, 48, 48], normalised; grey pictures repeated over the channels, or once as [N, 1, 48, 48].
+    Input: float [N, 3, 48, 48], normalised; grey pictures are repeated over the channels.
     Output: logits, float [N, 7], in the order of `EMOTIONS`.
     """
 
@@ -36,11 +35,7 @@ class SimpleCNN(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        convolution, *rest = self.block1
-        features = _grey_convolution(convolution, images) if images.shape[1] == 1 else convolution(images)
-        for layer in rest:
-            features = layer(features)
-        logits: Tensor = self.head(self.block4(self.block3(self.block2(features))))
+        logits: Tensor = self.head(self.block4(self.block3(self.block2(self.block1(images)))))
         return logits
 
 
@@ -52,12 +47,6 @@ def _block(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
         nn.MaxPool2d(2),
         nn.Dropout(DROPOUT),
     )
-
-
-def _grey_convolution(convolution: nn.Conv2d, grey: Tensor) -> Tensor:
-    """What `convolution` gives for three equal channels, at a third of the work: the kernel's channels are summed."""
-    kernel = convolution.weight.sum(dim=1, keepdim=True)
-    return functional.conv2d(grey, kernel, convolution.bias, padding="same")
 
 
 NETWORKS: dict[str, type[nn.Module]] = {"simplecnn": SimpleCNN}

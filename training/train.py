@@ -32,6 +32,7 @@ from tqdm import tqdm
 
 from facemotion import networks
 from training.data import Split, load_split
+from training.winograd import use_winograd
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class Run:
         self.history: list[dict[str, float]] = []
         torch.manual_seed(config.seed)
         self.network = networks.build(config.network).to(device, memory_format=torch.channels_last)
+        if device.type == "cpu" and not has_bf16_units():
+            use_winograd(self.network)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
 
     @classmethod
@@ -148,7 +151,7 @@ def train_epoch(run: Run, data: tuple[Tensor, Tensor], bf16: bool, title: str) -
     bar = tqdm(batches(len(labels), run.config.batch_size), desc=title, mininterval=5, leave=False)
     for rows in bar:
         with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):
-            logits = run.network(pictures[rows])
+            logits = run.network(as_input(pictures[rows]))
         loss = functional.cross_entropy(logits.float(), labels[rows])
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -164,7 +167,7 @@ def predict(network: nn.Module, pictures: Tensor, bf16: bool, batch_size: int = 
     """Logits, float32 [N, 7], with the network in evaluation mode."""
     network.eval()
     with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):
-        return torch.cat([network(chunk) for chunk in pictures.split(batch_size)]).float()
+        return torch.cat([network(as_input(chunk)) for chunk in pictures.split(batch_size)]).float()
 
 
 def batches(count: int, size: int) -> Iterator[Tensor]:
@@ -177,6 +180,11 @@ def to_device(split: Split, config: Config, device: torch.device) -> tuple[Tenso
     """Normalised grey pictures float32 [N, 1, 48, 48] and labels int64 [N]."""
     pictures = torch.from_numpy(split.pictures).unsqueeze(1).float().div_(255)
     return ((pictures - config.mean) / config.std).to(device), torch.from_numpy(split.labels).to(device)
+
+
+def as_input(grey: Tensor) -> Tensor:
+    """Grey [N, 1, H, W] repeated to the three channels that the network takes."""
+    return grey.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
 def limited(split: Split, config: Config) -> Split:
@@ -192,7 +200,12 @@ def choose_device() -> tuple[torch.device, bool]:
         return torch.device("cuda"), torch.cuda.is_bf16_supported()
     if torch.backends.mps.is_available():
         return torch.device("mps"), False
-    return torch.device("cpu"), True
+    return torch.device("cpu"), has_bf16_units()
+
+
+def has_bf16_units() -> bool:
+    """Whether this processor multiplies bfloat16 faster than float32; elsewhere it is emulated, ten times slower."""
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 def seed_everything(seed: int, epoch: int) -> None:
