@@ -15,7 +15,6 @@ import argparse
 import csv
 import dataclasses
 import json
-import os
 import random
 import subprocess
 import time
@@ -222,7 +221,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
     """Writes beside the file and renames: a run killed while saving keeps its former checkpoint."""
     temporary = path.with_suffix(".tmp")
     torch.save(content, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -238,7 +237,8 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
 
 def commit() -> str:
     """The commit of the code that runs, or "unknown" outside a clone."""
-    result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    command = ["git", "rev-parse", "HEAD"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
     return result.stdout.strip() or "unknown"
 
 

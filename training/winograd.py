@@ -64,7 +64,9 @@ def _overlapping(images: Tensor, dim: int, tile: int, window: int) -> Tensor:
     `cat`, because the gradient of `Tensor.unfold` is slow.)"""
     tiles = images.unflatten(dim, (-1, tile))
     count = tiles.shape[dim] - 1
-    return torch.cat([tiles.narrow(dim, 0, count), tiles.narrow(dim, 1, count).narrow(dim + 1, 0, window - tile)], dim + 1)
+    return torch.cat(
+        [tiles.narrow(dim, 0, count), tiles.narrow(dim, 1, count).narrow(dim + 1, 0, window - tile)], dim + 1
+    )
 
 
 @cache

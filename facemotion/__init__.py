@@ -1,0 +1,64 @@
+"""Finds every face in a picture and says which of seven expressions it shows.
+
+    from facemotion import Pipeline
+
+    pipeline = Pipeline.from_pretrained()
+    for face in pipeline.analyze("photo.jpg").faces:
+        print(face.id, face.expression, face.confidence)
+
+Importing this package reads no file, downloads nothing and loads no model; the names below are resolved on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facemotion import images as images
+    from facemotion.classifier import EmotionClassifier as EmotionClassifier
+    from facemotion.detectors import FaceDetector as FaceDetector
+    from facemotion.drawing import annotate as annotate
+    from facemotion.errors import FacemotionError as FacemotionError
+    from facemotion.errors import InputError as InputError
+    from facemotion.errors import WeightsError as WeightsError
+    from facemotion.faces import EMOTIONS as EMOTIONS
+    from facemotion.faces import Analysis as Analysis
+    from facemotion.faces import Box as Box
+    from facemotion.faces import Face as Face
+    from facemotion.live import LiveSession as LiveSession
+    from facemotion.pipeline import Pipeline as Pipeline
+    from facemotion.tracking import FaceTracker as FaceTracker
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "EMOTIONS": "faces",
+    "Analysis": "faces",
+    "Box": "faces",
+    "EmotionClassifier": "classifier",
+    "Face": "faces",
+    "FaceDetector": "detectors",
+    "FaceTracker": "tracking",
+    "FacemotionError": "errors",
+    "InputError": "errors",
+    "LiveSession": "live",
+    "Pipeline": "pipeline",
+    "WeightsError": "errors",
+    "annotate": "drawing",
+    "images": "",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'facemotion' has no attribute {name!r}")
+    if not _HOMES[name]:
+        return import_module(f"facemotion.{name}")
+    return getattr(import_module(f"facemotion.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,88 @@
+"""Limits and model references, each overridden by an environment variable FACEMOTION_<NAME>."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from facemotion.errors import BadOption, UnknownModel
+
+DETAILS: tuple[str, ...] = ("fast", "auto", "thorough")
+"""How closely to look: one small pass; the default; overlapping tiles at full size."""
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(f"FACEMOTION_{name}", "")
+    try:
+        value = int(text) if text else default
+    except ValueError:
+        raise BadOption(f"FACEMOTION_{name} must be a whole number, but is {text!r}.") from None
+    if value < 1:
+        raise BadOption(f"FACEMOTION_{name} must be 1 or more, but is {value}.")
+    return value
+
+
+MAX_FILE_BYTES = _number("MAX_FILE_BYTES", 20_000_000)  # a 24-megapixel phone photo has about 12 MB
+MAX_PIXELS = _number("MAX_PIXELS", 50_000_000)  # in the file's header, checked before decoding
+MAX_SIDE = _number("MAX_SIDE", 4096)  # longer pictures are reduced; keeps a 12-megapixel photo (4000 x 3000) as it is
+MIN_SIDE = 10  # the smallest face that a detector here can find is about this size
+MAX_ASPECT = 50  # long side over short side
+MAX_FACES = _number("MAX_FACES", 300)  # the largest are kept
+MAX_PICTURES = _number("MAX_PICTURES", 50)  # in one gallery or one /analyze_batch
+MAX_QUEUE = _number("MAX_QUEUE", 64)  # requests that wait; one more is refused
+MAX_VIEWERS = _number("MAX_VIEWERS", 8)  # cameras at the same time
+STREAM_SECONDS = _number("STREAM_SECONDS", 300)  # then a camera has to be started again
+HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # for the whole download of a file's first byte, retries included
+
+DETECTION_THRESHOLD = 0.6  # default for boxes; scores of the embedded detector
+CLASSIFY_BATCH = 32  # faces in one forward pass: bounds memory when a picture holds hundreds
+
+_REFERENCE = re.compile(
+    r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?(#(?P<sha256>[0-9a-f]{64}))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A model on the Hub: `repo@revision#sha256`, of which the last two may be absent.
+
+    `sha256` is the checksum of the weights file.
+    """
+
+    repo: str
+    revision: str | None = None
+    sha256: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Reads `you/facemotion@<revision>#<sha256>`.
+
+        Raises:
+            UnknownModel: the text is not of that form.
+        """
+        match = _REFERENCE.fullmatch(text.strip())
+        if match is None:
+            raise UnknownModel(
+                f"{text!r} is no model reference. Write owner/name, owner/name@revision or owner/name@revision#sha256."
+            )
+        return cls(match["repo"], match["revision"], match["sha256"])
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the revision is a full commit hash, which can never come to mean other files."""
+        return self.revision is not None and re.fullmatch("[0-9a-f]{40}", self.revision) is not None
+
+    def __str__(self) -> str:
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{self.repo}{revision}" + (f"#{self.sha256}" if self.sha256 else "")
+
+
+def classifier_name() -> str:
+    """The classifier that "default" stands for: FACEMOTION_WEIGHTS, else the embedded one."""
+    return os.environ.get("FACEMOTION_WEIGHTS", "").strip() or "simplecnn"
+
+
+def detector_name() -> str:
+    """The detector that "default" stands for: FACEMOTION_DETECTOR, else the embedded one."""
+    return os.environ.get("FACEMOTION_DETECTOR", "").strip() or "yunet"
