@@ -1,0 +1,103 @@
+"""What more than one test file needs: the example photos, the material beside the project, a running server."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
+START_LIMIT_S = 90  # importing torch, gradio and ultralytics on a busy machine takes 20
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The folder of the example photos."""
+    return EXAMPLES
+
+
+@pytest.fixture(scope="session")
+def test_assets() -> Path:
+    """The folder that FACEMOTION_TEST_ASSETS names; a test that needs it is skipped where it is not set."""
+    folder = os.environ.get("FACEMOTION_TEST_ASSETS")
+    if not folder:
+        pytest.skip("FACEMOTION_TEST_ASSETS is not set: no material beside the project to test with")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real server, app.py in a process of its own on a free port, for as long as the tests run."""
+    folder = tmp_path_factory.mktemp("server")
+    port = free_port()
+    log = folder / "log.txt"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=ROOT,
+            env=server_environment(port, folder),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_it_answers(server, url, log)
+        yield url
+    finally:
+        stop(server)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def server_environment(port: int, folder: Path) -> dict[str, str]:
+    """This process's environment without its settings for facemotion and gradio: the server runs on the defaults."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FACEMOTION_", "GRADIO_"))}
+    return kept | {
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(folder / "uploads"),
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def wait_until_it_answers(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            pytest.fail(f"app.py ended with status {server.returncode}:\n{log.read_text(errors='replace')[-3000:]}")
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    pytest.fail(f"app.py did not answer within {START_LIMIT_S} s:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
