@@ -1,0 +1,144 @@
+"""FaceDetector: what all detectors share. A kind of detector only says how it runs one picture at one size."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from numbers import Real
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facemotion import settings
+from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppress
+from facemotion.detectors.passes import Window, plan
+from facemotion.errors import BadArray, BadOption
+
+Picture = npt.NDArray[np.uint8]
+
+_SAME_FACE_IOU = 0.4  # two passes see one face with boxes that differ more than two neighbours of one pass do
+_CUT_PX = 3.0  # a box this close to a tile's inner border, in the tile's own pixels, is taken for a cut face
+
+
+class FaceDetector(ABC):
+    """Finds the faces in a picture.
+
+    `description` names the weights in one line; `notice` is None, or a sentence saying that these are not the weights
+    that were asked for, and why. One instance may be used by several threads at once.
+    """
+
+    default_threshold: ClassVar[float]
+    """The score from which a box counts as a face when the caller names no threshold; scales differ between kinds."""
+
+    def __init__(self, description: str, notice: str | None = None) -> None:
+        self.description = description
+        self.notice = notice
+
+    @staticmethod
+    def from_pretrained(name: str = "default") -> FaceDetector:
+        """The detector of that name.
+
+        "default" (FACEMOTION_DETECTOR, else "yunet"), "yunet" (embedded), "yolo" (arnabdhar/YOLOv8-Face-Detection),
+        `owner/name[@revision[#sha256]]` on the Hub, or the path of an Ultralytics checkpoint (.pt, .onnx or an
+        OpenVINO folder).
+
+        Raises:
+            WeightsError: the weights cannot be had, or are not what they should be.
+        """
+        from facemotion.detectors import load  # noqa: PLC0415  (it imports the kinds, which import this module)
+
+        return load(name)
+
+    def detect(self, image: Picture, detail: str = "auto", threshold: float | None = None) -> tuple[Boxes, Scores]:
+        """Every face in `image`, RGB uint8 [H, W, 3].
+
+        `detail` is "fast" (one small pass), "auto" (faces from 1/40 of the long side up to one that fills the
+        picture) or "thorough" (also faces of 16 pixels in a 12-megapixel picture). `threshold` is in 0..1.
+
+        Returns boxes float32 [N, 4], x0 y0 x1 y1 in pixels of `image`, clipped to it, and scores float32 [N], best
+        first; at most `settings.MAX_FACES`, the largest. Nothing found is N = 0.
+
+        Raises:
+            BadArray: `image` is not uint8 [H, W, 3].
+            BadOption: `detail` or `threshold` is outside its range.
+        """
+        _check_image(image)
+        self.check_options(detail, threshold)
+        threshold = self.default_threshold if threshold is None else float(threshold)
+        height, width = image.shape[:2]
+        found = [self._look(image, window, threshold) for window in plan(width, height, detail)]
+        boxes = np.concatenate([boxes for boxes, _ in found])
+        scores = np.concatenate([scores for _, scores in found])
+        return _tidy(boxes, scores, width, height)
+
+    @staticmethod
+    def check_options(detail: Any = "auto", threshold: Any = None) -> None:
+        """What `detect` checks before it looks at the picture.
+
+        Raises:
+            BadOption: `detail` or `threshold` is outside its range.
+        """
+        if detail not in settings.DETAILS:
+            raise BadOption(f"detail must be one of {', '.join(settings.DETAILS)}, but is {detail!r}.")
+        if threshold is not None and not _is_share(threshold):
+            raise BadOption(f"The detection threshold must be a number from 0 to 1, but is {threshold!r}.")
+
+    @abstractmethod
+    def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
+        """The faces in one RGB picture at exactly its own size, in its pixels, with scores of `threshold` or more."""
+
+    def _look(self, image: Picture, window: Window, threshold: float) -> tuple[Boxes, Scores]:
+        part = image[window.y0 : window.y1, window.x0 : window.x1]
+        columns, rows = window.size
+        if (rows, columns) != part.shape[:2]:
+            part = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        boxes, scores = self._run(np.ascontiguousarray(part), threshold)
+        if not len(boxes):
+            return empty()
+        whole = ~_cut_by_tile(boxes, window, image.shape[1], image.shape[0])
+        boxes, scores = boxes[whole], scores[whole]
+        x_scale, y_scale = (window.x1 - window.x0) / columns, (window.y1 - window.y0) / rows
+        boxes = boxes * np.array([x_scale, y_scale] * 2) + np.array([window.x0, window.y0] * 2)
+        return boxes.astype(np.float32), scores.astype(np.float32)
+
+
+def _cut_by_tile(boxes: Boxes, window: Window, width: int, height: int) -> npt.NDArray[np.bool_]:
+    """Which boxes touch a border of the tile that is not one of the picture.
+
+    Such a face lies whole in the next tile, or is so large that a reduced pass finds it; its cut part would survive
+    beside it.
+    """
+    columns, rows = window.size
+    cut = np.zeros(len(boxes), bool)
+    cut |= (window.x0 > 0) & (boxes[:, 0] < _CUT_PX)
+    cut |= (window.y0 > 0) & (boxes[:, 1] < _CUT_PX)
+    cut |= (window.x1 < width) & (boxes[:, 2] > columns - _CUT_PX)
+    cut |= (window.y1 < height) & (boxes[:, 3] > rows - _CUT_PX)
+    return cut
+
+
+def _tidy(boxes: Boxes, scores: Scores, width: int, height: int) -> tuple[Boxes, Scores]:
+    """One box per face, inside the picture, best first."""
+    boxes = clip(boxes, width, height)
+    solid = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1)
+    boxes, scores = boxes[solid], np.clip(scores[solid], 0, 1)
+    kept = suppress(boxes, scores, _SAME_FACE_IOU)
+    if len(kept) > settings.MAX_FACES:
+        largest = np.argsort(-areas(boxes[kept]), kind="stable")[: settings.MAX_FACES]
+        kept = kept[np.sort(largest)]
+    return boxes[kept], scores[kept]
+
+
+def _check_image(image: Any) -> None:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        got = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise BadArray(f"A picture must be an RGB array uint8 [H, W, 3], but got {got}. images.load makes one.")
+    if image.size == 0:
+        raise BadArray(f"A picture must have pixels, but its shape is {list(image.shape)}.")
+
+
+def _is_share(value: Any) -> bool:
+    """Whether it is a number from 0 to 1; NaN is not."""
+    number = isinstance(value, (Real, np.number)) and not isinstance(value, bool)
+    return number and 0 <= float(value) <= 1

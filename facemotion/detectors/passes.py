@@ -1,0 +1,60 @@
+"""Which parts of a picture a detector looks at, and how far each is reduced, so that faces of all sizes are found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FAST_SIDE = 320  # long side of the one pass over a camera frame
+AUTO_SIDE = 640  # 1/40 of it is 16 pixels: above the 10 that the detectors need
+CLOSE_UP_SIDE = 256  # brings a face that fills the picture back to a size the detectors were trained on
+TILE_SIDE = 1024
+TILE_OVERLAP = 160  # a face smaller than this lies whole in a tile; larger ones are found in the reduced passes
+TILED_PIXELS = 17_000_000  # more is reduced first: bounds the time of a thorough look
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of the picture, in its pixels, to be looked at with its sides multiplied by `scale` (at most 1)."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    scale: float
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels after scaling, never below 1."""
+        return max(1, round((self.x1 - self.x0) * self.scale)), max(1, round((self.y1 - self.y0) * self.scale))
+
+
+def plan(width: int, height: int, detail: str) -> list[Window]:
+    """The windows that one look at a picture of this size consists of; `detail` is one of `settings.DETAILS`."""
+    if detail == "fast":
+        return [_whole(width, height, FAST_SIDE)]
+    windows = [_whole(width, height, side) for side in (AUTO_SIDE, CLOSE_UP_SIDE)]
+    if detail == "thorough":
+        windows += _tiles(width, height)
+    return list(dict.fromkeys(windows))
+
+
+def _whole(width: int, height: int, side: int) -> Window:
+    return Window(0, 0, width, height, min(1.0, side / max(width, height)))
+
+
+def _tiles(width: int, height: int) -> list[Window]:
+    scale = min(1.0, (TILED_PIXELS / (width * height)) ** 0.5)
+    side, overlap = int(TILE_SIDE / scale), int(TILE_OVERLAP / scale)
+    return [
+        Window(x, y, min(x + side, width), min(y + side, height), scale)
+        for y in _starts(height, side, overlap)
+        for x in _starts(width, side, overlap)
+    ]
+
+
+def _starts(length: int, side: int, overlap: int) -> list[int]:
+    """Evenly spread starts of stretches `side` long that cover `length` and overlap by at least `overlap`."""
+    if length <= side:
+        return [0]
+    count = -(-(length - overlap) // (side - overlap))
+    return [round(index * (length - side) / (count - 1)) for index in range(count)]
