@@ -1,0 +1,71 @@
+# `make` alone says what there is to make. Needs Python 3.10 to 3.13 and nothing else.
+
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
+# The first that runs and is of a supported version: a name on the PATH alone (a version manager's shim) proves neither.
+CANDIDATES := python3.12 python3.11 python3.13 python3.10 python3
+PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(name))))
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Seconds for one test; a server that hangs must not hang the run.
+TEST_TIMEOUT ?= 180
+GRADIO_CLIENT_JS := @gradio/client@2.7.0
+
+.PHONY: help demo test lint format browser clean distclean
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## start the page, on http://127.0.0.1:7860 unless GRADIO_SERVER_PORT says otherwise
+	@$(BIN)/python app.py
+
+test: $(VENV)/.installed-dev browser ## run the tests; ARGS="-k name" picks some
+	@$(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) $(ARGS)
+
+lint: $(VENV)/.installed-dev ## check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.installed-dev ## put the style right where that can be done by machine
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## remove what the tools leave behind
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis test-output
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the virtual environment too
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 with venv found. Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo "$(PYTHON) is not a Python 3.10 to 3.13 with venv." >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+# The stamps are written last: an installation that broke off is done again, one that succeeded is left alone.
+$(VENV)/.installed: requirements.txt | $(BIN)/python
+	@echo "Installing requirements.txt into $(VENV): about 1.7 GB, a minute or two the first time ..."
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@echo "Installing requirements-dev.txt into $(VENV) ..."
+	@$(PIP) install -r requirements-dev.txt
+	@$(BIN)/python -m pip --disable-pip-version-check check
+	@touch $@
+
+browser: $(VENV)/.installed-dev $(VENV)/.node
+	@.ci/browser $(BIN)/python
+
+# The README's JavaScript is run too where npm is there; without it that one test says that it is skipped.
+$(VENV)/.node: | $(BIN)/python
+	@if command -v npm >/dev/null; then \
+	  echo "Installing $(GRADIO_CLIENT_JS) into $(VENV)/node ..."; \
+	  npm install --silent --no-audit --no-fund --prefix $(VENV)/node $(GRADIO_CLIENT_JS) \
+	    || echo "npm could not install it: the README's JavaScript will not be tested."; \
+	fi
+	@touch $@
