@@ -1,0 +1,68 @@
+"""Every kind of pixel that a picture can hold -> RGB: transparency over white, 16 bits scaled, profiles to sRGB."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from facemotion.errors import UnsupportedFormat
+
+_MAX_PROFILE_BYTES = 4_000_000  # printers' CMYK profiles have 0.5 to 3 MB; what is larger is ignored
+_WHITE = (255, 255, 255)
+
+Transform = ImageCms.ImageCmsTransform
+
+
+def to_srgb(image: Image.Image) -> Transform | None:
+    """The way from the picture's own profile to sRGB; None where it has none, or a broken one."""
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or len(profile) > _MAX_PROFILE_BYTES:
+        return None
+    mode = "CMYK" if image.mode == "CMYK" else "RGB"
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        if source.profile.xcolor_space.strip() != mode:
+            return None
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):  # a broken profile: the colours are taken as sRGB
+        return None
+
+
+def flatten(image: Image.Image, transform: Transform | None) -> Image.Image:
+    """The picture as RGB, transparent parts white. Of the profiles, only that of CMYK is applied here."""
+    if image.mode.startswith("I;16"):
+        return _from_16_bits(image)
+    if image.mode == "CMYK" and transform is not None:
+        return ImageCms.applyTransform(image, transform) or image.convert("RGB")
+    if image.has_transparency_data:
+        return _over_white(image.convert("RGBA"))
+    if image.mode in ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"):
+        return image if image.mode == "RGB" else image.convert("RGB")
+    raise UnsupportedFormat(
+        f"Pictures of Pillow's mode {image.mode} are not read here. Please convert it to RGB first."
+    )
+
+
+def correct(image: Image.Image, transform: Transform | None) -> Image.Image:
+    """The RGB picture in sRGB, if `transform` is one from RGB."""
+    if transform is None or transform.input_mode != "RGB":
+        return image
+    return ImageCms.applyTransform(image, transform) or image
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    flat = Image.new("RGB", image.size, _WHITE)
+    flat.paste(image, mask=image.getchannel("A"))
+    return flat
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    """Grey of 0 to 65535 scaled to 0 to 255; Pillow's own conversion clips, which turns a photo white."""
+    values = np.asarray(image)
+    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return Image.fromarray(grey).convert("RGB")
