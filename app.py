@@ -1,0 +1,29 @@
+"""Entry of the Space, and of `python app.py` at home: builds the page as `demo` and launches it.
+
+GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and GRADIO_SHARE say where; FACEMOTION_WEIGHTS and FACEMOTION_DETECTOR say with
+which models.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from facemotion import Pipeline
+from facemotion.webui import build_page, launch_options
+
+pipeline = Pipeline.from_pretrained()
+demo = build_page(pipeline)
+
+
+def warm_up() -> None:
+    """Lets both models run once on grey pixels, so that the first visitor does not wait for what is done only once."""
+    grey = np.full((720, 1280, 3), 128, np.uint8)
+    pipeline.analyze(grey)
+    pipeline.classifier.classify([grey[:64, :64]])
+
+
+if __name__ == "__main__":
+    threading.Thread(target=warm_up, daemon=True).start()
+    demo.launch(**launch_options())

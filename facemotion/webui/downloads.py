@@ -1,0 +1,78 @@
+"""Downloads of one result, written only when somebody asks for them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image
+
+from facemotion import drawing
+from facemotion.errors import MissingInput
+from facemotion.faces import Analysis
+from facemotion.images import Picture
+from facemotion.webui.photo_input import PhotoInput
+
+JPEG_QUALITY = 92  # of the downloaded picture; the page shows a lighter one
+NAME = "facemotion"
+
+_CLICK = "() => document.querySelector('#fm-download')?.click()"
+
+
+def build(row: gr.Row, photo: PhotoInput, state: gr.State) -> None:
+    """Puts three buttons in `row`. `state` holds what has an `analysis`, or None."""
+    with row:
+        picture = gr.Button("Download picture", size="sm")
+        table = gr.Button("Download CSV", size="sm")
+        document = gr.Button("Download JSON", size="sm")
+        file = gr.DownloadButton(visible="hidden", elem_id="fm-download")
+    _on_click(picture, lambda source, shown: _picture_file(file, source, shown), [photo, state], file)
+    _on_click(table, lambda shown: _file(file, "csv", csv_bytes(_analysis(shown))), [state], file)
+    _on_click(document, lambda shown: _file(file, "json", json_bytes(_analysis(shown))), [state], file)
+
+
+def jpeg_bytes(picture: Picture, analysis: Analysis) -> bytes:
+    """The picture at its own size with its boxes and labels, without any metadata."""
+    stream = io.BytesIO()
+    drawn = drawing.annotate(picture.pixels, analysis)
+    Image.fromarray(drawn).save(stream, "JPEG", quality=JPEG_QUALITY)
+    return stream.getvalue()
+
+
+def csv_bytes(analysis: Analysis) -> bytes:
+    """One row a face."""
+    from facemotion import report
+
+    return report.to_csv([analysis], [NAME]).encode()
+
+
+def json_bytes(analysis: Analysis) -> bytes:
+    """What `/analyze` returns."""
+    return json.dumps(analysis.to_dict(), indent=2).encode()
+
+
+def _on_click(button: gr.Button, make: Callable[..., str], inputs: list[Any], file: gr.DownloadButton) -> None:
+    written = button.click(make, inputs, file, show_progress="hidden", api_visibility="private")
+    written.success(None, js=_CLICK)  # the browser fetches a file only when a link to it is clicked
+
+
+def _picture_file(file: gr.DownloadButton, picture: Picture | None, shown: Any) -> str:
+    if picture is None:
+        raise MissingInput("There is no photo to download. Add one first.")
+    return _file(file, "jpg", jpeg_bytes(picture, _analysis(shown)))
+
+
+def _analysis(shown: Any) -> Analysis:
+    if shown is None:
+        raise MissingInput("There is no result to download any more. Add the photo again.")
+    analysis: Analysis = shown.analysis
+    return analysis
+
+
+def _file(file: gr.DownloadButton, suffix: str, content: bytes) -> str:
+    """Writes to gradio's own folder, from which it deletes files by age."""
+    return str(save_bytes_to_cache(content, f"{NAME}.{suffix}", file.GRADIO_CACHE))

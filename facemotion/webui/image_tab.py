@@ -1,0 +1,226 @@
+"""The Image tab: one photo in, its faces out, one of them looked at closely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+
+from facemotion import crops, drawing
+from facemotion.faces import Analysis, Face
+from facemotion.images import Picture
+from facemotion.pipeline import Pipeline
+from facemotion.webui import downloads, words
+from facemotion.webui.photo_input import PhotoInput
+
+SHOWN_SIDE = 1280  # pixels; drawing and encoding more takes longer than the page can show
+CROP_SIDE = 160  # pixels of a thumbnail, twice its width on the page
+MODELS_AT_ONCE = 2  # analyses that run at the same time; more would only wait for each other's cores
+STATE_SECONDS = 3000  # the last photo of a browser leaves memory after this
+
+_DETAILS = [("Fast", "fast"), ("Automatic", "auto"), ("Thorough, for tiny faces", "thorough")]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What one browser looks at: the photo at the size it is shown, what was found, and the face that was chosen."""
+
+    picture: NDArray[np.uint8]
+    analysis: Analysis
+    crops: tuple[NDArray[np.uint8], ...]
+    selected: int | None
+
+    @property
+    def face(self) -> Face | None:
+        """The chosen face."""
+        return next((face for face in self.analysis.faces if face.id == self.selected), None)
+
+
+def look(pipeline: Pipeline, picture: Picture, threshold: float, detail: str) -> Shown:
+    """Analyses a photo and prepares what the tab shows of it; the largest face is chosen.
+
+    Raises:
+        InputError: an option is outside its range.
+        ModelFailure: a model raised.
+    """
+    analysis = pipeline.analyze(picture, detail=detail, threshold=threshold)
+    cut = tuple(crops.resize(crops.square(picture.pixels, face.box), CROP_SIDE) for face in analysis.faces)
+    return Shown(reduce(picture.pixels, SHOWN_SIDE), analysis, cut, 1 if analysis.faces else None)
+
+
+def reduce(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """RGB uint8 [H, W, 3] scaled so that neither side exceeds `side`; as it is when it already fits."""
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def face_at(shown: Shown, x: float, y: float) -> int | None:
+    """The id of the smallest face around a point in pixels of `shown.picture`, or None."""
+    height, width = shown.picture.shape[:2]
+    x, y = x * shown.analysis.width / width, y * shown.analysis.height / height
+    around = [
+        face for face in shown.analysis.faces if face.box.x0 <= x <= face.box.x1 and face.box.y0 <= y <= face.box.y1
+    ]
+    return min(around, key=lambda face: face.box.area).id if around else None
+
+
+def build(pipeline: Pipeline) -> None:
+    """Lays the tab out and connects it, inside the current `gr.Tab`."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=300):
+            controls = _controls(pipeline.detector.default_threshold)
+        with gr.Column(scale=3, min_width=300):
+            view = _view(pipeline)
+    _connect(pipeline, controls, view)
+
+
+def _examples() -> list[list[str]]:
+    folder = Path(str(files("facemotion") / "assets" / "examples"))
+    return [[str(path)] for path in sorted(folder.iterdir()) if path.suffix in {".jpg", ".png"}]
+
+
+@dataclass(frozen=True)
+class _Controls:
+    """The components that a visitor sets."""
+
+    photo: PhotoInput
+    labels: gr.Checkbox
+    threshold: gr.Slider
+    detail: gr.Radio
+
+
+def _controls(default_threshold: float) -> _Controls:
+    photo = PhotoInput(label="Photo", sources=["upload", "clipboard", "webcam"], buttons=["fullscreen"], height=300)
+    gr.Examples(_examples(), photo, label="Or try one of these", api_visibility="private")
+    labels = gr.Checkbox(True, label="Show labels in the picture")
+    with gr.Accordion("Detection", open=False):
+        threshold = gr.Slider(
+            0.05,
+            0.95,
+            default_threshold,
+            step=0.05,
+            label="Detection threshold",
+            info="Lower finds more faces, and more things that are none.",
+        )
+        detail = gr.Radio(_DETAILS, value="auto", label="Detail", info="How closely to search for small faces.")
+    return _Controls(photo, labels, threshold, detail)
+
+
+@dataclass(frozen=True)
+class _View:
+    """The components that show a result."""
+
+    state: gr.State
+    summary: gr.HTML
+    picture: gr.Image
+    bars: gr.HTML
+    crops: gr.Gallery
+    table: gr.HTML
+    downloads: gr.Row
+
+    def everything(self) -> list[Any]:
+        return [self.state, self.summary, self.picture, self.bars, self.crops, self.table, self.downloads]
+
+
+_INVITATION = '<p class="fm-summary" role="status">Add a photo, or choose an example: its faces appear here.</p>'
+
+
+def _view(pipeline: Pipeline) -> _View:
+    summary = gr.HTML(_INVITATION)
+    picture = gr.Image(
+        label="Faces", format="jpeg", interactive=False, visible=False, buttons=["fullscreen"],
+        alt_text="The photo with a numbered box around each face", elem_classes="fm-picture",
+    )  # fmt: skip
+    bars = gr.HTML()
+    thumbnails = gr.Gallery(
+        label="Faces, the largest first", format="jpeg", columns=5, height="auto", allow_preview=False, visible=False,
+        buttons=[], interactive=False, elem_classes="fm-crops",
+    )  # fmt: skip
+    table = gr.HTML()
+    row = gr.Row(visible=False)
+    state = gr.State(None, time_to_live=STATE_SECONDS)
+    gr.HTML(words.serving(pipeline.models))
+    return _View(state, summary, picture, bars, thumbnails, table, row)
+
+
+def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
+    def analyse(picture: Picture | None, threshold: float, detail: str, labels: bool) -> list[Any]:
+        return _everything(None if picture is None else look(pipeline, picture, threshold, detail), labels)
+
+    photo, labels = controls.photo, controls.labels
+    gr.on(
+        [photo.change, controls.threshold.release, controls.detail.change],
+        analyse,
+        [photo, controls.threshold, controls.detail, labels],
+        view.everything(),
+        trigger_mode="always_last",
+        concurrency_limit=MODELS_AT_ONCE,
+        concurrency_id="models",
+        show_progress="minimal",
+        show_progress_on=[view.picture],
+        api_visibility="private",
+    )
+    choice = [view.state, view.picture, view.bars, view.table]
+    quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    labels.change(_draw, [view.state, labels], view.picture, **quick)
+    view.picture.select(_choose_in_picture, [view.state, labels], choice, **quick)
+    view.crops.select(_choose_in_crops, [view.state, labels], choice, **quick)
+    downloads.build(view.downloads, photo, view.state)
+
+
+def _everything(shown: Shown | None, labels: bool) -> list[Any]:
+    """Values in the order of `_View.everything`."""
+    if shown is None:
+        return [
+            None,
+            _INVITATION,
+            gr.Image(None, visible=False),
+            "",
+            gr.Gallery(None, visible=False),
+            "",
+            gr.Row(visible=False),
+        ]
+    found = bool(shown.analysis.faces)
+    captions = [f"{face.id} · {face.expression}" for face in shown.analysis.faces]
+    thumbnails = list(zip(shown.crops, captions, strict=True))
+    return [
+        shown,
+        words.summary(shown.analysis),
+        gr.Image(_draw(shown, labels), visible=True),
+        words.bars(shown.face),
+        gr.Gallery(thumbnails, visible=found, selected_index=None),
+        words.table(shown.analysis, shown.selected),
+        gr.Row(visible=True),
+    ]
+
+
+def _draw(shown: Shown | None, labels: bool) -> NDArray[np.uint8] | None:
+    if shown is None:
+        return None
+    selected = shown.selected if len(shown.analysis.faces) > 1 else None
+    return drawing.annotate(shown.picture, shown.analysis, labels=labels, selected=selected)
+
+
+def _choose(shown: Shown | None, face_id: int | None, labels: bool) -> list[Any]:
+    if shown is None or face_id is None:
+        return [gr.skip()] * 4
+    chosen = replace(shown, selected=face_id)
+    return [chosen, _draw(chosen, labels), words.bars(chosen.face), words.table(chosen.analysis, face_id)]
+
+
+def _choose_in_picture(shown: Shown | None, labels: bool, event: gr.SelectData) -> list[Any]:
+    return _choose(shown, shown and face_at(shown, *event.index), labels)
+
+
+def _choose_in_crops(shown: Shown | None, labels: bool, event: gr.SelectData) -> list[Any]:
+    return _choose(shown, event.index + 1, labels)

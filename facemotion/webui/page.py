@@ -1,0 +1,71 @@
+"""Puts the tabs together, and the settings that a public page needs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import gradio as gr
+
+from facemotion import settings
+from facemotion.pipeline import Pipeline
+from facemotion.webui import about_tab, api, image_tab, theme
+from facemotion.webui.errors import GuardedBlocks
+
+CLEAN_EVERY_S, FILES_LIVE_S = 300, 3000  # uploads and results are gone within the hour
+SESSIONS = 200  # browsers whose last analysis is held in memory, a few MB each
+
+_HEADER = """
+<header class="fm-header"><h1>facemotion</h1>
+<p>Finds the faces in a picture and says which of seven expressions each one shows.</p></header>
+"""
+_HEAD = """
+<meta name="description" content="Finds the faces in a picture and says which of seven expressions each one shows.">
+<meta name="color-scheme" content="light dark">
+"""
+
+
+def build_page(pipeline: Pipeline) -> gr.Blocks:
+    """The whole page around one pipeline, its queue set up, ready for `launch(**launch_options())`."""
+    cleaning = (CLEAN_EVERY_S, FILES_LIVE_S)
+    with GuardedBlocks(title="facemotion", analytics_enabled=False, delete_cache=cleaning) as page:
+        gr.HTML(_HEADER)
+        with gr.Tabs():
+            with gr.Tab("Image"):
+                image_tab.build(pipeline)
+            with gr.Tab("Webcam"):
+                _tab("webcam_tab", pipeline)
+            with gr.Tab("Gallery"):
+                _tab("gallery_tab", pipeline)
+            with gr.Tab("About"):
+                about_tab.build(pipeline)
+        api.build(pipeline)
+    page.queue(max_size=settings.MAX_QUEUE)
+    return page
+
+
+def _tab(name: str, pipeline: Pipeline) -> None:
+    if find_spec(f"facemotion.webui.{name}") is not None:
+        import_module(f"facemotion.webui.{name}").build(pipeline)
+
+
+def launch_options() -> dict[str, Any]:
+    """Keyword arguments for `launch`: the look, and closed doors where gradio's defaults leave them open.
+
+    The address, the port and sharing stay with gradio, which reads GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and
+    GRADIO_SHARE.
+    """
+    return {
+        "theme": theme.theme(),
+        "css": theme.style_sheet(),
+        "head": _HEAD,
+        "max_file_size": settings.MAX_FILE_BYTES,
+        "state_session_capacity": SESSIONS,
+        "enable_monitoring": False,  # else /monitoring/summary shows everybody's requests
+        "run_history": False,  # else the browser keeps pictures and results
+        "show_error": False,  # unexpected errors keep their text to themselves
+        "ssr_mode": False,  # the same page on a Space as at home
+        "mcp_server": find_spec("mcp") is not None,
+        "footer_links": ["api"],
+    }

@@ -1,0 +1,45 @@
+"""Components that hand uploads, untouched, to our own decoder."""
+
+from __future__ import annotations
+
+import gradio as gr
+from gradio.data_classes import FileData, ImageData, ListFiles
+
+from facemotion import images
+
+
+class PhotoInput(gr.Image):
+    """`gr.Image` as an input, decoded by `images.load_picture` instead of gradio: upright, on white, bounded.
+
+    Handlers receive an `images.Picture`, or None when there is no photo.
+    """
+
+    def get_block_name(self) -> str:
+        """The page shows it as the ordinary image component."""
+        return "image"
+
+    def preprocess(self, payload: ImageData | None) -> images.Picture | None:  # type: ignore[override]
+        """Decodes an upload or a `data:` URL.
+
+        Raises:
+            InputError: it is no picture that can be analysed.
+        """
+        if payload is None:
+            return None
+        in_url = payload.url is not None and payload.url.startswith("data:")
+        return images.load_picture(payload.url if in_url else payload.path)
+
+
+class PhotosInput(gr.File):
+    """`gr.File` for several photos; handlers receive their paths, still to be decoded one by one."""
+
+    def get_block_name(self) -> str:
+        """The page shows it as the ordinary file component."""
+        return "file"
+
+    def preprocess(self, payload: ListFiles | FileData | None) -> list[str]:
+        """The paths in the order of upload; `gr.File` would leave an empty temporary file behind for each."""
+        if payload is None:
+            return []
+        files = payload.root if isinstance(payload, ListFiles) else [payload]
+        return [file.path for file in files]
