@@ -6,16 +6,12 @@ any pixel is decoded. No metadata survives, and no setting of Pillow's is change
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import os
-import re
-import stat
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,17 +25,12 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from facemotion import _colours, _formats, settings
+from facemotion import _colours, _containers, _formats, _sources, settings
 from facemotion.errors import (
     BadArray,
     BadShape,
     CorruptImage,
-    EmptyFile,
-    FileTooLarge,
-    ForbiddenSource,
     InputError,
-    MissingInput,
-    NotAnImage,
     TooManyPixels,
     UnsupportedFormat,
 )
@@ -52,8 +43,7 @@ _STRIP_PIXELS = 2_000_000  # converted at a time, so that a large picture is nev
 _WORTH_DRAFT = (
     2 / 3
 )  # of MAX_SIDE must be left after a JPEG's decoding at 1/2, 1/4 or 1/8: 6000 -> 3000, not 4160 -> 2080
-_ORIENTATION = 0x0112  # EXIF 2.32, table 4
-_SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+_ORIENTATION, _SHORT = 0x0112, 3  # the tag and its type: EXIF 2.32, table 4
 
 # What stands in a file is turned upright by these (EXIF 2.32, orientation 1 to 8).
 _UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
@@ -114,83 +104,21 @@ def load_picture(source: Source | None) -> Picture:
             return _from_array(source)
         if isinstance(source, Image.Image):
             return _from_image(source)
-        return _from_bytes(_read(source))
+        return _from_bytes(_sources.read(source))
     except MemoryError:
         raise TooManyPixels("There is not enough memory for this picture. Please reduce it first.") from None
-
-
-def _read(source: object) -> bytes:
-    """The bytes of a file, wherever they are."""
-    if source is None:
-        raise MissingInput("There is no picture yet. Please add a photo.")
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        data = bytes(source) if memoryview(source).nbytes <= settings.MAX_FILE_BYTES else None
-        return _checked(data)
-    if isinstance(source, str):
-        if source[:5].lower() == "data:":
-            return _from_data_url(source)
-        if _SCHEME.match(source):
-            raise ForbiddenSource("Addresses are not opened here. Please save the picture and give the file itself.")
-    if isinstance(source, (str, os.PathLike)):
-        return _from_path(source)
-    raise BadArray("A picture is given as a path, bytes, a PIL image or a NumPy array, and this is none of them.")
-
-
-def _checked(data: bytes | None) -> bytes:
-    """`data` within the limits; None stands for too much."""
-    if data is None or len(data) > settings.MAX_FILE_BYTES:
-        limit = settings.MAX_FILE_BYTES / 1_000_000
-        raise FileTooLarge(f"This file is larger than {limit:g} MB. Please reduce the picture or save it as a JPEG.")
-    if not data:
-        raise EmptyFile("This file is empty. Please choose the photo again.")
-    return data
-
-
-def _from_data_url(url: str) -> bytes:
-    if len(url) > settings.MAX_FILE_BYTES * 4 // 3 + 1024:
-        return _checked(None)
-    head, _, body = url.partition(",")
-    if not head.lower().endswith(";base64"):
-        raise NotAnImage("A data: URL is read when it holds a picture in base64, and this one does not.")
-    try:
-        return _checked(base64.b64decode("".join(body.split()), validate=True))
-    except (binascii.Error, ValueError):
-        raise CorruptImage("The base64 of this data: URL is damaged. Please send the picture again.") from None
-
-
-def _from_path(source: str | os.PathLike[Any]) -> bytes:
-    try:
-        path = Path(os.fsdecode(source))
-        if not path.name and not path.parts:
-            raise MissingInput("There is no picture yet. Please add a photo.")
-        kind = path.stat().st_mode
-        if stat.S_ISDIR(kind):
-            raise NotAnImage(f"{_short(path)} is a folder. Please give the picture itself.")
-        if not stat.S_ISREG(kind):
-            raise ForbiddenSource(f"{_short(path)} is no ordinary file, so it is not opened.")
-        with path.open("rb") as file:
-            return _checked(file.read(settings.MAX_FILE_BYTES + 1))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise MissingInput("There is no such file. Please check its name.") from None
-    except PermissionError:
-        raise ForbiddenSource("This file may not be opened. Please check its permissions.") from None
-    except OSError:
-        raise MissingInput("This file cannot be read. Please check its name, or choose the photo again.") from None
-
-
-def _short(path: Path) -> str:
-    return repr(path.name if len(path.name) <= 40 else f"{path.name[:37]}...")
 
 
 def _from_bytes(data: bytes) -> Picture:
     name = _formats.sniff(data)
     try:
-        image = _open(name, data)
+        container = _containers.strip(name, data)
+        image = _open(name, container.data)
         source_size = image.size
         _check_size(*source_size)
         _draft(image)
         image.load()
-        return _upright(image, source_size)
+        return _upright(image, source_size, container.exif)
     except (InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
@@ -201,6 +129,8 @@ def _open(name: str, data: bytes) -> Image.Image:
     reader = _READERS.get(name)
     if reader is None:
         raise UnsupportedFormat(f"{name} pictures cannot be read on this machine. Please save it as a JPEG.")
+    if name == "WEBP":
+        _check_size(*_containers.webp_size(data))
     return reader(BytesIO(data))
 
 
@@ -249,17 +179,30 @@ def _from_image(image: Image.Image) -> Picture:
         raise CorruptImage("This picture is damaged or breaks off. Please choose the photo again.") from error
 
 
-def _upright(image: Image.Image, source_size: tuple[int, int]) -> Picture:
-    pixels = _UPRIGHT[_orientation(image)](_to_array(image))
-    return Picture(np.ascontiguousarray(pixels), source_size)
+def _upright(image: Image.Image, source_size: tuple[int, int], exif: bytes | None = None) -> Picture:
+    turn = _UPRIGHT[_orientation(exif or image.info.get("exif"))]
+    return Picture(np.ascontiguousarray(turn(_to_array(image))), source_size)
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # malformed EXIF: the picture is taken as it stands
+def _orientation(exif: object) -> int:
+    """1 to 8; 1 where EXIF is absent, malformed or silent about it.
+
+    Only this one number is ever read from EXIF, as a TIFF's first directory holds it (EXIF 2.32, sections 4.5 and 4.6).
+    """
+    if not isinstance(exif, bytes):
         return 1
-    return value if isinstance(value, int) and value in _UPRIGHT else 1
+    tiff = exif.removeprefix(b"Exif\0\0")
+    order = ">" if tiff.startswith(b"MM") else "<"
+    try:
+        (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, entry)
+            if tag == _ORIENTATION:
+                return value if kind == _SHORT and value in _UPRIGHT else 1
+    except struct.error:
+        return 1
+    return 1
 
 
 def _to_array(image: Image.Image) -> Pixels:
