@@ -28,6 +28,7 @@ PICTURE_SUFFIXES = frozenset(
 _MANY = 20  # pictures; from here on progress is shown in a log file as well
 _LONGEST_STEM = 200  # bytes of a file's name that a drawn picture keeps; the usual limit is 255 for the whole name
 _JPEG_QUALITY = 92
+_CSV = "faces.csv"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture, or a folder of pictures")
     parser.add_argument("-r", "--recursive", action="store_true", help="search folders within folders too")
     parser.add_argument("--json", action="store_true", help="print JSON: an object for one photo, a list for several")
-    parser.add_argument("--csv", metavar="FILE", help="write a table with a row per face; - prints it")
+    csv_help = f"write a table with a row per face into FILE (default: {_CSV}); - prints it"
+    parser.add_argument("--csv", nargs="?", const=_CSV, metavar="FILE", help=csv_help)
     parser.add_argument("--annotate", metavar="FOLDER", type=Path, help="write the pictures with the faces drawn")
     parser.add_argument("--no-labels", action="store_true", help="draw the boxes only")
     parser.add_argument("--detail", choices=DETAILS, default="auto", help="how closely to look (default: auto)")
@@ -84,7 +86,7 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         if options.json:
             parser.error("--json and --csv - cannot both write to standard output; give --csv a file.")
     elif options.csv and Path(options.csv).suffix.lower() in PICTURE_SUFFIXES:
-        parser.error(f"--csv {options.csv} would write the table over a picture; name a file such as faces.csv.")
+        parser.error(f"--csv {options.csv} would write the table over a picture; put the photos before --csv.")
     elif options.csv and not Path(options.csv).parent.is_dir():
         parser.error(f"--csv {options.csv}: there is no such folder.")
 

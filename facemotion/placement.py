@@ -11,7 +11,7 @@ Rect = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels, x1 and y1 just outside."""
 
 _INSIDE_SHARE = 0.3  # a label may lie on its own face when it is no higher than this share of the face
-_MAX_WIDENING = 2.2  # a label wider than this many faces no longer seems to belong to its own
+_MAX_WIDENING = 3.2  # a label wider than this many faces no longer seems to belong to its own
 
 
 class Layout:
