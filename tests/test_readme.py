@@ -1,0 +1,110 @@
+"""The README's own snippets, run as they stand there, and its table of settings held against the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+NODE_MODULES = ROOT / ".venv" / "node" / "node_modules"  # `make test` fills it where npm is there
+SERVER = "http://127.0.0.1:7860"
+LIMIT_S = 120
+EMOTION = r"angry|disgust|fear|happy|neutral|sad|surprise"
+
+
+class Snippet(NamedTuple):
+    language: str
+    code: str
+
+    @property
+    def needs_server(self) -> bool:
+        return SERVER in self.code
+
+
+def snippets(*languages: str) -> list[Snippet]:
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [Snippet(language, code) for language, code in found if language in languages]
+
+
+def label(snippet: Snippet) -> str:
+    first = next(line for line in snippet.code.splitlines() if line)
+    return f"{snippet.language}: {first[:40]}"
+
+
+RUN = snippets("python", "bash", "javascript")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder in which a snippet finds the package as in the repository, and may leave files."""
+    (tmp_path / "facemotion").symlink_to(ROOT / "facemotion")
+    return tmp_path
+
+
+def command(snippet: Snippet, code: str, folder: Path) -> list[str]:
+    if snippet.language == "python":
+        return [sys.executable, "-c", code]
+    if snippet.language == "bash":
+        return ["bash", "-euo", "pipefail", "-c", code]
+    (folder / "node_modules").symlink_to(NODE_MODULES)
+    (folder / "snippet.mjs").write_text(code, encoding="utf-8")
+    return ["node", "snippet.mjs"]
+
+
+def skip_without_tools(snippet: Snippet) -> None:
+    if snippet.language == "javascript" and not (shutil.which("node") and (NODE_MODULES / "@gradio/client").is_dir()):
+        pytest.skip("node or the package @gradio/client is not installed")
+    if "curl" in snippet.code and not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+
+
+@pytest.mark.parametrize("snippet", RUN, ids=label)
+def test_a_snippet_finds_the_face(snippet: Snippet, folder: Path, request: pytest.FixtureRequest) -> None:
+    skip_without_tools(snippet)
+    code = snippet.code.replace(SERVER, request.getfixturevalue("app_url")) if snippet.needs_server else snippet.code
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    result = subprocess.run(
+        command(snippet, code, folder),
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(rf"\b({EMOTION})\b", result.stdout), result.stdout + result.stderr
+
+
+def test_there_is_a_snippet_for_every_way_in() -> None:
+    together = "\n".join(snippet.code for snippet in RUN)
+    for way in ("Pipeline", "python -m facemotion", "gradio_client", "@gradio/client", "/call/analyze"):
+        assert way in together
+
+
+def test_the_make_targets_that_are_named_exist() -> None:
+    named = re.findall(r"\bmake (\w+)", "\n".join(snippet.code for snippet in snippets("shell")))
+    assert {"demo", "test"} <= set(named)
+    assert [target for target in named if not re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)] == []
+
+
+def test_the_table_of_settings_is_complete_and_right() -> None:
+    source = (ROOT / "facemotion" / "settings.py").read_text(encoding="utf-8")
+    in_code = {
+        f"FACEMOTION_{name}": value.replace("_", "")
+        for name, value in re.findall(r'_number\("(\w+)", ([\d_]+)\)', source)
+    }
+    rows = dict(re.findall(r"^\| `(FACEMOTION_\w+)` \| (.+?) \|", README, re.MULTILINE))
+    assert in_code
+    assert {name: rows.get(name) for name in in_code} == in_code
+    assert set(rows) - set(in_code) == set(re.findall(r'environ\.get\("(FACEMOTION_\w+)"', source))
