@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from facemotion import Pipeline
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
 START_LIMIT_S = 90  # importing torch, gradio and ultralytics on a busy machine takes 20
@@ -38,6 +40,12 @@ def test_assets() -> Path:
     if not folder:
         pytest.skip("FACEMOTION_TEST_ASSETS is not set: no material beside the project to test with")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> Pipeline:
+    """The real pipeline on the embedded weights."""
+    return Pipeline.from_pretrained()
 
 
 @pytest.fixture(scope="session")

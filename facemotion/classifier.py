@@ -1,0 +1,184 @@
+"""Face crops -> calibrated probabilities of the seven expressions, in batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from facemotion import crops, networks, settings, weights
+from facemotion.errors import BadArray, ModelFailure, UnknownModel, UnsafeWeights, WeightsError, WeightsMismatch
+from facemotion.faces import EMOTIONS
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+EMBEDDED = ("simplecnn",)
+
+
+class EmotionClassifier:
+    """A network with its configuration: input size, normalisation, temperature, thresholds.
+
+    `description` says which weights these are; `notice` is None, or why they are not the ones asked for.
+
+    Raises:
+        WeightsMismatch: the configuration does not fit this version of the package.
+    """
+
+    def __init__(
+        self, network: nn.Module, config: Mapping[str, Any], description: str = "", notice: str | None = None
+    ) -> None:
+        check_config(config)
+        self.network = network.eval()
+        self.config = dict(config)
+        self.description = description or str(config["network"])
+        self.notice = notice
+
+    @classmethod
+    def from_pretrained(cls, name: str = "default") -> EmotionClassifier:
+        """Loads a classifier.
+
+        Args:
+            name: "default" (FACEMOTION_WEIGHTS, else the embedded weights), "simplecnn", a Hub reference
+                `owner/name[@revision[#sha256]]`, or a local folder with config.json and model.safetensors.
+
+        Raises:
+            WeightsError: the model named cannot be had. "default" never raises: when FACEMOTION_WEIGHTS cannot be
+                had, the embedded weights serve, and `notice` says so.
+        """
+        if name != "default":
+            return _load(name)
+        wanted = settings.classifier_name()
+        try:
+            return _load(wanted)
+        except WeightsError as error:
+            if wanted in EMBEDDED:
+                raise
+            classifier = _load(EMBEDDED[0])
+            classifier.notice = f"{wanted} was asked for, but the embedded weights serve: {error.message}"
+            return classifier
+
+    def classify(self, face_crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Calibrated probabilities.
+
+        Args:
+            face_crops: RGB uint8 [h, w, 3] each, of any size, used as they are.
+
+        Returns:
+            float32 [N, 7], rows sum to 1, columns in the order of `EMOTIONS`; [0, 7] for no crops.
+
+        Raises:
+            BadArray: a crop is not uint8 [h, w, 3].
+            ModelFailure: the network raised, or memory ran out.
+        """
+        for crop in face_crops:
+            if crop.dtype != np.uint8 or crop.ndim != 3 or crop.shape[2] != 3 or 0 in crop.shape:
+                raise BadArray(f"A face crop must be uint8 [h, w, 3], but got {crop.dtype} {list(crop.shape)}.")
+        step = settings.CLASSIFY_BATCH
+        batches = [self._forward(face_crops[start : start + step]) for start in range(0, len(face_crops), step)]
+        return np.concatenate([np.empty((0, len(EMOTIONS)), np.float32), *batches])
+
+    def is_uncertain(self, probabilities: NDArray[np.float32]) -> bool:
+        """Whether the top probability, or its lead over the second, is below the configured threshold.
+
+        Args:
+            probabilities: float [7].
+        """
+        second, top = np.sort(probabilities)[-2:]
+        limits = self.config["uncertain"]
+        return bool(top < limits["min_confidence"] or top - second < limits["min_lead"])
+
+    def _forward(self, face_crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        normalisation = self.config["normalisation"]
+        batch = crops.to_input(face_crops, self.config["input"]["size"], normalisation["mean"], normalisation["std"])
+        try:
+            with torch.inference_mode():
+                logits = self.network(torch.from_numpy(batch))
+                probabilities = torch.softmax(logits / self.config["temperature"], dim=1)
+        except (RuntimeError, MemoryError) as error:
+            raise ModelFailure(
+                "The expression model failed on this picture. Try again, or with fewer faces."
+            ) from error
+        return np.asarray(probabilities.numpy(), np.float32)
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Holds a published configuration against this package.
+
+    Raises:
+        WeightsMismatch: a key is missing, the network is unknown, or the labels differ.
+    """
+    needed = {"network", "labels", "input", "normalisation", "temperature", "uncertain"}
+    if missing := needed - set(config):
+        raise WeightsMismatch(f"The configuration lacks {', '.join(sorted(missing))}.")
+    if tuple(config["labels"]) != EMOTIONS:
+        raise WeightsMismatch(f"The labels are {list(config['labels'])}, but must be {list(EMOTIONS)}.")
+    if config["network"] not in networks.NETWORKS:
+        known = ", ".join(networks.NETWORKS)
+        raise WeightsMismatch(f"The network {config['network']!r} is unknown here; this version has {known}.")
+
+
+def load_strictly(network: nn.Module, file: Path) -> None:
+    """Fills `network` with the float16 or float32 safetensors in `file`, in place.
+
+    Raises:
+        UnsafeWeights: the file is no safetensors; a pickle is never opened.
+        WeightsMismatch: names or shapes differ from the network's; the message lists how.
+    """
+    try:
+        tensors = load_file(file)
+    except SafetensorError:
+        raise UnsafeWeights(f"{file.name} is not in the safetensors format, and nothing else is loaded.") from None
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if differences := _differences(expected, found):
+        raise WeightsMismatch(f"{file.name} does not fit the network: {'; '.join(differences)}.")
+    network.load_state_dict(tensors)
+
+
+def _differences(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> list[str]:
+    missing = [f"{name} is missing" for name in expected if name not in found]
+    surplus = [f"{name} is unknown" for name in found if name not in expected]
+    shapes = [
+        f"{name} is {found[name]}, not {shape}"
+        for name, shape in expected.items()
+        if name in found and found[name] != shape
+    ]
+    return missing + surplus + shapes
+
+
+def _load(name: str) -> EmotionClassifier:
+    if name in EMBEDDED:
+        folder = weights.embedded(name)
+        return _load_files(folder / WEIGHTS_FILE, folder / CONFIG_FILE, f"{name} (embedded")
+    if (folder := Path(name)).is_dir():
+        return _load_files(folder / WEIGHTS_FILE, folder / CONFIG_FILE, f"{folder.name} (local")
+    if "/" not in name:
+        raise UnknownModel(f"No classifier is called {name!r}. Choose {', '.join(EMBEDDED)}, owner/name or a folder.")
+    reference = settings.Reference.parse(name)
+    files = (
+        weights.resolve(reference, WEIGHTS_FILE),
+        weights.resolve(settings.Reference(reference.repo, reference.revision), CONFIG_FILE),
+    )
+    return _load_files(*files, f"{reference.repo}@{reference.revision or 'main'} (Hub")
+
+
+def _load_files(weights_file: Path, config_file: Path, origin: str) -> EmotionClassifier:
+    for file in (weights_file, config_file):
+        if not file.is_file():
+            raise UnknownModel(f"{file.parent.name} holds no {file.name}.")
+    try:
+        config = json.loads(config_file.read_text("utf-8"))
+    except ValueError:
+        raise WeightsMismatch(f"{config_file.name} is not JSON.") from None
+    check_config(config)
+    network = networks.build(config["network"])
+    load_strictly(network, weights_file)
+    return EmotionClassifier(network, config, f"{origin}, {weights.sha256(weights_file)[:8]})")

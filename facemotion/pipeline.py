@@ -1,0 +1,166 @@
+"""Detect -> crop -> classify -> Analysis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facemotion import crops, images, quality
+from facemotion.classifier import EmotionClassifier
+from facemotion.detectors import FaceDetector
+from facemotion.errors import FacemotionError, ModelFailure
+from facemotion.faces import Analysis, Box, Face
+
+BATCH_PICTURES = 16  # whose faces are classified together; bounds how many crops are held at once
+
+
+@dataclass
+class _Found:
+    """One picture on its way through: the faces are located, but not yet read."""
+
+    width: int
+    height: int
+    source_size: tuple[int, int]
+    boxes: list[Box]
+    scores: list[float]
+    crops: list[NDArray[np.uint8]]
+    quality: list[tuple[str, ...]]
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Pipeline:
+    """A face detector and an expression classifier, built and handed in. Calls may come from several threads."""
+
+    def __init__(self, detector: FaceDetector, classifier: EmotionClassifier) -> None:
+        self.detector = detector
+        self.classifier = classifier
+
+    @classmethod
+    def from_pretrained(cls, detector: str = "default", classifier: str = "default") -> Pipeline:
+        """Loads both models, each by name, Hub reference or local path; see `FaceDetector` and `EmotionClassifier`.
+
+        Raises:
+            WeightsError: a model that was named cannot be had.
+        """
+        return cls(FaceDetector.from_pretrained(detector), EmotionClassifier.from_pretrained(classifier))
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Which weights serve, in words: the keys "detector" and "classifier"."""
+        return {"detector": self.detector.description, "classifier": self.classifier.description}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know about the models, such as that others serve than were asked for."""
+        return tuple(notice for notice in (self.detector.notice, self.classifier.notice) if notice)
+
+    def analyze(
+        self, source: images.Source | images.Picture, *, detail: str = "auto", threshold: float | None = None
+    ) -> Analysis:
+        """Finds and reads every face of one picture.
+
+        Args:
+            source: path, bytes, PIL image, RGB uint8 array [H, W, 3], or what `images.load_picture` returned.
+            detail: one of `settings.DETAILS`.
+            threshold: smallest detection score of a face, 0..1; None takes the detector's own.
+
+        Returns:
+            Faces with ids from 1, the largest first; boxes in pixels of the picture that `images.load` returns.
+
+        Raises:
+            InputError: the picture cannot be read, or an option is outside its range.
+            ModelFailure: a model raised, or memory ran out.
+        """
+        found = self._find(source, detail, threshold)
+        return self._read([found])[0]
+
+    def analyze_batch(
+        self,
+        sources: Sequence[images.Source],
+        *,
+        detail: str = "auto",
+        threshold: float | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Analysis]:
+        """`analyze` for many pictures, their faces classified in joint batches.
+
+        Args:
+            sources: as for `analyze`.
+            detail: as for `analyze`.
+            threshold: as for `analyze`.
+            progress: called with (done, all) after each picture has been searched for faces.
+
+        Returns:
+            One analysis a picture, in order. One that failed has no faces, and its `error` says why.
+
+        Raises:
+            BadOption: an option is outside its range, and there is a picture.
+        """
+        analyses: list[Analysis] = []
+        for start in range(0, len(sources), BATCH_PICTURES):
+            chunk: list[_Found | Analysis] = []
+            for source in sources[start : start + BATCH_PICTURES]:
+                chunk.append(self._find_or_fail(source, detail, threshold))
+                if progress is not None:
+                    progress(start + len(chunk), len(sources))
+            read = iter(self._read([found for found in chunk if isinstance(found, _Found)]))
+            analyses += [next(read) if isinstance(found, _Found) else found for found in chunk]
+        return analyses
+
+    def _find_or_fail(self, source: images.Source, detail: str, threshold: float | None) -> _Found | Analysis:
+        self.detector.check_options(detail, threshold)  # the caller's mistake, not this picture's
+        try:
+            return self._find(source, detail, threshold)
+        except FacemotionError as error:
+            return Analysis(0, 0, (0, 0), models=self.models, error=(error.code, error.message))
+
+    def _find(self, source: images.Source | images.Picture, detail: str, threshold: float | None) -> _Found:
+        started = time.perf_counter()
+        picture = source if isinstance(source, images.Picture) else images.load_picture(source)
+        decoded = time.perf_counter()
+        image = picture.pixels
+        with _model_failures("face detector"):
+            boxes_array, scores = self.detector.detect(image, detail=detail, threshold=threshold)
+        boxes = [Box(*map(float, row)) for row in boxes_array]
+        order = sorted(range(len(boxes)), key=lambda index: -boxes[index].area)
+        boxes = [boxes[index] for index in order]
+        cut = [crops.square(image, box) for box in boxes]
+        reasons = [quality.assess(image, box, crop) for box, crop in zip(boxes, cut, strict=True)]
+        timings = {"decode": (decoded - started) * 1e3, "detect": (time.perf_counter() - decoded) * 1e3}
+        height, width = image.shape[:2]
+        confidences = [min(1.0, float(scores[index])) for index in order]
+        return _Found(width, height, picture.source_size, boxes, confidences, cut, reasons, timings)
+
+    def _read(self, found: list[_Found]) -> list[Analysis]:
+        started = time.perf_counter()
+        probabilities = self.classifier.classify([crop for picture in found for crop in picture.crops])
+        share_ms = (time.perf_counter() - started) * 1e3 / max(1, len(found))
+        rows = iter(probabilities)
+        return [self._analysis(picture, rows, share_ms) for picture in found]
+
+    def _analysis(self, found: _Found, rows: Iterator[NDArray[np.float32]], classify_ms: float) -> Analysis:
+        faces = []
+        for index, (box, score, reasons) in enumerate(zip(found.boxes, found.scores, found.quality, strict=True)):
+            row = next(rows)
+            uncertain = self.classifier.is_uncertain(row)
+            faces.append(Face(index + 1, box, score, tuple(map(float, row)), uncertain, reasons))
+        timings = found.timings_ms | {"classify": classify_ms}
+        timings["total"] = sum(timings.values())
+        size = (found.width, found.height)
+        return Analysis(*size, found.source_size, tuple(faces), models=self.models, timings_ms=timings)
+
+
+@contextmanager
+def _model_failures(what: str) -> Iterator[None]:
+    """Turns what a model raises into an error that the next request survives."""
+    try:
+        yield
+    except FacemotionError:
+        raise
+    except Exception as error:
+        raise ModelFailure(f"The {what} failed on this picture. Try again, or with a smaller picture.") from error

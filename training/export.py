@@ -1,0 +1,146 @@
+"""A finished run -> the folder that `facemotion` loads: model.safetensors (float16) and config.json.
+
+    python -m training.export --run runs/study --data fer2013 --out facemotion/assets/simplecnn
+
+The temperature and the thresholds of "uncertain" are chosen on a fixed half of the validation rows; the figures on
+calibration and coverage in config.json are from the other half, the accuracy is over all. The best epoch was chosen on
+the same validation pictures, as in the study, which flatters it a little; the config says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from facemotion import networks
+from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
+from facemotion.faces import EMOTIONS
+from facemotion.weights import CHECKSUMS, sha256
+from training import metrics
+from training.data import Split, load_split
+from training.train import Config, predict, to_device, write_json
+
+MAX_PARITY_ERROR = 0.02  # of a probability, between the run's float32 and the float16 that is published
+KAGGLE_SET = "jonathanoheix/face-expression-recognition-dataset"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="a run directory of training.train")
+    parser.add_argument("--data", type=Path, required=True, help="the tree that the run was trained on")
+    parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
+    arguments = parser.parse_args()
+    config = export(arguments.run, arguments.data, arguments.out)
+    print(json.dumps({k: v for k, v in config["metrics"].items() if not isinstance(v, (dict, list))}, indent=2))
+
+
+def export(run: Path, data: Path, out: Path) -> dict[str, Any]:
+    """Writes the model folder and returns its configuration.
+
+    Raises:
+        SystemExit: rounding to float16 changed a probability by more than `MAX_PARITY_ERROR`.
+    """
+    recipe = json.loads((run / "config.json").read_text())
+    saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
+    config = Config(**{k: v for k, v in recipe.items() if k in Config.__dataclass_fields__})
+    split, known = load_split(data, config.validation_split), load_split(data, config.train_split)
+    tensors = as_float16(saved["network"])
+    logits = logits_of(config, tensors, split)
+    parity = float(np.abs(metrics.softmax(logits) - metrics.softmax(recorded_logits(run, saved["epoch"]))).max())
+    figures = judge(logits, split.labels, unseen(split, known))
+    if parity > MAX_PARITY_ERROR:
+        raise SystemExit(f"float16 changes a probability by {parity:.1e}, more than {MAX_PARITY_ERROR}")
+    temperature, thresholds = figures.pop("temperature"), figures.pop("uncertain")
+    content = {
+        "network": config.network,
+        "labels": list(EMOTIONS),
+        "input": {"size": split.pictures.shape[1], "colours": "grey, repeated over three channels"},
+        "normalisation": {"mean": config.mean, "std": config.std},
+        "temperature": temperature,
+        "uncertain": thresholds,
+        "metrics": figures | {"epoch": saved["epoch"], "float16_parity": parity},
+        "data": describe_data(config, known, split),
+        "recipe": recipe | {"epochs_run": epochs_run(run)},
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, out / WEIGHTS_FILE)
+    write_json(out / CONFIG_FILE, content)
+    if (out.parent / CHECKSUMS).exists():
+        update_checksums(out.parent)
+    return content
+
+
+def as_float16(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Half the size; counters of whole numbers stay as they are."""
+    return {n: (t.half() if t.is_floating_point() else t).contiguous() for n, t in tensors.items()}
+
+
+def recorded_logits(run: Path, epoch: int) -> np.ndarray:
+    """What the network said during the run, before anything was rounded: [N, 7]."""
+    return np.load(run / "predictions" / f"{epoch:03d}.npy").astype(np.float32)
+
+
+def update_checksums(assets: Path) -> None:
+    """Writes SHA256SUMS anew for the weights and configurations embedded in the package."""
+    files = sorted(file for file in assets.glob("*/*") if file.suffix in {".safetensors", ".json", ".onnx"})
+    lines = [f"{sha256(file)}  {file.relative_to(assets).as_posix()}\n" for file in files]
+    (assets / CHECKSUMS).write_text("".join(lines))
+
+
+def judge(logits: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str, Any]:
+    """Fits temperature and thresholds on one half of the rows, and measures on the other and on all."""
+    chosen_on, reported_on = metrics.halves(len(labels))
+    temperature = metrics.fit_temperature(logits[chosen_on], labels[chosen_on])
+    probabilities = metrics.softmax(logits, temperature)
+    thresholds = metrics.choose_thresholds(probabilities[chosen_on], labels[chosen_on])
+    kept = metrics.certain(probabilities, thresholds["min_confidence"], thresholds["min_lead"]) & reported_on
+    raw = metrics.softmax(logits)
+    return metrics.summary(probabilities, labels) | {
+        "temperature": round(temperature, 4),
+        "uncertain": thresholds,
+        "accuracy_not_in_train": metrics.accuracy(probabilities[fresh], labels[fresh]),
+        "rows_not_in_train": int(fresh.sum()),
+        "ece": metrics.calibration_error(probabilities[reported_on], labels[reported_on]),
+        "ece_before_temperature": metrics.calibration_error(raw[reported_on], labels[reported_on]),
+        "coverage": float(kept.sum() / reported_on.sum()),
+        "accuracy_when_certain": metrics.accuracy(probabilities[kept], labels[kept]),
+    }
+
+
+def logits_of(config: Config, tensors: dict[str, torch.Tensor], split: Split) -> np.ndarray:
+    """Logits float32 [N, 7] of the network with these tensors."""
+    network = networks.build(config.network)
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    pictures, _ = to_device(split, config, torch.device("cpu"))
+    return predict(network.to(memory_format=torch.channels_last), pictures, bf16=False).numpy()
+
+
+def unseen(split: Split, known: Split) -> np.ndarray:
+    """Which rows of `split` don't stand in `known`, pixel for pixel: bool [N]."""
+    seen = {hashlib.sha256(picture.tobytes()).digest() for picture in known.pictures}
+    return np.array([hashlib.sha256(picture.tobytes()).digest() not in seen for picture in split.pictures])
+
+
+def epochs_run(run: Path) -> int:
+    """How many epochs the run has finished so far."""
+    return len((run / "history.csv").read_text().splitlines()) - 1
+
+
+def describe_data(config: Config, train: Split, validation: Split) -> str:
+    """What the model was trained and judged on, in a sentence."""
+    split = config.validation_split
+    return (
+        f"FER2013 (ICML 2013 challenge) in the split of {KAGGLE_SET}: trained on the {len(train):,} pictures of "
+        f"{config.train_split}; the epoch was chosen and judged on the {len(validation):,} of {split}."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""How good a classifier is: pure functions of logits or probabilities [N, 7] and labels int64 [N]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facemotion.faces import EMOTIONS
+
+BINS = 15  # of the reliability diagram and of the calibration error; Guo et al. 2017 use the same
+MIN_COVERAGE = 0.8  # at least this share of the faces must not be called uncertain
+TEMPERATURES = np.geomspace(0.25, 8, 701)  # candidates, 0.5 % apart
+
+Floats = NDArray[np.floating[Any]]
+Labels = NDArray[np.int64]
+
+
+def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
+    """Probabilities [N, 7]."""
+    scaled = logits.astype(np.float64) / temperature
+    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def accuracy(probabilities: Floats, labels: Labels) -> float:
+    """Share of rows whose top class is the label."""
+    return float((probabilities.argmax(1) == labels).mean())
+
+
+def confusion(probabilities: Floats, labels: Labels) -> NDArray[np.int64]:
+    """Counts [7, 7]: a row per true class, a column per predicted one."""
+    counts = np.zeros((len(EMOTIONS), len(EMOTIONS)), np.int64)
+    np.add.at(counts, (labels, probabilities.argmax(1)), 1)
+    return counts
+
+
+def per_class(counts: NDArray[np.int64]) -> dict[str, dict[str, float]]:
+    """Precision, recall, F1 and support of every class, from a confusion matrix; 0 where nothing was predicted."""
+    right = np.diag(counts)
+    precision = right / np.maximum(counts.sum(0), 1)
+    recall = right / np.maximum(counts.sum(1), 1)
+    f1 = 2 * right / np.maximum(counts.sum(0) + counts.sum(1), 1)
+    return {
+        emotion: {
+            "precision": float(precision[i]),
+            "recall": float(recall[i]),
+            "f1": float(f1[i]),
+            "support": int(counts[i].sum()),
+        }
+        for i, emotion in enumerate(EMOTIONS)
+    }
+
+
+def macro_f1(counts: NDArray[np.int64]) -> float:
+    """Unweighted mean of the classes' F1."""
+    return float(np.mean([row["f1"] for row in per_class(counts).values()]))
+
+
+def balanced_accuracy(counts: NDArray[np.int64]) -> float:
+    """Unweighted mean of the classes' recall."""
+    return float(np.mean([row["recall"] for row in per_class(counts).values()]))
+
+
+def calibration_error(probabilities: Floats, labels: Labels) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy over `BINS` equal bins, weighted by size
+    (Naeini et al. 2015; Guo et al. 2017)."""
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = [
+        (bins == b).mean() * abs(right[bins == b].mean() - confidence[bins == b].mean())
+        for b in range(BINS)
+        if (bins == b).any()
+    ]
+    return float(sum(gaps))
+
+
+def negative_log_likelihood(probabilities: Floats, labels: Labels) -> float:
+    """Mean of -log of the true class's probability."""
+    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)).mean())
+
+
+def fit_temperature(logits: Floats, labels: Labels) -> float:
+    """The divisor of the logits with the smallest negative log likelihood (temperature scaling, Guo et al. 2017)."""
+    losses = [negative_log_likelihood(softmax(logits, t), labels) for t in TEMPERATURES]
+    return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+def certain(probabilities: Floats, min_confidence: float, min_lead: float) -> NDArray[np.bool_]:
+    """Which rows are not "uncertain": the rule that `EmotionClassifier.is_uncertain` applies."""
+    ranked = np.sort(probabilities, axis=1)
+    return np.asarray((ranked[:, -1] >= min_confidence) & (ranked[:, -1] - ranked[:, -2] >= min_lead))
+
+
+def choose_thresholds(probabilities: Floats, labels: Labels) -> dict[str, float]:
+    """The pair of thresholds that keeps at least `MIN_COVERAGE` of the rows and is right most often on those.
+
+    Of equally good pairs the smaller one is taken.
+    """
+    right = probabilities.argmax(1) == labels
+    best, chosen = -1.0, (0.0, 0.0)
+    for confidence in np.arange(0.2, 0.61, 0.02):
+        for lead in np.arange(0.0, 0.41, 0.02):
+            kept = certain(probabilities, confidence, lead)
+            if kept.mean() >= MIN_COVERAGE and right[kept].mean() > best:
+                best, chosen = float(right[kept].mean()), (float(confidence), float(lead))
+    return {"min_confidence": round(chosen[0], 2), "min_lead": round(chosen[1], 2)}
+
+
+def halves(count: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """A fixed random half of `count` rows for choosing, and the other for reporting."""
+    first = np.zeros(count, bool)
+    first[np.random.default_rng(2013).permutation(count)[: count // 2]] = True
+    return first, ~first
+
+
+def summary(probabilities: Floats, labels: Labels) -> dict[str, Any]:
+    """The figures of a report, ready for JSON."""
+    counts = confusion(probabilities, labels)
+    return {
+        "rows": len(labels),
+        "accuracy": accuracy(probabilities, labels),
+        "balanced_accuracy": balanced_accuracy(counts),
+        "macro_f1": macro_f1(counts),
+        "ece": calibration_error(probabilities, labels),
+        "per_class": per_class(counts),
+        "confusion": counts.tolist(),
+    }
