@@ -16,8 +16,8 @@ COLUMNS: tuple[str, ...] = (
 )  # fmt: skip
 """The columns of the table, in order: the keys of each row of `to_rows`."""
 
-# A spreadsheet runs a cell that begins with one of these as a formula (OWASP, "CSV Injection").
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# A spreadsheet runs a cell that begins with one of these as a formula, also behind a tab (OWASP, "CSV Injection").
+_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def to_rows(analyses: Sequence[Analysis], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def _row(face: Face, name: str) -> dict[str, Any]:
 def to_csv(analyses: Sequence[Analysis], names: Sequence[str]) -> str:
     """The rows of `to_rows` as CSV: a header in any case, lines end in a line feed, spaces part the reasons of quality.
 
-    A text that a spreadsheet would run as a formula gets an apostrophe in front.
+    A text that a spreadsheet would run as a formula, or that begins with a blank, gets an apostrophe in front.
 
     Raises:
         ValueError: there are not as many names as analyses.
@@ -68,8 +68,11 @@ def _cell(value: Any) -> Any:
         return " ".join(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
-        return f"'{value}"
+    if isinstance(value, str):
+        text = value.replace(
+            "\r", " "
+        )  # before Python 3.13, csv writes it unquoted and readers take it for a line's end
+        return f"'{text}" if text[:1].isspace() or text.startswith(_FORMULA_STARTS) else text
     return value
 
 
