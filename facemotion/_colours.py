@@ -37,7 +37,7 @@ def flatten(image: Image.Image, transform: Transform | None) -> Image.Image:
     if image.mode == "CMYK" and transform is not None:
         return ImageCms.applyTransform(image, transform) or image.convert("RGB")
     if image.has_transparency_data:
-        return _over_white(image.convert("RGBA"))
+        return _over_white(image if image.mode == "RGBA" else image.convert("RGBA"))
     if image.mode in ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"):
         return image if image.mode == "RGB" else image.convert("RGB")
     raise UnsupportedFormat(

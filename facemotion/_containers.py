@@ -14,10 +14,10 @@ from typing import NamedTuple
 from facemotion.errors import CorruptImage, UnsupportedFormat
 
 _MAX_SEGMENTS = 2_000  # of a JPEG: profiles have up to 255, extended metadata some hundreds
-_MAX_SCANS = 64  # of a progressive JPEG, each a walk over the whole picture; encoders write about 10
+_MAX_SCANS = 32  # of a progressive JPEG, each a walk over the whole picture; encoders write about 10
 _MAX_GAP = 1024  # bytes of junk between a JPEG's segments
 _MAX_CHUNKS = 50_000  # of a PNG: 20 MB in pieces of 8 kB are 2,500
-_MAX_BLOCKS = 50_000  # before a GIF's first frame, 255 bytes each
+_MAX_GIF_HEADER = 1_000_000  # bytes before a GIF's first frame: comments, and programs' own data
 
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # what else follows 0xff is pixels, a restart or padding
 _JPEG_KEPT = ((0xE0, b"JFIF\0"), (0xE2, b"ICC_PROFILE\0"), (0xEE, b"Adobe"))
@@ -143,7 +143,7 @@ def _gif_colours(flags: bytes) -> int:
 
 
 def _skip_gif_blocks(data: bytes, position: int) -> int:
-    for _ in range(_MAX_BLOCKS):
+    while position < _MAX_GIF_HEADER:
         size = data[position : position + 1]
         if not size:
             break

@@ -11,8 +11,9 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,8 @@ _STRIP_PIXELS = 2_000_000  # converted at a time, so that a large picture is nev
 _WORTH_DRAFT = (
     2 / 3
 )  # of MAX_SIDE must be left after a JPEG's decoding at 1/2, 1/4 or 1/8: 6000 -> 3000, not 4160 -> 2080
+_AT_ONCE = ("WEBP", "AVIF", "HEIC")  # their decoders hold the whole picture several times: 9 to 16 bytes a pixel
+_MAX_PIXELS_AT_ONCE = 25_000_000  # 400 MB at 16 bytes; a phone's 24 megapixels pass
 _ORIENTATION, _SHORT = 0x0112, 3  # the tag and its type: EXIF 2.32, table 4
 
 # What stands in a file is turned upright by these (EXIF 2.32, orientation 1 to 8).
@@ -115,7 +118,7 @@ def _from_bytes(data: bytes) -> Picture:
         container = _containers.strip(name, data)
         image = _open(name, container.data)
         source_size = image.size
-        _check_size(*source_size)
+        _check_size(*source_size, _limit(name))
         _draft(image)
         image.load()
         return _upright(image, source_size, container.exif)
@@ -126,20 +129,32 @@ def _from_bytes(data: bytes) -> Picture:
 
 
 def _open(name: str, data: bytes) -> Image.Image:
-    reader = _READERS.get(name)
+    reader = _heic_reader() if name == "HEIC" else _READERS.get(name)
     if reader is None:
-        raise UnsupportedFormat(f"{name} pictures cannot be read on this machine. Please save it as a JPEG.")
+        raise UnsupportedFormat(f"{name} pictures cannot be read here. Please save this one as a JPEG.")
     if name == "WEBP":
-        _check_size(*_containers.webp_size(data))
+        _check_size(*_containers.webp_size(data), _limit(name))
     return reader(BytesIO(data))
 
 
-def _check_size(width: int, height: int) -> None:
-    """Refuses by the header alone, before any pixel is decoded."""
+def _heic_reader() -> type[ImageFile.ImageFile] | None:
+    """The decoder of pillow_heif, where it is installed; it turns the picture upright by itself."""
+    try:
+        return cast("type[ImageFile.ImageFile]", import_module("pillow_heif").HeifImageFile)
+    except ImportError:
+        return None
+
+
+def _limit(name: str) -> int:
+    return min(settings.MAX_PIXELS, _MAX_PIXELS_AT_ONCE) if name in _AT_ONCE else settings.MAX_PIXELS
+
+
+def _check_size(width: int, height: int, limit: int) -> None:
+    """Refuses by the header alone, before any pixel is decoded; `limit` is in pixels."""
     long, short = max(width, height), min(width, height)
-    if width * height > settings.MAX_PIXELS:
+    if width * height > limit:
         raise TooManyPixels(
-            f"This picture has {width * height / 1e6:.0f} megapixels; up to {settings.MAX_PIXELS / 1e6:g} are read. "
+            f"This picture has {width * height / 1e6:.0f} megapixels; up to {limit / 1e6:g} are read. "
             "Please reduce it first."
         )
     if short < settings.MIN_SIDE:
@@ -167,7 +182,7 @@ def _draft(image: Image.Image) -> None:
 
 def _from_image(image: Image.Image) -> Picture:
     """A PIL image; one that is a file not yet decoded has to be of a kind that is read here."""
-    _check_size(*image.size)
+    _check_size(*image.size, settings.MAX_PIXELS)
     if isinstance(image, ImageFile.ImageFile) and image.format not in (*_READERS, "MPO", "HEIF"):
         raise UnsupportedFormat(f"{image.format} pictures are not read here. Please convert it with .convert('RGB').")
     try:
@@ -240,7 +255,7 @@ def _from_array(array: npt.NDArray[Any]) -> Picture:
             f"An array has to be [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], but this one is {list(array.shape)}."
         )
     height, width = array.shape[:2]
-    _check_size(width, height)
+    _check_size(width, height, settings.MAX_PIXELS)
     pixels = _to_uint8(array)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
