@@ -1,0 +1,113 @@
+"""One viewer's camera, frame by frame: lasting faces, the rate, and a record of the last minute."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from facemotion.faces import EMOTIONS, Analysis
+from facemotion.images import Picture, Source
+from facemotion.tracking import RESET_GAP_S, FaceTracker
+
+TIMELINE_SECONDS = 60.0
+"""How far the record goes back; also what a viewer can download."""
+
+TIMELINE_MOMENTS = 6000
+"""The most entries, one for each face of each frame: a minute of ten faces at ten frames a second."""
+
+RATE_TIME_S = 1.0
+"""Time constant of the frames a second that are shown."""
+
+
+class Analyzer(Protocol):
+    """What `LiveSession` asks of a pipeline; `Pipeline` is one."""
+
+    def analyze(self, source: Source | Picture, *, detail: str = "auto", threshold: float | None = None) -> Analysis:
+        """The faces of one picture."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What one face showed at one time: seconds, the lasting id, and one probability per expression of `EMOTIONS`."""
+
+    time_s: float
+    id: int
+    probabilities: tuple[float, ...]
+
+
+class LiveSession:
+    """One viewer's stream. Frames go in as they come; nothing of a frame is kept but the numbers in `timeline`.
+
+    Every frame is searched: the embedded detector takes a few milliseconds at `detail="fast"`, less than a frame whose
+    faces were guessed would lose in accuracy. Not for use by two threads at once.
+    """
+
+    def __init__(self, pipeline: Analyzer) -> None:
+        self._pipeline = pipeline
+        self._tracker = FaceTracker()
+        self._interval = 0.0
+        self._last_s: float | None = None
+        self.timeline: deque[Moment] = deque(maxlen=TIMELINE_MOMENTS)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second that went through `step`, smoothed; 0 before the second frame."""
+        return 1 / self._interval if self._interval > 0 else 0.0
+
+    def step(self, frame: Source | Picture, time_s: float) -> Analysis:
+        """Analyses the next frame.
+
+        Args:
+            frame: what `Pipeline.analyze` takes, such as RGB uint8 [H, W, 3].
+            time_s: when it was taken, in seconds from any fixed moment.
+
+        Returns:
+            The frame's faces with lasting ids and smoothed boxes, probabilities and labels; see `FaceTracker`.
+
+        Raises:
+            InputError: the frame cannot be read, or `time_s` is not finite. The session goes on with the next frame.
+            ModelFailure: a model raised, or memory ran out.
+        """
+        analysis = self._tracker.update(self._pipeline.analyze(frame, detail="fast"), time_s)
+        self._clock(time_s)
+        self._record(analysis, time_s)
+        return analysis
+
+    def forget(self) -> None:
+        """Drops the record and the faces in view; those that come later get new ids."""
+        self.timeline.clear()
+        self._tracker.forget()
+
+    def _clock(self, time_s: float) -> None:
+        elapsed = math.inf if self._last_s is None else time_s - self._last_s
+        self._last_s = time_s
+        if not 0 <= elapsed <= RESET_GAP_S:
+            self._interval = 0.0
+        elif self._interval == 0:
+            self._interval = elapsed
+        else:
+            self._interval += (1 - math.exp(-elapsed / RATE_TIME_S)) * (elapsed - self._interval)
+
+    def _record(self, analysis: Analysis, time_s: float) -> None:
+        if self.timeline and time_s < self.timeline[-1].time_s:
+            self.timeline.clear()
+        self.timeline.extend(Moment(time_s, face.id, face.probabilities) for face in analysis.faces)
+        while self.timeline and time_s - self.timeline[0].time_s > TIMELINE_SECONDS:
+            self.timeline.popleft()
+
+
+def timeline_csv(timeline: deque[Moment]) -> str:
+    """One row for each face of each frame: seconds from the first row, id, and the seven probabilities."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["time_s", "id", "expression", *EMOTIONS])
+    for moment in timeline:
+        top = EMOTIONS[moment.probabilities.index(max(moment.probabilities))]
+        seconds = moment.time_s - timeline[0].time_s
+        writer.writerow([f"{seconds:.2f}", moment.id, top, *(f"{p:.4f}" for p in moment.probabilities)])
+    return text.getvalue()

@@ -1,0 +1,220 @@
+"""Analyses in time -> lasting ids, smoothed boxes, probabilities and labels. One `FaceTracker` follows one camera."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facemotion import settings
+from facemotion.errors import BadOption
+from facemotion.faces import Analysis, Box, Face
+
+MIN_AFFINITY = -0.2
+"""Distance-IoU below which a face is not the same person: two boxes of one size that stand side by side have -0.2, so
+a face may move by its own width between two frames on top of what its motion predicts."""
+
+MAX_MISS_S = 1.0
+"""Seconds that an id survives without its face: a turned head or a hand takes less, another person in the same place
+mostly takes longer."""
+
+MAX_COAST_S = 0.4
+"""Seconds that a face not seen is expected to go on moving; after that it is looked for where it should have got to."""
+
+RESET_GAP_S = 2.0
+"""Seconds between two frames after which nothing of the picture before can be relied on."""
+
+BOX_TIME_S = 0.06
+"""Time constant of the box: takes out a detector's jitter of a pixel or two, follows a moving head without lag."""
+
+PROBABILITY_TIME_S = 0.5
+"""Time constant of the probabilities: an expression held for half a second has counted for 63 %."""
+
+LABEL_MARGIN = 0.1
+"""By how much another expression's smoothed probability has to lead before the label changes to it."""
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(slots=True, eq=False)
+class _Track:
+    """One person: centre and size (cx, cy, w, h) with the centre's speed, in pixels and seconds."""
+
+    id: int
+    seen_s: float
+    shape: Vector
+    velocity: Vector
+    probabilities: Vector
+    label: int
+    uncertainty: float
+
+    @classmethod
+    def start(cls, identity: int, face: Face, time_s: float) -> _Track:
+        probabilities = np.array(face.probabilities)
+        return cls(
+            id=identity,
+            seen_s=time_s,
+            shape=_shape(face.box),
+            velocity=np.zeros(4),
+            probabilities=probabilities,
+            label=int(probabilities.argmax()),
+            uncertainty=float(face.uncertain),
+        )
+
+    def predict(self, time_s: float) -> Vector:
+        """Where the face should be at `time_s`: (cx, cy, w, h)."""
+        return self.shape + self.velocity * min(time_s - self.seen_s, MAX_COAST_S)
+
+    def see(self, face: Face, time_s: float) -> None:
+        """Takes in the face of this frame."""
+        elapsed = time_s - self.seen_s
+        self._move(_shape(face.box), time_s, elapsed)
+        gain = 1 - math.exp(-elapsed / PROBABILITY_TIME_S)
+        self.probabilities += gain * (np.array(face.probabilities) - self.probabilities)
+        self.uncertainty += gain * (float(face.uncertain) - self.uncertainty)
+        top = int(self.probabilities.argmax())
+        if self.probabilities[top] - self.probabilities[self.label] > LABEL_MARGIN:
+            self.label = top
+        self.seen_s = time_s
+
+    def _move(self, measured: Vector, time_s: float, elapsed: float) -> None:
+        """A critically damped g-h filter (Brookner, "Tracking and Kalman Filtering Made Easy", 1998, chapter 1.2.6),
+        its fading factor taken from the time that passed, so that it behaves alike at 5 and at 30 frames a second."""
+        predicted = self.predict(time_s)
+        residual = measured - predicted
+        fading = math.exp(-elapsed / BOX_TIME_S)
+        self.shape = predicted + (1 - fading**2) * residual
+        if elapsed > 0:
+            self.velocity[:2] += (1 - fading) ** 2 * residual[:2] / elapsed
+
+    def face(self, face: Face, analysis: Analysis) -> Face:
+        """`face` with this track's id, box, probabilities and label."""
+        return replace(
+            face,
+            id=self.id,
+            box=_box(self.shape, analysis) or face.box,
+            probabilities=self._shown_probabilities(),
+            uncertain=self.uncertainty > 0.5,
+        )
+
+    def _shown_probabilities(self) -> tuple[float, ...]:
+        """The smoothed probabilities, summing to 1. While another expression leads the label by no more than
+        `LABEL_MARGIN` the two change places, so that the label stays the top class."""
+        shown = self.probabilities / self.probabilities.sum()
+        top = int(shown.argmax())
+        shown[[top, self.label]] = shown[[self.label, top]]
+        return tuple(float(value) for value in np.clip(shown, 0, 1))
+
+
+class FaceTracker:
+    """Follows the faces of one stream of analyses.
+
+    A face keeps its id while it moves, and when it is missed for up to `MAX_MISS_S`; an id is never given a second
+    time. Boxes and probabilities are smoothed with time constants in seconds, whatever the frame rate, and a label
+    changes only when another leads clearly. Time that goes backwards, a gap above `RESET_GAP_S` and a change of the
+    picture's size start afresh, with new ids.
+    """
+
+    def __init__(self) -> None:
+        self._tracks: list[_Track] = []
+        self._next_id = 1
+        self._time_s: float | None = None
+        self._size: tuple[int, int] | None = None
+
+    def update(self, analysis: Analysis, time_s: float) -> Analysis:
+        """The analysis of the next frame with lasting ids and smoothed boxes, probabilities and labels.
+
+        Faces stay in the analysis' order; a face that this frame does not show is not in the answer.
+
+        Args:
+            time_s: when the frame was taken, in seconds from any fixed moment.
+
+        Raises:
+            BadOption: `time_s` is not a finite number.
+        """
+        if not math.isfinite(time_s):
+            raise BadOption(f"time_s must be a finite number of seconds, but got {time_s}.")
+        self._drop_stale(analysis, time_s)
+        owners = self._owners(analysis.faces, time_s)
+        for track, face in zip(owners, analysis.faces, strict=True):
+            track.see(face, time_s)
+        faces = tuple(track.face(face, analysis) for track, face in zip(owners, analysis.faces, strict=True))
+        return replace(analysis, faces=faces)
+
+    def forget(self) -> None:
+        """Drops the people in view. Their ids are not given again."""
+        self._tracks = []
+
+    def _drop_stale(self, analysis: Analysis, time_s: float) -> None:
+        """Drops the tracks that this frame cannot continue."""
+        size = (analysis.width, analysis.height)
+        if analysis.error is not None:
+            size = self._size or size
+        jumped = self._time_s is not None and not 0 <= time_s - self._time_s <= RESET_GAP_S
+        if jumped or size != self._size:
+            self._tracks = []
+        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= MAX_MISS_S]
+        self._time_s, self._size = time_s, size
+
+    def _owners(self, faces: Sequence[Face], time_s: float) -> list[_Track]:
+        """The track of each face, a new one where none fits."""
+        predicted = np.array([track.predict(time_s) for track in self._tracks]).reshape(-1, 4)
+        measured = np.array([_shape(face.box) for face in faces]).reshape(-1, 4)
+        found = {column: self._tracks[row] for row, column in _assign(_affinity(predicted, measured))}
+        owners = [found.get(index) or self._start(face, time_s) for index, face in enumerate(faces)]
+        waiting = [track for track in self._tracks if track not in owners]
+        self._tracks = (owners + waiting)[: 2 * settings.MAX_FACES]  # bounds the work of a hostile stream
+        return owners
+
+    def _start(self, face: Face, time_s: float) -> _Track:
+        track = _Track.start(self._next_id, face, time_s)
+        self._next_id += 1
+        return track
+
+
+def _shape(box: Box) -> Vector:
+    return np.array([*box.center, box.width, box.height])
+
+
+def _box(shape: Vector, analysis: Analysis) -> Box | None:
+    """The box of (cx, cy, w, h), clipped to the picture; None where nothing of it is inside."""
+    half = np.maximum(shape[2:], 0) / 2
+    x0, y0 = np.maximum(shape[:2] - half, 0)
+    x1, y1 = np.minimum(shape[:2] + half, (analysis.width, analysis.height))
+    return Box(float(x0), float(y0), float(x1), float(y1)) if x0 < x1 and y0 < y1 else None
+
+
+def _affinity(tracks: Vector, faces: Vector) -> Vector:
+    """Distance-IoU (Zheng et al., AAAI 2020) of each track with each face, both [N, 4] of (cx, cy, w, h): the overlap
+    less the squared distance of the centres over the squared diagonal of the box around both. -1..1, float64 [T, F]."""
+    a, b = tracks[:, None], faces[None]
+    low_a, high_a = a[..., :2] - a[..., 2:] / 2, a[..., :2] + a[..., 2:] / 2
+    low_b, high_b = b[..., :2] - b[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2
+    shared = np.maximum(np.minimum(high_a, high_b) - np.maximum(low_a, low_b), 0).prod(-1)
+    union = a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - shared
+    diagonal = ((np.maximum(high_a, high_b) - np.minimum(low_a, low_b)) ** 2).sum(-1)
+    distance = ((a[..., :2] - b[..., :2]) ** 2).sum(-1)
+    affinity: Vector = shared / union - distance / diagonal
+    return affinity
+
+
+def _assign(affinity: Vector) -> list[tuple[int, int]]:
+    """Pairs (row, column), each row and column at most once, the closest pair first.
+
+    With motion predicted, the closest pairs are all but always the best assignment of all; the Hungarian method would
+    bring a dependency (SciPy) for the rest.
+    """
+    rows, columns = np.nonzero(affinity >= MIN_AFFINITY)
+    pairs: list[tuple[int, int]] = []
+    taken_rows: set[int] = set()
+    taken_columns: set[int] = set()
+    for index in np.argsort(-affinity[rows, columns], kind="stable"):
+        row, column = int(rows[index]), int(columns[index])
+        if row not in taken_rows and column not in taken_columns:
+            pairs.append((row, column))
+            taken_rows.add(row)
+            taken_columns.add(column)
+    return pairs

@@ -1,0 +1,141 @@
+"""Many photos, one after the other: each becomes a few small files and its analysis, and the pixels are let go."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facemotion import drawing, images, report, settings
+from facemotion.errors import FacemotionError, MissingInput, TooManyPictures
+from facemotion.faces import Analysis
+from facemotion.pipeline import Pipeline
+
+LARGE_SIDE = 1280  # pixels of a picture that is opened or downloaded
+THUMB_SIDE = 400  # pixels of a thumbnail, twice its width on the page
+JPEG_QUALITY = 88
+
+Keep = Callable[[bytes, str], str]
+"""Writes bytes to a temporary file of that name, which is deleted by age, and returns its path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One photo: the name it was given, what was found, and the files of it with its boxes drawn.
+
+    A photo that could not be read has an `analysis.error` and no files.
+    """
+
+    name: str
+    analysis: Analysis
+    thumbnail: str = ""
+    large: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Album:
+    """What has been read of one visitor's photos so far, and how many there are."""
+
+    total: int
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def shown(self) -> list[Entry]:
+        """The photos that could be read, in their order."""
+        return [entry for entry in self.entries if entry.analysis.error is None]
+
+    @property
+    def unreadable(self) -> list[Entry]:
+        """The photos that could not be read, in their order."""
+        return [entry for entry in self.entries if entry.analysis.error is not None]
+
+    @property
+    def analyses(self) -> list[Analysis]:
+        """One for each entry."""
+        return [entry.analysis for entry in self.entries]
+
+    @property
+    def names(self) -> list[str]:
+        """One for each entry."""
+        return [entry.name for entry in self.entries]
+
+
+def check_count(paths: Sequence[str]) -> None:
+    """Holds the number of photos against the limits.
+
+    Raises:
+        MissingInput: there are none.
+        TooManyPictures: there are more than `settings.MAX_PICTURES`.
+    """
+    if not paths:
+        raise MissingInput("There are no photos yet. Add some, or use the example photos.")
+    if len(paths) > settings.MAX_PICTURES:
+        raise TooManyPictures(
+            f"These are {len(paths)} photos; at most {settings.MAX_PICTURES} are read at a time. Remove some first."
+        )
+
+
+def read(pipeline: Pipeline, paths: Sequence[str], album: Album, keep: Keep) -> Iterator[None]:
+    """Adds one entry per photo to `album`, and yields after each. One that cannot be read does not stop the rest."""
+    for path in paths:
+        album.entries.append(_entry(pipeline, path, keep))
+        yield
+
+
+def _entry(pipeline: Pipeline, path: str, keep: Keep) -> Entry:
+    name = Path(path).name
+    try:
+        picture = images.load_picture(path)
+        analysis = pipeline.analyze(picture)
+    except FacemotionError as error:
+        failed = Analysis(0, 0, (0, 0), models=pipeline.models, error=(error.code, error.message))
+        return Entry(name, failed)
+    large = drawing.annotate(_reduced(picture.pixels, LARGE_SIDE), analysis)
+    stem = Path(path).stem
+    return Entry(
+        name,
+        analysis,
+        thumbnail=keep(_jpeg(_reduced(large, THUMB_SIDE)), f"{stem}-small.jpg"),
+        large=keep(_jpeg(large), f"{stem}-faces.jpg"),
+    )
+
+
+def csv_bytes(album: Album) -> bytes:
+    """One row a face, and one for each photo that could not be read."""
+    return report.to_csv(album.analyses, album.names).encode()
+
+
+def json_bytes(album: Album) -> bytes:
+    """A list of what `/analyze` returns, each with its photo's name."""
+    return report.to_json(album.analyses, album.names, as_list=True).encode()
+
+
+def zip_bytes(album: Album) -> bytes:
+    """The pictures with their boxes; numbered, since two photos may have one name."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:  # a JPEG does not compress further
+        for index, entry in enumerate(album.shown):
+            archive.write(entry.large, f"{index + 1:02d}-{Path(entry.name).stem}.jpg")
+    return stream.getvalue()
+
+
+def _jpeg(image: NDArray[np.uint8]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=JPEG_QUALITY)
+    return stream.getvalue()
+
+
+def _reduced(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

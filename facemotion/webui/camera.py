@@ -1,0 +1,92 @@
+"""The camera as a component: frames come and go as `data:` URLs, never as files; and the buttons that work it."""
+
+from __future__ import annotations
+
+import base64
+
+import cv2
+import gradio as gr
+import numpy as np
+from gradio.data_classes import ImageData
+from numpy.typing import NDArray
+
+from facemotion.webui.photo_input import PhotoInput
+
+ELEMENT_ID = "fm-camera"
+FRAME_SIZE = (640, 480)  # asked of the browser; a face two metres away has about 40 pixels then
+JPEG_QUALITY = 85  # encodes a frame in 3 ms; the boxes' edges stay clean
+
+_REFUSALS = {
+    "NotAllowedError": "The browser did not give the camera free. Allow it beside the address, then start again.",
+    "NotFoundError": "No camera was found. Connect one, then start again.",
+    "NotReadableError": "The camera is in use by another program. Close that one, then start again.",
+    "Insecure": "Browsers give a camera only to pages opened with https, or on localhost.",
+}
+_REFUSED = "The camera did not start. Reload the page and try again."
+
+
+class CameraInput(PhotoInput):
+    """A camera that streams: handlers receive `images.Picture` and return RGB uint8 [H, W, 3], shown in its place.
+
+    `gr.Image` would write every frame that it shows to a file; here none touches the disk.
+    """
+
+    def __init__(self, label: str) -> None:
+        width, height = FRAME_SIZE
+        video = {"width": {"ideal": width}, "height": {"ideal": height}, "facingMode": "user"}
+        super().__init__(
+            label=label,
+            sources=["webcam"],
+            streaming=True,
+            interactive=True,
+            webcam_options=gr.WebcamOptions(mirror=True, constraints={"video": video}),
+            buttons=[],
+            elem_id=ELEMENT_ID,
+        )
+
+    def postprocess(self, value: NDArray[np.uint8] | None) -> ImageData | None:  # type: ignore[override]
+        """The picture as a `data:` URL of a JPEG."""
+        return None if value is None else ImageData(url=_jpeg_url(value))
+
+
+def refusal(reason: str) -> str | None:
+    """What to tell a visitor when START returned `reason`; None when the camera runs."""
+    return _REFUSALS.get(reason, _REFUSED) if reason else None
+
+
+def _jpeg_url(image: NDArray[np.uint8]) -> str:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)[1]
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+
+
+# gradio's own button says "Record", which nothing here does, and its "Stop" leaves the camera on. These two click it
+# and switch the camera itself. The result of START is empty, or the name of what the browser refused.
+START = """async () => {
+  const box = document.querySelector("#fm-camera");
+  const until = async (find) => {
+    for (let i = 0; i < 200; i++) { if (find()) return find(); await new Promise(r => setTimeout(r, 50)); }
+    throw new Error("timeout");
+  };
+  if (!navigator.mediaDevices) return "Insecure";
+  try {
+    const wish = {video: {width: {ideal: 640}, height: {ideal: 480}, facingMode: "user"}};
+    const stream = await navigator.mediaDevices.getUserMedia(wish);
+    const access = box.querySelector('[title="grant webcam access"] button');
+    if (access) { stream.getTracks().forEach(track => track.stop()); access.click(); }
+    else { const video = box.querySelector("video"); video.srcObject = stream; await video.play(); }
+    const button = await until(() => box.querySelector('button[aria-label="capture photo"]'));
+    await until(() => box.querySelector("video").videoWidth > 0);
+    button.click();
+    return "";
+  } catch (error) { return error.name || "Error"; }
+}"""
+
+STOP = """async () => {
+  const box = document.querySelector("#fm-camera");
+  const video = box.querySelector("video");
+  box.querySelector('button[aria-label="capture photo"]')?.click();
+  video?.srcObject?.getTracks().forEach(track => track.stop());
+  if (video) video.srcObject = null;
+  await new Promise(resolve => setTimeout(resolve, 300));
+}"""

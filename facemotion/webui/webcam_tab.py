@@ -1,0 +1,172 @@
+"""The Webcam tab: live labels on one viewer's camera, lasting ids, smoothed probabilities, the last seconds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, cast
+from weakref import WeakValueDictionary
+
+import cv2
+import gradio as gr
+import numpy as np
+from gradio.context import Context
+from gradio.processing_utils import save_bytes_to_cache
+from numpy.typing import NDArray
+
+from facemotion import drawing, settings
+from facemotion.errors import MissingInput
+from facemotion.faces import Analysis
+from facemotion.images import Picture
+from facemotion.live import LiveSession, timeline_csv
+from facemotion.pipeline import Pipeline
+from facemotion.webui import camera, words
+from facemotion.webui.camera import CameraInput
+from facemotion.webui.timeline import strips
+
+STREAM_EVERY_S = 0.1  # ten frames a second show an expression as it comes; more would take the cores from other viewers
+READOUT_EVERY_S = 0.25  # the numbers beside the picture; faster nobody can read
+STATE_SECONDS = 600  # a viewer's record leaves memory after this without a frame
+FRAME_SIDE = 960  # pixels; frames of a client that ignores what was asked for are reduced to this
+DARK_LEVEL = 45  # mean grey of 0..255 below which a frame without a face is said to be dark
+
+_NOTICE = (
+    '<p class="fm-notice" role="note"><b>While the camera runs, the expressions of all faces in view are analysed.</b> '
+    "Frames are sent to this server, read once and dropped: nothing is recorded or stored. Tell the people in view.</p>"
+)
+_OFF = '<p class="fm-summary" role="status">The camera is off.</p>'
+_STARTING = (
+    '<p class="fm-summary" role="status">The camera is starting. If it stays so, all '
+    f"{settings.MAX_VIEWERS} places are taken; yours comes as soon as one is free.</p>"
+)
+_NO_FACE = "<b>No face in view.</b> Look towards the camera, come closer, and see that light falls on the face."
+_DARK = "<b>It is too dark to find a face.</b> Switch a light on, or turn towards the window."
+
+
+class Viewer:
+    """One browser's stream and when its numbers were last shown."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.session = LiveSession(pipeline)
+        self.told_s = -READOUT_EVERY_S
+
+    def look(self, picture: Picture, time_s: float) -> tuple[NDArray[np.uint8], str | None]:
+        """The frame with its faces drawn, RGB uint8 [H, W, 3], and a readout as HTML when one is due."""
+        started = time.perf_counter()
+        frame = _reduced(picture.pixels)
+        analysis = self.session.step(frame, time_s)
+        drawn = drawing.annotate(frame, analysis)
+        if time_s - self.told_s < READOUT_EVERY_S:
+            return drawn, None
+        self.told_s = time_s
+        return drawn, self._readout(frame, analysis, time_s, (time.perf_counter() - started) * 1e3)
+
+    def _readout(self, frame: NDArray[np.uint8], analysis: Analysis, time_s: float, spent_ms: float) -> str:
+        rate = f"{self.session.fps:.1f} frames a second, {spent_ms:.0f} ms each"
+        first = min(analysis.faces, key=lambda face: face.id, default=None)
+        history = strips(self.session.timeline, time_s)
+        return f'<p class="fm-rate">{rate}</p>{_who(frame, analysis)}{words.bars(first)}{history}'
+
+
+def build(pipeline: Pipeline) -> None:
+    """Lays the tab out and connects it, inside the current `gr.Tab`."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=300):
+            picture = CameraInput("Camera")
+            with gr.Row():
+                start = gr.Button("Start camera", variant="primary", elem_id="fm-start")
+                stop = gr.Button("Stop camera", variant="stop", elem_id="fm-stop", visible=False)
+            gr.HTML(_NOTICE)
+        with gr.Column(scale=2, min_width=300):
+            readout = gr.HTML(_OFF, elem_id="fm-readout")
+            save = gr.Button("Download the last minute (CSV)", size="sm")
+            file = gr.DownloadButton(visible="hidden", elem_id="fm-live-file")
+    viewer = gr.State(None, time_to_live=STATE_SECONDS)
+    _connect_switch(_Switch(picture, viewer, readout, start, stop))
+    _connect_stream(pipeline, picture, viewer, readout)
+    quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    saved = save.click(lambda one: _timeline_file(one, file.GRADIO_CACHE), viewer, file, **quick)
+    saved.success(None, js="() => document.querySelector('#fm-live-file')?.click()")
+
+
+@dataclass(frozen=True)
+class _Switch:
+    """What starting and stopping touch."""
+
+    picture: CameraInput
+    viewer: gr.State
+    readout: gr.HTML
+    start: gr.Button
+    stop: gr.Button
+
+
+def _connect_switch(parts: _Switch) -> None:
+    outcome = gr.Textbox(visible=False)  # its value is what the browser answered to START
+    quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    parts.start.click(_started, outcome, [parts.readout, parts.start, parts.stop], js=camera.START, **quick)
+    everything = [parts.picture, parts.viewer, parts.readout, parts.start, parts.stop]
+    parts.stop.click(_stopped, None, everything, js=camera.STOP, **quick)
+
+
+def _connect_stream(pipeline: Pipeline, picture: CameraInput, viewer: gr.State, readout: gr.HTML) -> None:
+    viewers: WeakValueDictionary[str, Viewer] = WeakValueDictionary()
+
+    def step(frame: Picture | None, one: Viewer | None, request: gr.Request) -> list[Any]:
+        if frame is None:
+            return [gr.skip()] * 3
+        one = one or Viewer(pipeline)
+        viewers[str(request.session_hash)] = one
+        drawn, text = one.look(frame, time.monotonic())
+        return [drawn, one, gr.skip() if text is None else text]
+
+    def leave(request: gr.Request) -> None:
+        """Gradio keeps the state of a closed page for an hour; what it holds of faces goes at once."""
+        if one := viewers.pop(str(request.session_hash), None):
+            one.session.forget()
+
+    picture.stream(
+        step,
+        [picture, viewer],
+        [picture, viewer, readout],
+        stream_every=STREAM_EVERY_S,
+        time_limit=settings.STREAM_SECONDS,
+        concurrency_limit=settings.MAX_VIEWERS,
+        concurrency_id="webcam",
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    cast(gr.Blocks, Context.root_block).unload(leave)
+
+
+def _started(reason: str) -> list[Any]:
+    """Values for the readout and the two buttons."""
+    if (problem := camera.refusal(reason)) is not None:
+        return [f'<p class="fm-summary" role="alert">{problem}</p>', gr.skip(), gr.skip()]
+    return [_STARTING, gr.Button(visible=False), gr.Button(visible=True)]
+
+
+def _stopped() -> list[Any]:
+    """Values for the picture, the state, the readout and the two buttons."""
+    return [None, None, _OFF, gr.Button(visible=True), gr.Button(visible=False)]
+
+
+def _timeline_file(viewer: Viewer | None, folder: str) -> str:
+    if viewer is None or not viewer.session.timeline:
+        raise MissingInput("There is nothing to download: start the camera, and download while it runs.")
+    return str(save_bytes_to_cache(timeline_csv(viewer.session.timeline).encode(), "facemotion.csv", folder))
+
+
+def _who(frame: NDArray[np.uint8], analysis: Analysis) -> str:
+    if not analysis.faces:
+        return f'<p class="fm-summary">{_DARK if frame.mean() < DARK_LEVEL else _NO_FACE}</p>'
+    noun = "1 face" if len(analysis.faces) == 1 else f"{len(analysis.faces)} faces"
+    named = ", ".join(f"{face.id} {face.expression}" for face in sorted(analysis.faces, key=lambda face: face.id)[:8])
+    return f'<p class="fm-summary"><b>{noun} in view:</b> {named}</p>'
+
+
+def _reduced(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    scale = FRAME_SIDE / max(frame.shape[:2])
+    if scale >= 1:
+        return frame
+    size = max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale))
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
