@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import re
+import time
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
-from facemotion.errors import ChecksumMismatch, UnknownModel
+from facemotion import settings
+from facemotion.errors import (
+    AccessDenied,
+    ChecksumMismatch,
+    HubUnavailable,
+    RevisionNotFound,
+    StorageError,
+    UnknownModel,
+    WeightsError,
+)
 
 CHECKSUMS = "SHA256SUMS"
+_ATTEMPTS = 2  # a damaged file is fetched once more
+_SLOWEST = 15  # times HUB_TIMEOUT_S: the limit for a download that does move, but crawls
+_POLL_S = 0.05
+_STORAGE_FAULTS = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+)
 
 
 def embedded(name: str) -> Path:
@@ -20,7 +40,7 @@ def embedded(name: str) -> Path:
         ChecksumMismatch: a file is missing, or is not the one that was published.
     """
     assets = Path(str(resources.files("facemotion") / "assets"))
-    listed = [line.split(maxsplit=1) for line in (assets / CHECKSUMS).read_text().splitlines()]
+    listed = [line.split(maxsplit=1) for line in (assets / CHECKSUMS).read_text("utf-8").splitlines() if line.strip()]
     files = {path: checksum for checksum, path in listed if path.startswith(f"{name}/")}
     if not files:
         raise UnknownModel(f"No weights named {name!r} are installed with this package.")
@@ -28,6 +48,40 @@ def embedded(name: str) -> Path:
         if not (assets / path).is_file() or sha256(assets / path) != checksum:
             raise ChecksumMismatch(f"The installed file {path} is damaged or missing. Install facemotion again.")
     return assets / name
+
+
+def resolve(reference: settings.Reference, filename: str) -> Path:
+    """That file of a model on the Hub, from the cache or downloaded, and verified.
+
+    It is held against `reference.sha256`, else against the Hub's own object id. A pinned revision that is in the
+    cache is answered without a request. A file that differs is deleted and fetched once more.
+
+    Raises:
+        HubUnavailable: no answer, or none for `settings.HUB_TIMEOUT_S`.
+        AccessDenied: the repository is private, gated or absent.
+        RevisionNotFound: the repository has no such revision or file.
+        ChecksumMismatch: the bytes are not those that were asked for.
+        StorageError: the cache folder is full or cannot be written.
+        UnknownModel: the reference is no possible name of a repository.
+    """
+    for _ in range(_ATTEMPTS):
+        path = _download(reference, filename)
+        if _is_intact(path, reference.sha256):
+            return path
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+    expected = f"the SHA-256 {reference.sha256}" if reference.sha256 else "the checksum that the Hub names"
+    raise ChecksumMismatch(
+        f"{filename} of {reference.repo} does not have {expected}, also when fetched again. It was deleted. Check the "
+        "reference, or try again later."
+    )
+
+
+def pinned(reference: settings.Reference, path: Path) -> settings.Reference:
+    """The full reference, revision and checksum included, of a file that `resolve` returned."""
+    parts = path.parts
+    revision = parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else reference.revision
+    return settings.Reference(reference.repo, revision, sha256(path))
 
 
 def sha256(path: Path) -> str:
@@ -43,3 +97,115 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _is_intact(path: Path, expected: str | None) -> bool:
+    """Compares with a SHA-256, else with the object id: the Hub's cache names each file by it and links to it.
+
+    A large file's id is its SHA-256, a small one's the hash that git gives it. Where the cache holds no links (Windows
+    without the right to make them) there is no id, and only a given checksum is compared.
+    """
+    if expected is not None:
+        return sha256(path) == expected
+    object_id = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", object_id):
+        return sha256(path) == object_id
+    if re.fullmatch("[0-9a-f]{40}", object_id):
+        content = path.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == object_id
+    return True
+
+
+class _Download(Thread):
+    """One call of `hf_hub_download`, which may hang; `moved_at` is when bytes last arrived."""
+
+    def __init__(self, reference: settings.Reference, filename: str) -> None:
+        super().__init__(name=f"download {filename}", daemon=True)
+        self._reference, self._filename = reference, filename
+        self.started_at = self.moved_at = time.monotonic()
+        self.path: Path | None = None
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415  (half a second, unneeded by embedded weights)
+        from huggingface_hub.utils.tqdm import tqdm  # noqa: PLC0415
+
+        download = self
+
+        class Progress(tqdm):
+            def update(self, n: float | None = 1) -> Any:
+                download.moved_at = time.monotonic()
+                return super().update(n)
+
+        repo, revision = self._reference.repo, self._reference.revision
+        try:
+            self.path = Path(hf_hub_download(repo, self._filename, revision=revision, tqdm_class=Progress))
+        except Exception as error:
+            self.error = error
+
+    @property
+    def is_late(self) -> bool:
+        now, limit = time.monotonic(), settings.HUB_TIMEOUT_S
+        return now - self.moved_at > limit or now - self.started_at > _SLOWEST * limit
+
+
+def _download(reference: settings.Reference, filename: str) -> Path:
+    """From the cache or the Hub, within the time limit: the library itself retries for longer, or waits for ever."""
+    download = _Download(reference, filename)
+    download.start()
+    while download.is_alive():
+        download.join(_POLL_S)
+        if download.is_alive() and download.is_late:
+            raise HubUnavailable(
+                f"The Hub did not deliver {filename} of {reference.repo} within {settings.HUB_TIMEOUT_S} seconds. Try "
+                "again later, or name a local file."
+            )
+    if download.error is not None:
+        raise _explain(download.error, reference, filename) from download.error
+    assert download.path is not None  # one of the two is set when the thread has ended
+    return download.path
+
+
+def _explain(error: Exception, reference: settings.Reference, filename: str) -> Exception:
+    """The error of this package that says the same; no text of the Hub's is passed on."""
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # "nothing in the cache either": what came before says why
+    revision = reference.revision or "main"
+    if isinstance(error, errors.HFValidationError):
+        return UnknownModel(f"{reference.repo!r} is no possible name of a repository. Write owner/name.")
+    if isinstance(error, errors.RevisionNotFoundError):
+        return RevisionNotFound(f"{reference.repo} has no revision {revision!r}. Check the pin.")
+    if isinstance(error, errors.RemoteEntryNotFoundError):
+        return RevisionNotFound(f"{reference.repo} has no file {filename} at revision {revision!r}. Check the pin.")
+    if isinstance(error, errors.HfHubHTTPError):
+        return _explain_status(error, reference.repo, filename)
+    if isinstance(error, OSError) and error.errno in _STORAGE_FAULTS:
+        return _explain_storage(filename)
+    return _unreachable(reference.repo, filename, type(error).__name__)
+
+
+def _explain_status(error: Any, repo: str, filename: str) -> WeightsError:
+    status = error.response.status_code
+    if status in (401, 403, 404):  # also 404: the Hub answers so, or 401, for what a visitor may not see
+        return AccessDenied(
+            f"The Hub does not give access to {repo}: it does not exist, or is private or gated. Check the name; if it "
+            "is right, accept its terms on the Hub and set HF_TOKEN to a token that may read it."
+        )
+    return _unreachable(repo, filename, f"status {status}")
+
+
+def _unreachable(repo: str, filename: str, reason: str) -> HubUnavailable:
+    return HubUnavailable(
+        f"The Hub cannot be reached for {filename} of {repo} ({reason}). Try again later, or name a local file."
+    )
+
+
+def _explain_storage(filename: str) -> StorageError:
+    from huggingface_hub import constants  # noqa: PLC0415
+
+    return StorageError(
+        f"{filename} cannot be stored in the cache folder {constants.HF_HUB_CACHE}: it is full or cannot be written. "
+        "Make room, or set HF_HOME to another folder."
+    )

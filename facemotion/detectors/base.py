@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from facemotion import settings
 from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppress
-from facemotion.detectors.passes import Window, plan
+from facemotion.detectors.passes import AUTO_SIDE, CLOSE_UP_SIDE, Window, tiles, whole
 from facemotion.errors import BadArray, BadOption
 
 Picture = npt.NDArray[np.uint8]
@@ -30,6 +30,12 @@ class FaceDetector(ABC):
 
     default_threshold: ClassVar[float]
     """The score from which a box counts as a face when the caller names no threshold; scales differ between kinds."""
+
+    fast_side: int = 320
+    """Long side of the one pass of a fast look, in pixels."""
+
+    tile_side: int = 1024
+    """Sides of a tile of a thorough look, in pixels."""
 
     def __init__(self, description: str, notice: str | None = None) -> None:
         self.description = description
@@ -67,7 +73,7 @@ class FaceDetector(ABC):
         self.check_options(detail, threshold)
         threshold = self.default_threshold if threshold is None else float(threshold)
         height, width = image.shape[:2]
-        found = [self._look(image, window, threshold) for window in plan(width, height, detail)]
+        found = [self._look(image, window, threshold) for window in self._plan(width, height, detail)]
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
         return _tidy(boxes, scores, width, height)
@@ -87,6 +93,14 @@ class FaceDetector(ABC):
     @abstractmethod
     def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
         """The faces in one RGB picture at exactly its own size, in its pixels, with scores of `threshold` or more."""
+
+    def _plan(self, width: int, height: int, detail: str) -> list[Window]:
+        if detail == "fast":
+            return [whole(width, height, self.fast_side)]
+        windows = [whole(width, height, AUTO_SIDE), whole(width, height, CLOSE_UP_SIDE)]
+        if detail == "thorough":
+            windows += tiles(width, height, self.tile_side)
+        return list(dict.fromkeys(windows))  # a small picture is its own only tile
 
     def _look(self, image: Picture, window: Window, threshold: float) -> tuple[Boxes, Scores]:
         part = image[window.y0 : window.y1, window.x0 : window.x1]

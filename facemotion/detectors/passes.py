@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FAST_SIDE = 320  # long side of the one pass over a camera frame
-AUTO_SIDE = 640  # 1/40 of it is 16 pixels: above the 10 that the detectors need
+AUTO_SIDE = 640  # long side of the main pass; 1/40 of it is 16 pixels: above the 10 that the detectors need
 CLOSE_UP_SIDE = 256  # brings a face that fills the picture back to a size the detectors were trained on
-TILE_SIDE = 1024
 TILE_OVERLAP = 160  # a face smaller than this lies whole in a tile; larger ones are found in the reduced passes
 TILED_PIXELS = 17_000_000  # more is reduced first: bounds the time of a thorough look
 
@@ -28,27 +26,19 @@ class Window:
         return max(1, round((self.x1 - self.x0) * self.scale)), max(1, round((self.y1 - self.y0) * self.scale))
 
 
-def plan(width: int, height: int, detail: str) -> list[Window]:
-    """The windows that one look at a picture of this size consists of; `detail` is one of `settings.DETAILS`."""
-    if detail == "fast":
-        return [_whole(width, height, FAST_SIDE)]
-    windows = [_whole(width, height, side) for side in (AUTO_SIDE, CLOSE_UP_SIDE)]
-    if detail == "thorough":
-        windows += _tiles(width, height)
-    return list(dict.fromkeys(windows))
-
-
-def _whole(width: int, height: int, side: int) -> Window:
+def whole(width: int, height: int, side: int) -> Window:
+    """The whole picture, its long side reduced to `side` pixels if it is longer."""
     return Window(0, 0, width, height, min(1.0, side / max(width, height)))
 
 
-def _tiles(width: int, height: int) -> list[Window]:
+def tiles(width: int, height: int, side: int) -> list[Window]:
+    """Overlapping parts that cover the picture, at most `side` pixels wide and high after scaling."""
     scale = min(1.0, (TILED_PIXELS / (width * height)) ** 0.5)
-    side, overlap = int(TILE_SIDE / scale), int(TILE_OVERLAP / scale)
+    length, overlap = int(side / scale), int(TILE_OVERLAP / scale)
     return [
-        Window(x, y, min(x + side, width), min(y + side, height), scale)
-        for y in _starts(height, side, overlap)
-        for x in _starts(width, side, overlap)
+        Window(x, y, min(x + length, width), min(y + length, height), scale)
+        for y in _starts(height, length, overlap)
+        for x in _starts(width, length, overlap)
     ]
 
 

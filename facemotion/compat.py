@@ -1,0 +1,105 @@
+"""The one place that works around other libraries: torchvision without its operators, and what ultralytics takes."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from types import ModuleType
+
+import cv2
+import numpy as np
+import torch
+
+_lock = Lock()
+
+
+def import_ultralytics() -> ModuleType:
+    """Ultralytics, imported so that it leaves this process as it found it.
+
+    It never installs packages, asks the network nothing (it would look up two hosts and send usage statistics), keeps
+    its settings out of the home folder unless YOLO_CONFIG_DIR says where, and gives back the thread counts that it
+    takes. torchvision is made importable first: ultralytics needs it even where its operators are missing.
+    """
+    with _lock:
+        if "ultralytics" not in sys.modules:
+            _set_switches()
+        ensure_torchvision()
+        with keep_threads(), np.printoptions():  # it also changes how all arrays are printed
+            import ultralytics  # noqa: PLC0415  (takes a second, and is not needed by the embedded detector)
+        return ultralytics
+
+
+def _set_switches() -> None:
+    """Read by ultralytics once, when it is imported; what the user has set stands."""
+    os.environ.setdefault("YOLO_AUTOINSTALL", "0")
+    os.environ.setdefault("YOLO_OFFLINE", "1")
+    os.environ.setdefault("YOLO_VERBOSE", "False")  # it writes to standard output, which is for results
+    if "YOLO_CONFIG_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="facemotion-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["YOLO_CONFIG_DIR"] = folder
+
+
+@contextmanager
+def keep_threads() -> Iterator[None]:
+    """Restores the thread counts of torch and OpenCV, and OMP_NUM_THREADS.
+
+    Importing ultralytics leaves OpenCV one thread and sets the variable to 1, and whenever ultralytics picks the CPU it
+    gives torch one thread less than there are cores: a frame on two cores then takes 91 ms instead of 55, and every
+    other network in the process slows down.
+    """
+    threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
+    variable = os.environ.get("OMP_NUM_THREADS")
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        if cv2.getNumThreads() != opencv_threads:
+            cv2.setNumThreads(opencv_threads)
+        if variable is None:
+            os.environ.pop("OMP_NUM_THREADS", None)
+        else:
+            os.environ["OMP_NUM_THREADS"] = variable
+
+
+def ensure_torchvision() -> None:
+    """Makes torchvision importable, and its non-maximum suppression callable, where its compiled operators do not load.
+
+    They do not whenever torch and torchvision are of different builds (a CPU torch beside PyPI's torchvision, say).
+    torchvision then fails as it is imported, for it describes operators that nobody has defined, and ultralytics
+    needs both the package and that one function.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the image codecs, which fail to load for the same reason
+        try:
+            import torchvision  # noqa: PLC0415
+        except RuntimeError as error:
+            if "operator torchvision::" not in str(error):
+                raise
+            _define_operators()
+            import torchvision  # noqa: PLC0415
+    if not torchvision.extension._has_ops():
+        torchvision.ops.nms = torchvision.ops.boxes.nms = _nms
+
+
+def _define_operators() -> None:
+    """Gives a name and a body to the two operators that torchvision describes without looking whether they exist."""
+    for name in ("torchvision::nms", "torchvision::qnms"):
+        torch.library.define(name, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        torch.library.impl(name, "CompositeExplicitAutograd")(_nms)
+
+
+def _nms(dets: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
+    """Ultralytics' own substitute: the indices kept of boxes [N, 4] with scores [N], best first."""
+    from ultralytics.utils.nms import TorchNMS  # noqa: PLC0415
+
+    kept: torch.Tensor = TorchNMS.nms(dets, scores, iou_threshold)
+    return kept
