@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
-from facemotion import drawing
+from facemotion import drawing, report
 from facemotion.errors import MissingInput
 from facemotion.faces import Analysis
 from facemotion.images import Picture
@@ -45,14 +44,12 @@ def jpeg_bytes(picture: Picture, analysis: Analysis) -> bytes:
 
 def csv_bytes(analysis: Analysis) -> bytes:
     """One row a face."""
-    from facemotion import report
-
     return report.to_csv([analysis], [NAME]).encode()
 
 
 def json_bytes(analysis: Analysis) -> bytes:
     """What `/analyze` returns."""
-    return json.dumps(analysis.to_dict(), indent=2).encode()
+    return report.to_json([analysis], [NAME], as_list=False).encode()
 
 
 def _on_click(button: gr.Button, make: Callable[..., str], inputs: list[Any], file: gr.DownloadButton) -> None:

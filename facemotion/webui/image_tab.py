@@ -80,7 +80,7 @@ def build(pipeline: Pipeline) -> None:
         with gr.Column(scale=2, min_width=300):
             controls = _controls(pipeline.detector.default_threshold)
         with gr.Column(scale=3, min_width=300):
-            view = _view(pipeline)
+            view = _view()
     _connect(pipeline, controls, view)
 
 
@@ -101,7 +101,8 @@ class _Controls:
 
 def _controls(default_threshold: float) -> _Controls:
     photo = PhotoInput(label="Photo", sources=["upload", "clipboard", "webcam"], buttons=["fullscreen"], height=300)
-    gr.Examples(_examples(), photo, label="Or try one of these", api_visibility="private")
+    with gr.Column(elem_classes="fm-examples"):
+        gr.Examples(_examples(), photo, label="Or try one of these", api_visibility="private")
     labels = gr.Checkbox(True, label="Show labels in the picture")
     with gr.Accordion("Detection", open=False):
         threshold = gr.Slider(
@@ -135,21 +136,17 @@ class _View:
 _INVITATION = '<p class="fm-summary" role="status">Add a photo, or choose an example: its faces appear here.</p>'
 
 
-def _view(pipeline: Pipeline) -> _View:
+def _view() -> _View:
     summary = gr.HTML(_INVITATION)
-    picture = gr.Image(
-        label="Faces", format="jpeg", interactive=False, visible=False, buttons=["fullscreen"],
-        alt_text="The photo with a numbered box around each face", elem_classes="fm-picture",
-    )  # fmt: skip
-    bars = gr.HTML()
+    quiet: dict[str, Any] = {"show_label": False, "format": "jpeg", "interactive": False, "visible": False}
+    alternative = "The photo with a numbered box around each face; the table below says the same in words"
+    picture = gr.Image(label="Faces", buttons=["fullscreen"], alt_text=alternative, **quiet)
     thumbnails = gr.Gallery(
-        label="Faces, the largest first", format="jpeg", columns=5, height="auto", allow_preview=False, visible=False,
-        buttons=[], interactive=False, elem_classes="fm-crops",
-    )  # fmt: skip
-    table = gr.HTML()
+        label="Faces, the largest first", allow_preview=False, buttons=[], elem_classes="fm-crops", **quiet
+    )
+    bars, table = gr.HTML(), gr.HTML()
     row = gr.Row(visible=False)
     state = gr.State(None, time_to_live=STATE_SECONDS)
-    gr.HTML(words.serving(pipeline.models))
     return _View(state, summary, picture, bars, thumbnails, table, row)
 
 
@@ -219,7 +216,7 @@ def _choose(shown: Shown | None, face_id: int | None, labels: bool) -> list[Any]
 
 
 def _choose_in_picture(shown: Shown | None, labels: bool, event: gr.SelectData) -> list[Any]:
-    return _choose(shown, shown and face_at(shown, *event.index), labels)
+    return _choose(shown, None if shown is None else face_at(shown, *event.index), labels)
 
 
 def _choose_in_crops(shown: Shown | None, labels: bool, event: gr.SelectData) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,7 +9,7 @@ import gradio as gr
 
 from facemotion import settings
 from facemotion.pipeline import Pipeline
-from facemotion.webui import about_tab, api, image_tab, theme
+from facemotion.webui import about_tab, api, gallery_tab, image_tab, theme, webcam_tab, words
 from facemotion.webui.errors import GuardedBlocks
 
 CLEAN_EVERY_S, FILES_LIVE_S = 300, 3000  # uploads and results are gone within the hour
@@ -29,25 +28,22 @@ _HEAD = """
 def build_page(pipeline: Pipeline) -> gr.Blocks:
     """The whole page around one pipeline, its queue set up, ready for `launch(**launch_options())`."""
     cleaning = (CLEAN_EVERY_S, FILES_LIVE_S)
-    with GuardedBlocks(title="facemotion", analytics_enabled=False, delete_cache=cleaning) as page:
-        gr.HTML(_HEADER)
+    page: gr.Blocks = GuardedBlocks(title="facemotion", analytics_enabled=False, delete_cache=cleaning)
+    with page:
+        gr.HTML(_HEADER + words.notices(pipeline.notices))
         with gr.Tabs():
             with gr.Tab("Image"):
                 image_tab.build(pipeline)
             with gr.Tab("Webcam"):
-                _tab("webcam_tab", pipeline)
+                webcam_tab.build(pipeline)
             with gr.Tab("Gallery"):
-                _tab("gallery_tab", pipeline)
+                gallery_tab.build(pipeline)
             with gr.Tab("About"):
                 about_tab.build(pipeline)
+        gr.HTML(words.serving(pipeline.models))
         api.build(pipeline)
     page.queue(max_size=settings.MAX_QUEUE)
     return page
-
-
-def _tab(name: str, pipeline: Pipeline) -> None:
-    if find_spec(f"facemotion.webui.{name}") is not None:
-        import_module(f"facemotion.webui.{name}").build(pipeline)
 
 
 def launch_options() -> dict[str, Any]:

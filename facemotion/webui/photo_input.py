@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta
+from typing import Any
+
 import gradio as gr
+from gradio.component_meta import ComponentMeta
 from gradio.data_classes import FileData, ImageData, ListFiles
 
 from facemotion import images
 
 
-class PhotoInput(gr.Image):
+class WithoutStub(ComponentMeta):
+    """gradio's metaclass writes a .pyi file beside the source of every component; these add no event, so need none."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> WithoutStub:
+        made: WithoutStub = ABCMeta.__new__(cls, name, bases, attributes)
+        return made
+
+
+class PhotoInput(gr.Image, metaclass=WithoutStub):
     """`gr.Image` as an input, decoded by `images.load_picture` instead of gradio: upright, on white, bounded.
 
     Handlers receive an `images.Picture`, or None when there is no photo.
@@ -30,7 +42,7 @@ class PhotoInput(gr.Image):
         return images.load_picture(payload.url if in_url else payload.path)
 
 
-class PhotosInput(gr.File):
+class PhotosInput(gr.File, metaclass=WithoutStub):
     """`gr.File` for several photos; handlers receive their paths, still to be decoded one by one."""
 
     def get_block_name(self) -> str:

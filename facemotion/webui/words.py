@@ -42,13 +42,14 @@ def summary(analysis: Analysis) -> str:
         return f'<p class="fm-summary" role="status">{NO_FACES}</p>'
     noun = "1 face" if count == 1 else f"{count} faces"
     time = analysis.timings_ms.get("total", 0)
-    text = f"<b>{noun} found</b> in {time:.0f} ms. Choose one, in the picture or below, to see all its probabilities."
+    hint = "" if count == 1 else " Choose one, in the picture or below it, to see all its probabilities."
+    text = f"<b>{noun} found</b> in {time:.0f} ms.{hint}"
     return f'<p class="fm-summary" role="status">{text}</p>'
 
 
 def doubts(face: Face) -> list[str]:
     """Why this face's reading deserves doubt, each reason in words; empty when nothing is known against it."""
-    uncertain = ["uncertain: the probabilities are close together or low"] if face.uncertain else []
+    uncertain = ["no expression stands out clearly"] if face.uncertain else []
     return uncertain + [QUALITY_WORDS[reason] for reason in face.quality]
 
 
@@ -74,7 +75,7 @@ def table(analysis: Analysis, selected: int | None = None) -> str:
 
 def _row(face: Face, selected: bool) -> str:
     mark = ' class="fm-selected" aria-current="true"' if selected else ""
-    notes = escape("; ".join(doubts(face))) or "none"
+    notes = ", ".join(["uncertain"] * face.uncertain + [reason.replace("_", " ") for reason in face.quality]) or "none"
     return (
         f'<tr{mark}><th scope="row">{face.id}</th><td>{swatch(face.expression)}{face.expression}</td>'
         f"<td>{percent(face.confidence)}</td><td>{percent(face.detection_confidence)}</td><td>{notes}</td></tr>"
