@@ -134,6 +134,14 @@ def test_the_selected_face_is_emphasised_and_an_unknown_id_is_not_an_error() -> 
     assert (annotate(plain(), result, labels=False, selected=7) == usual).all()
 
 
+def test_the_selected_face_lies_on_top_and_keeps_its_full_label() -> None:
+    faces = face(1, (10, 20, 90, 90), "happy"), face(2, (10, 20, 90, 90), "sad")
+    for number, shown in ((1, "happy"), (2, "sad")):
+        drawn = annotate(plain(), analysis(*faces), selected=number)
+        assert (drawn[60, 10:20] == COLOURS[shown]).all(axis=1).any()
+        assert (drawn[0:20, 10:90] == COLOURS[shown]).all(axis=2).sum() > 400
+
+
 def test_boxes_follow_a_picture_of_another_size() -> None:
     half = annotate(plain(width=100, height=50), analysis(face(box=(20, 20, 180, 90))), labels=False)
     rows, columns = np.nonzero(changed(plain(width=100, height=50), half))
