@@ -4,64 +4,32 @@ a sentence. Handlers simply raise."""
 from __future__ import annotations
 
 import logging
-from typing import Any
+import traceback
 
 import gradio as gr
 from gradio.exceptions import ComponentProcessingError, InvalidPathError
-from gradio_client.utils import is_file_obj, is_http_url_like, traverse
+from pydantic import ValidationError
 
 from facemotion.errors import BadOption, FacemotionError, ForbiddenSource, ModelFailure
 
 logger = logging.getLogger(__name__)
 
-_OUTSIDE = "This server opens no web addresses and no files of its own for a visitor. Upload the picture instead."
+OUTSIDE = "This server opens no web addresses and no files of its own for a visitor. Upload the picture instead."
 _MEMORY = "Memory ran out on this request. Try again in a moment, or with a smaller picture."
 _UNEXPECTED = "Something went wrong here, not with your picture. Try again; if it stays, please report it."
-_BAD_VALUE = "An argument is not of the type that this endpoint takes. The page's API section lists them."
-
-
-class GuardedBlocks(gr.Blocks):
-    """Blocks whose every event, the preparation of its inputs included, ends in a result or a `gr.Error` made by
-    `explain`, and which never opens a web address that a visitor names."""
-
-    async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As in `gr.Blocks`.
-
-        Raises:
-            gr.Error: for everything that goes wrong.
-        """
-        try:
-            refuse_addresses(inputs)
-            return await super().process_api(block_fn, inputs, *args, **kwargs)
-        except Exception as error:
-            raise explain(error) from error
-
-
-def refuse_addresses(inputs: Any) -> None:
-    """Looks through the values of a request.
-
-    Raises:
-        ForbiddenSource: a file in it is given by a web address, which gradio would fetch.
-    """
-
-    def check(file: dict[str, Any]) -> dict[str, Any]:
-        if is_http_url_like(str(file["path"])):
-            raise ForbiddenSource(_OUTSIDE)
-        return file
-
-    traverse(inputs, check, is_file_obj)
+_BAD_VALUE = "An argument is not of the type that this endpoint takes. “Use via API” on the page lists them."
 
 
 def explain(error: BaseException) -> gr.Error:
-    """The error as a visitor may see it; what was not raised on purpose is logged and named only in general words."""
+    """The error as a visitor may see it; what was not raised on purpose is named only in general words, and logged."""
     if isinstance(error, gr.Error):
         return error
     known = _known(error)
     if known is None:
-        logger.error("a request failed unexpectedly", exc_info=error)
+        _log(error)
         return _shown("internal", _UNEXPECTED)
-    if known.__cause__ is not None and isinstance(known, ModelFailure):
-        logger.error("a model failed", exc_info=known)
+    if isinstance(known, ModelFailure):
+        _log(known.__cause__ or error)
     return _shown(known.code, known.message)
 
 
@@ -73,8 +41,16 @@ def _known(error: BaseException) -> FacemotionError | None:
     if isinstance(error, MemoryError):
         return ModelFailure(_MEMORY)
     if isinstance(error, InvalidPathError):
-        return ForbiddenSource(_OUTSIDE)
+        return ForbiddenSource(OUTSIDE)
+    if isinstance(error, ValidationError):
+        return BadOption(_BAD_VALUE)
     return None
+
+
+def _log(error: BaseException) -> None:
+    """Where it happened, without the message, which may quote what the visitor sent."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("a request failed with %s at\n%s", type(error).__name__, frames)
 
 
 def _shown(code: str, message: str) -> gr.Error:

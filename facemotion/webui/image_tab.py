@@ -168,9 +168,10 @@ def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
         api_visibility="private",
     )
     choice = [view.state, view.picture, view.bars, view.table]
+    thumbnail = [*choice, view.crops]
     quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     labels.change(_draw, [view.state, labels], view.picture, **quick)
-    view.picture.select(_choose_in_picture, [view.state, labels], choice, **quick)
+    view.picture.select(_choose_in_picture, [view.state, labels], thumbnail, **quick)
     view.crops.select(_choose_in_crops, [view.state, labels], choice, **quick)
     downloads.build(view.downloads, photo, view.state)
 
@@ -195,7 +196,7 @@ def _everything(shown: Shown | None, labels: bool) -> list[Any]:
         words.summary(shown.analysis),
         gr.Image(_draw(shown, labels), visible=True),
         words.bars(shown.face),
-        gr.Gallery(thumbnails, visible=found, selected_index=None),
+        gr.Gallery(thumbnails, visible=found, selected_index=0 if found else None),
         words.table(shown.analysis, shown.selected),
         gr.Row(visible=True),
     ]
@@ -216,7 +217,9 @@ def _choose(shown: Shown | None, face_id: int | None, labels: bool) -> list[Any]
 
 
 def _choose_in_picture(shown: Shown | None, labels: bool, event: gr.SelectData) -> list[Any]:
-    return _choose(shown, None if shown is None else face_at(shown, *event.index), labels)
+    face_id = None if shown is None else face_at(shown, *event.index)
+    thumbnail = gr.skip() if face_id is None else gr.Gallery(selected_index=face_id - 1)
+    return [*_choose(shown, face_id, labels), thumbnail]
 
 
 def _choose_in_crops(shown: Shown | None, labels: bool, event: gr.SelectData) -> list[Any]:

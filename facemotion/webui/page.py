@@ -10,7 +10,7 @@ import gradio as gr
 from facemotion import settings
 from facemotion.pipeline import Pipeline
 from facemotion.webui import about_tab, api, gallery_tab, image_tab, theme, webcam_tab, words
-from facemotion.webui.errors import GuardedBlocks
+from facemotion.webui.blocks import PublicBlocks
 
 CLEAN_EVERY_S, FILES_LIVE_S = 300, 3000  # uploads and results are gone within the hour
 SESSIONS = 200  # browsers whose last analysis is held in memory, a few MB each
@@ -28,7 +28,7 @@ _HEAD = """
 def build_page(pipeline: Pipeline) -> gr.Blocks:
     """The whole page around one pipeline, its queue set up, ready for `launch(**launch_options())`."""
     cleaning = (CLEAN_EVERY_S, FILES_LIVE_S)
-    page: gr.Blocks = GuardedBlocks(title="facemotion", analytics_enabled=False, delete_cache=cleaning)
+    page: gr.Blocks = PublicBlocks(title="facemotion", analytics_enabled=False, delete_cache=cleaning)
     with page:
         gr.HTML(_HEADER + words.notices(pipeline.notices))
         with gr.Tabs():

@@ -20,6 +20,9 @@ class WithoutStub(ComponentMeta):
         return made
 
 
+_EXAMPLE: dict[str, Any] = {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}, "orig_name": "photo.jpg"}
+
+
 class PhotoInput(gr.Image, metaclass=WithoutStub):
     """`gr.Image` as an input, decoded by `images.load_picture` instead of gradio: upright, on white, bounded.
 
@@ -41,6 +44,14 @@ class PhotoInput(gr.Image, metaclass=WithoutStub):
         in_url = payload.url is not None and payload.url.startswith("data:")
         return images.load_picture(payload.url if in_url else payload.path)
 
+    def example_payload(self) -> dict[str, Any]:
+        """What the API page shows as an argument; gradio's own example is a web address, which is refused here."""
+        return _EXAMPLE
+
+    def example_value(self) -> str:
+        """Likewise, as a value."""
+        return str(_EXAMPLE["path"])
+
 
 class PhotosInput(gr.File, metaclass=WithoutStub):
     """`gr.File` for several photos; handlers receive their paths, still to be decoded one by one."""
@@ -55,3 +66,11 @@ class PhotosInput(gr.File, metaclass=WithoutStub):
             return []
         files = payload.root if isinstance(payload, ListFiles) else [payload]
         return [file.path for file in files]
+
+    def example_payload(self) -> list[dict[str, Any]]:
+        """As in `PhotoInput`."""
+        return [_EXAMPLE]
+
+    def example_value(self) -> list[str]:
+        """As in `PhotoInput`."""
+        return [str(_EXAMPLE["path"])]

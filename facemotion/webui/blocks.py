@@ -1,0 +1,56 @@
+"""`gr.Blocks` for strangers: what it lets in, and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+from gradio_client.utils import is_file_obj, is_http_url_like, traverse
+
+from facemotion.errors import ForbiddenSource
+from facemotion.webui.errors import OUTSIDE, explain
+
+
+class PublicBlocks(gr.Blocks):
+    """Blocks whose every event, the preparation of its inputs included, ends in a result or in what `explain` makes of
+    the error; which opens no file but uploads, and no web address; and whose endpoints may be called with their
+    required arguments alone."""
+
+    async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As in `gr.Blocks`.
+
+        Raises:
+            gr.Error: for everything that goes wrong.
+        """
+        try:
+            function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+            refuse_outside(inputs)
+            return await super().process_api(function, with_defaults(function.inputs, inputs), *args, **kwargs)
+        except Exception as error:
+            raise explain(error) from error
+
+
+def refuse_outside(inputs: Any) -> None:
+    """Looks through the values of a request. gradio itself would fetch web addresses, and checks only those paths that
+    come with its mark of a file.
+
+    Raises:
+        ForbiddenSource: a file in it is not one that was uploaded to, or made by, this server.
+    """
+    own = Path(get_upload_folder()).resolve()
+
+    def check(file: dict[str, Any]) -> dict[str, Any]:
+        if is_http_url_like(file["path"]) or not Path(file["path"]).resolve().is_relative_to(own):
+            raise ForbiddenSource(OUTSIDE)
+        return file
+
+    traverse(inputs, check, is_file_obj)
+
+
+def with_defaults(components: Sequence[Any], inputs: list[Any]) -> list[Any]:
+    """The arguments that REST callers left out at the end, filled with the components' own values; gradio's Python and
+    JavaScript clients do so themselves."""
+    return inputs + [getattr(component, "value", None) for component in components[len(inputs) :]]
