@@ -36,6 +36,8 @@ def flatten(image: Image.Image, transform: Transform | None) -> Image.Image:
         return _from_16_bits(image)
     if image.mode == "CMYK" and transform is not None:
         return ImageCms.applyTransform(image, transform) or image.convert("RGB")
+    if image.mode == "La":  # which Pillow converts to LA alone
+        image = image.convert("LA")
     if image.has_transparency_data:
         return _over_white(image if image.mode == "RGBA" else image.convert("RGBA"))
     if image.mode in ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"):

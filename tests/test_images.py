@@ -1,0 +1,476 @@
+"""The only decoder: every file of the hostile corpus, and that what is read comes out right."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+from facemotion import images
+from facemotion import settings as limits
+from facemotion.errors import (
+    BadArray,
+    BadShape,
+    CorruptImage,
+    EmptyFile,
+    FileTooLarge,
+    ForbiddenSource,
+    InputError,
+    MissingInput,
+    NotAnImage,
+    TooManyPixels,
+    UnsupportedFormat,
+)
+from tests import bad_inputs
+from tests.bad_inputs import FILES, Case, encoded, scene
+
+GENEROUS_S = 8  # of processor time; the promise is 2 s on an idle machine, and test machines are busy
+PEAK_MB = 500
+ROOT = Path(__file__).resolve().parent.parent
+Pixels = npt.NDArray[np.uint8]
+
+
+def assert_picture(pixels: Pixels) -> None:
+    assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
+    assert pixels.flags.c_contiguous and pixels.flags.writeable
+    assert max(pixels.shape[:2]) <= limits.MAX_SIDE
+
+
+def assert_helpful(error: InputError) -> None:
+    assert type(error) is not InputError
+    assert 20 < len(error.message) < 300
+    assert not any(word in error.message for word in ("Traceback", "/tmp", "0x", "site-packages", "errno"))
+
+
+def close(first: Pixels, second: npt.ArrayLike, tolerance: float) -> bool:
+    second = np.asarray(second)
+    return first.shape == second.shape and np.abs(first.astype(float) - second).mean() <= tolerance
+
+
+@pytest.mark.parametrize("case", FILES, ids=str)
+def test_the_corpus(case: Case) -> None:
+    data = case.make()
+    start = time.process_time()
+    if case.error is None:
+        assert_picture(images.load(data))
+    else:
+        with pytest.raises(case.error) as caught:
+            images.load(data)
+        assert type(caught.value) is case.error
+        assert_helpful(caught.value)
+    assert time.process_time() - start < GENEROUS_S
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("text.png", "text"), ("page.jpg", "HTML"), ("paper.png", "PDF"), ("film.jpg", "MP4"), ("drawing.svg", "SVG")],
+)
+def test_a_refusal_says_what_the_file_seems_to_be(name: str, word: str) -> None:
+    (case,) = (case for case in FILES if case.name == name)
+    with pytest.raises(InputError, match=word):
+        images.load(case.make())
+
+
+SOURCES = [
+    ("none", None, MissingInput),
+    ("no name", "", MissingInput),
+    ("no such file", "nowhere/photo.jpg", MissingInput),
+    ("a name with NUL", "photo\0.jpg", MissingInput),
+    ("a name of 3000", "a" * 3000, MissingInput),
+    ("a file as folder", __file__ + "/photo.jpg", MissingInput),
+    ("passwd", "/etc/passwd", NotAnImage),
+    ("traversal", "../" * 20 + "etc/passwd", NotAnImage),
+    ("folder", os.path.dirname(__file__), NotAnImage),  # noqa: PTH120
+    ("device", "/dev/zero", ForbiddenSource),
+    ("file://", "file:///etc/passwd", ForbiddenSource),
+    ("FILE:/", " FILE:/etc/passwd", ForbiddenSource),
+    ("loopback", "http://127.0.0.1:7860/photo.jpg", ForbiddenSource),
+    ("private", "https://192.168.0.1/photo.jpg", ForbiddenSource),
+    ("metadata", "http://169.254.169.254/latest/meta-data", ForbiddenSource),
+    ("redirect", "https://example.org/redirect?to=http://localhost", ForbiddenSource),
+    ("s3", "s3://bucket/photo.jpg", ForbiddenSource),
+    ("data: without base64", "data:text/plain,hello", NotAnImage),
+    ("data: damaged", "data:image/png;base64,iVBORw0KG!!!", CorruptImage),
+    ("data: broken off", "data:image/png;base64,iVBORw0KG", CorruptImage),
+    ("data: empty", "data:image/png;base64,", EmptyFile),
+    ("data: text", "data:image/png;base64," + base64.b64encode(b"hello there").decode(), NotAnImage),
+    ("data: too long", "data:image/png;base64," + "A" * (limits.MAX_FILE_BYTES * 4 // 3 + 9000), FileTooLarge),
+    ("a list", [[1, 2], [3, 4]], BadArray),
+    ("a number", 7, BadArray),
+    ("an open file", BytesIO(b""), BadArray),
+]
+
+
+@pytest.mark.parametrize(("source", "error"), [row[1:] for row in SOURCES], ids=[row[0] for row in SOURCES])
+def test_sources_that_are_refused(source: images.Source, error: type[InputError]) -> None:
+    with pytest.raises(error) as caught:
+        images.load(source)
+    assert_helpful(caught.value)
+    assert "etc/passwd" not in caught.value.message
+
+
+def test_no_address_is_ever_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+    monkeypatch.setattr("socket.getaddrinfo", connect)
+    with pytest.raises(ForbiddenSource):
+        images.load("http://localhost/photo.jpg")
+
+
+def test_every_way_in_gives_the_same_picture(tmp_path: Path) -> None:
+    data = bad_inputs.png()
+    path = tmp_path / "фото 😀"
+    path.write_bytes(data)
+    expected = np.asarray(scene())
+    url = bad_inputs.data_url(data)
+    sources = [path, str(path), data, bytearray(data), memoryview(data), url, "DATA" + url[4:], scene(), expected]
+    for source in sources:
+        picture = images.load_picture(source)
+        assert np.array_equal(picture.pixels, expected)
+        assert picture.source_size == (96, 64)
+
+
+def test_a_file_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.jpg"
+    with path.open("wb") as file:
+        file.truncate(50 * 2**30)
+    with pytest.raises(FileTooLarge, match="20 MB"):
+        images.load(path)
+
+
+def test_a_message_names_at_most_a_shortened_base_name(tmp_path: Path) -> None:
+    folder = tmp_path / "secret" / ("x" * 200)
+    folder.mkdir(parents=True)
+    with pytest.raises(NotAnImage) as caught:
+        images.load(folder)
+    assert "secret" not in caught.value.message and "x" * 50 not in caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_eight_orientations_agree(orientation: int, kind: str) -> None:
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # PIL's Transpose that a camera held so would have applied
+    stored = scene() if orientation == 1 else scene().transpose(Image.Transpose(undo[orientation]))
+    picture = images.load_picture(bad_inputs.with_exif(orientation, kind, stored))
+    assert close(picture.pixels, scene(), 2 if kind == "JPEG" else 0)
+    assert picture.source_size == stored.size
+
+
+def test_orientation_of_a_pil_image_is_applied_and_the_image_left_alone() -> None:
+    image = Image.open(BytesIO(bad_inputs.with_exif(6)))
+    assert images.load(image).shape == (96, 64, 3)
+    assert image.size == (96, 64) and image.getexif()[bad_inputs.ORIENTATION] == 6
+
+
+def test_malformed_exif_is_ignored() -> None:
+    for name, data in bad_inputs.malformed_exif():
+        assert np.array_equal(images.load(data), images.load(bad_inputs.jpeg())), name
+
+
+def test_nothing_of_the_position_or_the_camera_survives() -> None:
+    data = bad_inputs.with_gps()
+    assert bad_inputs.GPS_SECRET.encode() in data
+    picture = images.load_picture(data)
+    assert bad_inputs.GPS_SECRET not in repr(vars(type(picture))) + repr(picture)
+    assert bad_inputs.GPS_SECRET.encode() not in encoded(Image.fromarray(picture.pixels), "JPEG")
+
+
+WHITE, RED = (255, 255, 255), (255, 0, 0)
+SIZE = (20, 30)
+COLOURS: list[tuple[str, Callable[[], bytes], tuple[int, int, int]]] = [
+    ("hidden colour", lambda: encoded(Image.new("RGBA", SIZE, (255, 0, 0, 0)), "PNG"), WHITE),
+    ("half red", lambda: encoded(Image.new("RGBA", SIZE, (255, 0, 0, 128)), "PNG"), (255, 127, 127)),
+    ("grey, hidden", lambda: encoded(Image.new("LA", SIZE, (9, 0)), "PNG"), WHITE),
+    ("grey, half", lambda: encoded(Image.new("LA", SIZE, (0, 128)), "PNG"), (127, 127, 127)),
+    ("palette, hidden", lambda: encoded(_palette(RED), "PNG", transparency=0), WHITE),
+    ("palette, half", lambda: encoded(_palette(RED), "PNG", transparency=b"\x80"), (255, 127, 127)),
+    ("palette", lambda: encoded(_palette(RED), "PNG"), RED),
+    ("GIF, hidden", lambda: encoded(_palette(RED), "GIF", transparency=0), WHITE),
+    ("GIF", lambda: encoded(_palette(RED), "GIF"), RED),
+    ("RGB, hidden", lambda: encoded(Image.new("RGB", SIZE, RED), "PNG", transparency=RED), WHITE),
+    ("grey by key, hidden", lambda: encoded(Image.new("L", SIZE, 7), "PNG", transparency=7), WHITE),
+    ("WebP, hidden", lambda: encoded(Image.new("RGBA", SIZE, (255, 0, 0, 0)), "WEBP", lossless=True), WHITE),
+    ("grey", lambda: encoded(Image.new("L", SIZE, 90), "PNG"), (90, 90, 90)),
+    ("1 bit", lambda: encoded(Image.new("1", SIZE, 1), "PNG"), WHITE),
+    ("16 bits, middle", lambda: encoded(Image.new("I;16", SIZE, 32896), "PNG"), (128, 128, 128)),
+    ("16 bits, dark", lambda: encoded(Image.new("I;16", SIZE, 257), "PNG"), (1, 1, 1)),
+    ("16 bits, full", lambda: encoded(Image.new("I;16", SIZE, 65535), "PNG"), WHITE),
+    ("CMYK", lambda: encoded(Image.new("CMYK", SIZE, (0, 255, 255, 0)), "JPEG", quality=99), RED),
+    ("BMP", lambda: encoded(Image.new("RGB", SIZE, RED), "BMP"), RED),
+    ("AVIF", lambda: encoded(Image.new("RGB", SIZE, RED), "AVIF", quality=100), RED),
+]
+
+
+def _palette(colour: tuple[int, int, int]) -> Image.Image:
+    image = Image.new("P", SIZE, 0)
+    image.putpalette([*colour, 0, 0, 255])
+    return image
+
+
+@pytest.mark.parametrize(("make", "colour"), [row[1:] for row in COLOURS], ids=[row[0] for row in COLOURS])
+def test_colours(make: Callable[[], bytes], colour: tuple[int, int, int]) -> None:
+    pixels = images.load(make())
+    assert pixels.shape == (30, 20, 3)
+    assert np.abs(pixels.astype(int) - colour).max() <= 2
+
+
+def test_a_profile_is_converted_to_srgb_and_a_broken_one_ignored() -> None:
+    plain = images.load(bad_inputs.jpeg())
+    reference = encoded(scene(), "JPEG")
+    swapped = _profile_with_red_and_blue_exchanged()
+    assert close(images.load(bad_inputs.with_profile(swapped)), images.load(reference)[:, :, ::-1], 3)
+    assert close(images.load(bad_inputs.with_profile(bad_inputs.srgb_profile())), images.load(reference), 1)
+    assert np.array_equal(images.load(bad_inputs.with_profile(b"noise" * 99)), images.load(reference))
+    assert close(plain, scene(), 2)
+
+
+def _profile_with_red_and_blue_exchanged() -> bytes:
+    """sRGB's profile in which the tags of red's and blue's primaries have each other's names."""
+    profile = bad_inputs.srgb_profile()
+    return profile.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_the_first_frame_of_an_animation_is_read(kind: str) -> None:
+    assert close(images.load(bad_inputs.animated(kind)), scene(), 12)
+
+
+def test_a_picture_with_a_zip_behind_it_is_that_picture() -> None:
+    assert np.array_equal(images.load(bad_inputs.jpeg() + b"PK\x03\x04" * 999), images.load(bad_inputs.jpeg()))
+
+
+def test_heic_is_read_or_the_way_out_is_named() -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        with pytest.raises(UnsupportedFormat, match="JPEG"):
+            images.load(bad_inputs.heic_header())
+        return
+    file = BytesIO()
+    pillow_heif.from_pillow(scene()).save(file, quality=95)
+    assert close(images.load(file.getvalue()), scene(), 5)
+
+
+@pytest.mark.parametrize(
+    ("size", "kind", "expected"),
+    [
+        ((6000, 4000), "JPEG", (3000, 2000)),  # decoded at 1/2
+        ((4160, 3120), "JPEG", (4096, 3072)),  # 1/2 would lose too much
+        ((5000, 3000), "PNG", (4096, 2458)),
+        ((4096, 100), "PNG", (4096, 100)),
+    ],
+)
+def test_large_pictures_are_reduced(size: tuple[int, int], kind: str, expected: tuple[int, int]) -> None:
+    picture = images.load_picture(encoded(scene(*size), kind))
+    assert picture.source_size == size
+    assert picture.pixels.shape == (expected[1], expected[0], 3)
+    assert close(picture.pixels, scene(*expected), 1.5)
+
+
+def test_reducing_in_strips_leaves_no_seams() -> None:
+    image = Image.effect_noise((4500, 2500), 80).convert("RGB")
+    picture = images.load(image)
+    whole = image.resize((picture.shape[1], picture.shape[0]), Image.Resampling.BILINEAR)
+    assert np.abs(picture.astype(int) - np.asarray(whole)).max() <= 1
+
+
+GREY = np.tile(np.arange(40, dtype=np.uint8) * 6, (30, 1))
+RGB = np.stack([GREY, GREY // 2, 255 - GREY], -1)
+ARRAYS = [
+    ("2-D", GREY, np.stack([GREY] * 3, -1)),
+    ("one channel", GREY[:, :, None], np.stack([GREY] * 3, -1)),
+    ("RGB", RGB, RGB),
+    ("on white", np.dstack([RGB, np.zeros_like(GREY)]), np.full_like(RGB, 255)),
+    ("opaque", np.dstack([RGB, np.full_like(GREY, 255)]), RGB),
+    ("float", RGB / 255, RGB),
+    ("float16", (RGB / 255).astype(np.float16), RGB),
+    ("int64", RGB.astype(np.int64), RGB),
+    ("not contiguous", RGB[::-1, ::2], RGB[::-1, ::2]),
+    ("Fortran's order", np.asfortranarray(RGB), RGB),
+    ("float, not contiguous", (RGB / 255)[:, ::-2], RGB[:, ::-2]),
+]
+
+
+@pytest.mark.parametrize(("array", "expected"), [row[1:] for row in ARRAYS], ids=[row[0] for row in ARRAYS])
+def test_arrays_with_a_plain_meaning(array: npt.NDArray[np.generic], expected: Pixels) -> None:
+    array = array.view()
+    array.flags.writeable = False
+    before = array.copy()
+    pixels = images.load(array)
+    assert_picture(pixels)
+    assert np.array_equal(pixels, expected)
+    assert not np.shares_memory(pixels, array) and np.array_equal(array, before)
+
+
+NAN = np.full((30, 30), np.nan)
+BAD_ARRAYS = [
+    ("empty", np.zeros((0, 30, 3), np.uint8), BadArray),
+    ("no dimension", np.array(3), BadArray),
+    ("1-D", np.zeros(900, np.uint8), BadArray),
+    ("4-D", np.zeros((1, 30, 30, 3), np.uint8), BadArray),
+    ("two channels", np.zeros((30, 30, 2), np.uint8), BadArray),
+    ("channels first", np.zeros((3, 30, 30), np.uint8), BadArray),
+    ("NaN", NAN, BadArray),
+    ("one NaN", np.where(np.eye(30) > 0, NAN, 0.5), BadArray),
+    ("infinite", np.full((30, 30), np.inf), BadArray),
+    ("float to 255", np.full((30, 30), 255.0), BadArray),
+    ("below 0", np.full((30, 30), -1), BadArray),
+    ("16 bits", np.full((30, 30), 40000, np.uint16), BadArray),
+    ("bool", np.ones((30, 30), bool), BadArray),
+    ("complex", np.ones((30, 30), complex), BadArray),
+    ("objects", np.full((30, 30), None), BadArray),
+    ("text", np.full((30, 30), "x"), BadArray),
+    ("too small", np.zeros((5, 5), np.uint8), BadShape),
+    ("too thin", np.zeros((10, 9000), np.uint8), BadShape),
+    ("too many", np.broadcast_to(np.uint8(0), (9000, 9000)), TooManyPixels),
+]
+
+
+@pytest.mark.parametrize(("array", "error"), [row[1:] for row in BAD_ARRAYS], ids=[row[0] for row in BAD_ARRAYS])
+def test_arrays_without_a_plain_meaning(array: npt.NDArray[np.generic], error: type[InputError]) -> None:
+    with pytest.raises(error) as caught:
+        images.load(array)
+    assert_helpful(caught.value)
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"]
+)
+def test_pil_images_of_every_mode(mode: str) -> None:
+    assert_picture(images.load(Image.new(mode, (20, 30))))
+
+
+@pytest.mark.parametrize("mode", ["LAB", "I", "F"])
+def test_pil_images_whose_range_is_not_plain(mode: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=mode):
+        images.load(Image.new(mode, (20, 30)))
+
+
+def test_a_pil_image_of_a_forbidden_file_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.open(BytesIO(encoded(scene(), "EPS")))
+    monkeypatch.setattr(type(image), "load", lambda *_, **__: pytest.fail("Ghostscript would have been started"))
+    with pytest.raises(UnsupportedFormat, match="EPS"):
+        images.load(image)
+
+
+def test_memory_that_runs_out_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    with pytest.raises(TooManyPixels, match="memory"):
+        images.load(bad_inputs.jpeg())
+
+
+SEEDS = {
+    "jpeg": bad_inputs.with_exif(6),
+    "progressive": encoded(scene(), "JPEG", progressive=True),
+    "png": bad_inputs.png(),
+    "palette": encoded(scene().quantize(8), "PNG", transparency=b"\0\x80"),
+    "gif": bad_inputs.animated("GIF"),
+    "webp": bad_inputs.animated("WEBP"),
+    "bmp": encoded(scene(), "BMP"),
+    "avif": encoded(scene(), "AVIF"),
+}
+EDITS = st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1, max_size=8), st.booleans()), max_size=6)
+
+
+@pytest.mark.filterwarnings("default")  # Pillow warns of what it finds odd; what counts is what comes out
+@settings(max_examples=250, deadline=None, derandomize=True)
+@given(name=st.sampled_from(sorted(SEEDS)), edits=EDITS, near_the_head=st.booleans(), length=st.floats(0, 1))
+def test_mutated_files_end_in_a_picture_or_an_input_error(
+    name: str, edits: list[tuple[int, bytes, bool]], near_the_head: bool, length: float
+) -> None:
+    data = bytearray(SEEDS[name])
+    for place, new, insert in edits:
+        start = place % (200 if near_the_head else len(data))
+        data[start : start if insert else start + len(new)] = new
+    try:
+        assert_picture(images.load(bytes(data[: round(len(data) * (1 - length**4))])))
+    except InputError as error:
+        assert_helpful(error)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(data=st.binary(max_size=300))
+def test_any_bytes_end_in_an_input_error(data: bytes) -> None:
+    with pytest.raises(InputError):
+        images.load(data)
+
+
+def test_many_threads_at_once() -> None:
+    expected = images.load(bad_inputs.jpeg())
+    results: list[bool] = []
+
+    def work() -> None:
+        results.extend(np.array_equal(images.load(bad_inputs.jpeg()), expected) for _ in range(20))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 160
+
+
+def test_no_setting_of_pillow_is_changed() -> None:
+    code = (
+        "from PIL import Image, ImageFile; before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES\n"
+        "import facemotion.images\n"
+        "assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES) == before"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+HEAVY = {
+    "bomb-60.png": lambda: bad_inputs.png_bomb(7746, 7746),
+    "bomb-400.png": lambda: bad_inputs.png_bomb(20000, 20000),
+    "bomb.webp": bad_inputs.webp_bomb,
+    "at-the-limit.png": lambda: encoded(Image.new("RGBA", (8300, 6000), (9, 8, 7, 90)), "PNG", compress_level=1),
+    "at-the-limit.jpg": lambda: encoded(Image.new("CMYK", (8300, 6000)), "JPEG", progressive=True, quality=30),
+    "at-the-limit.webp": lambda: encoded(Image.new("RGBA", (6000, 4160), (9, 8, 7, 90)), "WEBP", method=0),
+    "at-the-limit.avif": lambda: encoded(Image.new("RGBA", (6000, 4160), (9, 8, 7, 90)), "AVIF", speed=10),
+    "comments.gif": bad_inputs.gif_of_comments,
+    "frames.webp": bad_inputs.webp_of_many_frames,
+    "growing.gif": bad_inputs.gif_of_growing_frames,
+}
+MEASURE = """
+import json, resource, sys, time
+from facemotion import images
+start = time.process_time()
+try:
+    code = list(images.load(sys.argv[1]).shape)
+except images.InputError as error:
+    code = error.code
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+print(json.dumps([code, time.process_time() - start, peak]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no resource module to measure memory with")
+@pytest.mark.parametrize("name", HEAVY)
+def test_memory_and_time_stay_bounded(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(HEAVY[name]())
+    command = [sys.executable, "-c", MEASURE, str(path)]
+    output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120).stdout
+    code, seconds, peak_mb = json.loads(output)
+    assert isinstance(code, list) == (name.startswith("at-the-limit") or name in ("frames.webp", "growing.gif"))
+    assert peak_mb < PEAK_MB
+    assert seconds < GENEROUS_S
