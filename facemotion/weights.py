@@ -27,6 +27,8 @@ CHECKSUMS = "SHA256SUMS"
 _ATTEMPTS = 2  # a damaged file is fetched once more
 _SLOWEST = 15  # times HUB_TIMEOUT_S: the limit for a download that does move, but crawls
 _POLL_S = 0.05
+_BUSY_S = 3  # to wait when the Hub is busy and does not say for how long
+_PIECE_BYTES = 64 * 1024
 _STORAGE_FAULTS = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 )
@@ -68,8 +70,7 @@ def resolve(reference: settings.Reference, filename: str) -> Path:
         path = _download(reference, filename)
         if _is_intact(path, reference.sha256):
             return path
-        path.resolve().unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        _delete(path)
     expected = f"the SHA-256 {reference.sha256}" if reference.sha256 else "the checksum that the Hub names"
     raise ChecksumMismatch(
         f"{filename} of {reference.repo} does not have {expected}, also when fetched again. It was deleted. Check the "
@@ -100,14 +101,14 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def _is_intact(path: Path, expected: str | None) -> bool:
-    """Compares with a SHA-256, else with the object id: the Hub's cache names each file by it and links to it.
+    """Compares with a SHA-256, else with the object id that the Hub names the file by.
 
-    A large file's id is its SHA-256, a small one's the hash that git gives it. Where the cache holds no links (Windows
-    without the right to make them) there is no id, and only a given checksum is compared.
+    A large file's id is its SHA-256, a small one's the hash that git gives it. The cache links the file's name to one
+    that is the id; where it holds no links (Windows without the right to make them) only a given checksum is compared.
     """
     if expected is not None:
         return sha256(path) == expected
-    object_id = path.resolve().name
+    object_id = path.readlink().name if path.is_symlink() else ""
     if re.fullmatch("[0-9a-f]{64}", object_id):
         return sha256(path) == object_id
     if re.fullmatch("[0-9a-f]{40}", object_id):
@@ -116,8 +117,17 @@ def _is_intact(path: Path, expected: str | None) -> bool:
     return True
 
 
+def _delete(path: Path) -> None:
+    """The file and all links on the way to it: the cache may keep content in a second place that repositories share."""
+    while path.is_symlink():
+        target = path.parent / path.readlink()
+        path.unlink(missing_ok=True)
+        path = target
+    path.unlink(missing_ok=True)
+
+
 class _Download(Thread):
-    """One call of `hf_hub_download`, which may hang; `moved_at` is when bytes last arrived."""
+    """One download, which may hang; `moved_at` is when bytes last arrived."""
 
     def __init__(self, reference: settings.Reference, filename: str) -> None:
         super().__init__(name=f"download {filename}", daemon=True)
@@ -127,7 +137,13 @@ class _Download(Thread):
         self.error: Exception | None = None
 
     def run(self) -> None:
-        from huggingface_hub import hf_hub_download  # noqa: PLC0415  (half a second, unneeded by embedded weights)
+        try:
+            self.path = self._fetch()
+        except Exception as error:
+            self.error = error
+
+    def _fetch(self) -> Path:
+        import huggingface_hub  # noqa: PLC0415
         from huggingface_hub.utils.tqdm import tqdm  # noqa: PLC0415
 
         download = self
@@ -138,10 +154,13 @@ class _Download(Thread):
                 return super().update(n)
 
         repo, revision = self._reference.repo, self._reference.revision
-        try:
-            self.path = Path(hf_hub_download(repo, self._filename, revision=revision, tqdm_class=Progress))
-        except Exception as error:
-            self.error = error
+        if not isinstance(huggingface_hub.try_to_load_from_cache(repo, self._filename, revision=revision), str):
+            _knock(repo, self._filename, revision)
+        # Whole pieces of its 10 MB would hide that bytes arrive, and be lost when the body breaks off.
+        constants = huggingface_hub.constants
+        constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, _PIECE_BYTES)
+        path = huggingface_hub.hf_hub_download(repo, self._filename, revision=revision, tqdm_class=Progress)
+        return Path(path)
 
     @property
     def is_late(self) -> bool:
@@ -151,6 +170,8 @@ class _Download(Thread):
 
 def _download(reference: settings.Reference, filename: str) -> Path:
     """From the cache or the Hub, within the time limit: the library itself retries for longer, or waits for ever."""
+    import huggingface_hub  # noqa: F401, PLC0415  (takes a second, which is not the Hub's fault)
+
     download = _Download(reference, filename)
     download.start()
     while download.is_alive():
@@ -164,6 +185,24 @@ def _download(reference: settings.Reference, filename: str) -> Path:
         raise _explain(download.error, reference, filename) from download.error
     assert download.path is not None  # one of the two is set when the thread has ended
     return download.path
+
+
+def _knock(repo: str, filename: str, revision: str | None) -> None:
+    """Asks for the file's head once, twice if the Hub is only busy, and raises what the library raises.
+
+    The library itself tries a Hub that is down for 23 seconds, and this may be a page that is about to start.
+    """
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
+
+    url = hf_hub_url(repo, filename, revision=revision)
+    try:
+        get_hf_file_metadata(url, timeout=settings.HUB_TIMEOUT_S)
+    except errors.HfHubHTTPError as error:
+        wait = error.response.headers.get("Retry-After", str(_BUSY_S))
+        if error.response.status_code != 429 or not wait.isdecimal() or int(wait) > settings.HUB_TIMEOUT_S / 2:
+            raise
+        time.sleep(int(wait))
+        get_hf_file_metadata(url, timeout=settings.HUB_TIMEOUT_S)
 
 
 def _explain(error: Exception, reference: settings.Reference, filename: str) -> Exception:
