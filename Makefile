@@ -10,7 +10,7 @@ CANDIDATES := python3.12 python3.11 python3.13 python3.10 python3
 PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(name))))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Seconds for one test; a server that hangs must not hang the run.
-TEST_TIMEOUT ?= 180
+TEST_TIMEOUT ?= 300
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
 .PHONY: help demo test lint format browser clean distclean

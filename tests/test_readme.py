@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 NODE_MODULES = ROOT / ".venv" / "node" / "node_modules"  # `make test` fills it where npm is there
 SERVER = "http://127.0.0.1:7860"
-LIMIT_S = 120
+LIMIT_S = 240  # each snippet starts an interpreter that imports torch: seconds, unless the machine is busy
 EMOTION = r"angry|disgust|fear|happy|neutral|sad|surprise"
 
 
