@@ -53,8 +53,13 @@ def to_input(crops: Sequence[NDArray[np.uint8]], size: int, mean: float, std: fl
     """
     grey = np.empty((len(crops), 1, size, size), np.float32)
     for index, crop in enumerate(crops):
-        grey[index, 0] = resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), size)
+        grey[index, 0] = resize(to_grey(crop), size)
     return np.repeat((grey / 255 - mean) / std, 3, axis=1).astype(np.float32)
+
+
+def to_grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB [h, w, 3] -> luma [h, w] of ITU-R BT.601, as FER2013's readers compute it too."""
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def resize(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

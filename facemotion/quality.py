@@ -26,7 +26,7 @@ def assess(image: NDArray[np.uint8], box: Box, crop: NDArray[np.uint8]) -> tuple
         box: the face, in pixels of `image`.
         crop: RGB uint8 [S, S, 3], the face's square.
     """
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    grey = crops.to_grey(crop)
     found = {
         "small": min(box.width, box.height) < SMALL_SIDE,
         "blurred": sharpness(grey) < BLURRED_CONTRAST,
