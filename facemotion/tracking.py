@@ -17,9 +17,13 @@ MIN_AFFINITY = -0.2
 """Distance-IoU below which a face is not the same person: two boxes of one size that stand side by side have -0.2, so
 a face may move by its own width between two frames on top of what its motion predicts."""
 
+REACH_PER_S, MAX_REACH = 0.4, -0.5
+"""How much lower `MIN_AFFINITY` becomes a second since the face was seen, and how low at most: at two frames a second a
+face may move by twice its width, and by three times at less."""
+
 MAX_MISS_S = 1.0
-"""Seconds that an id survives without its face: a turned head or a hand takes less, another person in the same place
-mostly takes longer."""
+"""Seconds that an id survives frames without its face: a turned head or a hand takes less, another person in the same
+place mostly takes longer."""
 
 MAX_COAST_S = 0.4
 """Seconds that a face not seen is expected to go on moving; after that it is looked for where it should have got to."""
@@ -45,6 +49,7 @@ class _Track:
 
     id: int
     seen_s: float
+    missed: bool
     shape: Vector
     velocity: Vector
     probabilities: Vector
@@ -57,6 +62,7 @@ class _Track:
         return cls(
             id=identity,
             seen_s=time_s,
+            missed=False,
             shape=_shape(face.box),
             velocity=np.zeros(4),
             probabilities=probabilities,
@@ -68,6 +74,10 @@ class _Track:
         """Where the face should be at `time_s`: (cx, cy, w, h)."""
         return self.shape + self.velocity * min(time_s - self.seen_s, MAX_COAST_S)
 
+    def reach(self, time_s: float) -> float:
+        """The affinity that a face must have to be this person at `time_s`."""
+        return max(MIN_AFFINITY - REACH_PER_S * (time_s - self.seen_s), MAX_REACH)
+
     def see(self, face: Face, time_s: float) -> None:
         """Takes in the face of this frame."""
         elapsed = time_s - self.seen_s
@@ -78,7 +88,7 @@ class _Track:
         top = int(self.probabilities.argmax())
         if self.probabilities[top] - self.probabilities[self.label] > LABEL_MARGIN:
             self.label = top
-        self.seen_s = time_s
+        self.seen_s, self.missed = time_s, False
 
     def _move(self, measured: Vector, time_s: float, elapsed: float) -> None:
         """A critically damped g-h filter (Brookner, "Tracking and Kalman Filtering Made Easy", 1998, chapter 1.2.6),
@@ -156,16 +166,20 @@ class FaceTracker:
         jumped = self._time_s is not None and not 0 <= time_s - self._time_s <= RESET_GAP_S
         if jumped or size != self._size:
             self._tracks = []
-        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= MAX_MISS_S]
+        # A gap between frames is no miss: the face may have been there all the time.
+        self._tracks = [one for one in self._tracks if not one.missed or time_s - one.seen_s <= MAX_MISS_S]
         self._time_s, self._size = time_s, size
 
     def _owners(self, faces: Sequence[Face], time_s: float) -> list[_Track]:
         """The track of each face, a new one where none fits."""
         predicted = np.array([track.predict(time_s) for track in self._tracks]).reshape(-1, 4)
         measured = np.array([_shape(face.box) for face in faces]).reshape(-1, 4)
-        found = {column: self._tracks[row] for row, column in _assign(_affinity(predicted, measured))}
+        reach = np.array([track.reach(time_s) for track in self._tracks])
+        found = {column: self._tracks[row] for row, column in _assign(_affinity(predicted, measured), reach)}
         owners = [found.get(index) or self._start(face, time_s) for index, face in enumerate(faces)]
         waiting = [track for track in self._tracks if track not in owners]
+        for track in waiting:
+            track.missed = True
         self._tracks = (owners + waiting)[: 2 * settings.MAX_FACES]  # bounds the work of a hostile stream
         return owners
 
@@ -201,13 +215,13 @@ def _affinity(tracks: Vector, faces: Vector) -> Vector:
     return affinity
 
 
-def _assign(affinity: Vector) -> list[tuple[int, int]]:
-    """Pairs (row, column), each row and column at most once, the closest pair first.
+def _assign(affinity: Vector, reach: Vector) -> list[tuple[int, int]]:
+    """Pairs (row, column) of at least the row's `reach`, each row and column at most once, the closest pair first.
 
     With motion predicted, the closest pairs are all but always the best assignment of all; the Hungarian method would
     bring a dependency (SciPy) for the rest.
     """
-    rows, columns = np.nonzero(affinity >= MIN_AFFINITY)
+    rows, columns = np.nonzero(affinity >= reach[:, None])
     pairs: list[tuple[int, int]] = []
     taken_rows: set[int] = set()
     taken_columns: set[int] = set()

@@ -31,22 +31,25 @@ class CameraInput(PhotoInput):
     `gr.Image` would write every frame that it shows to a file; here none touches the disk.
     """
 
-    def __init__(self, label: str) -> None:
-        width, height = FRAME_SIZE
-        video = {"width": {"ideal": width}, "height": {"ideal": height}, "facingMode": "user"}
-        super().__init__(
-            label=label,
-            sources=["webcam"],
-            streaming=True,
-            interactive=True,
-            webcam_options=gr.WebcamOptions(mirror=True, constraints={"video": video}),
-            buttons=[],
-            elem_id=ELEMENT_ID,
-        )
-
     def postprocess(self, value: NDArray[np.uint8] | None) -> ImageData | None:  # type: ignore[override]
         """The picture as a `data:` URL of a JPEG."""
         return None if value is None else ImageData(url=_jpeg_url(value))
+
+
+def build(label: str) -> CameraInput:
+    """The camera in the current layout; not a constructor, since gradio reads a component's settings from that one's
+    signature."""
+    width, height = FRAME_SIZE
+    video = {"width": {"ideal": width}, "height": {"ideal": height}, "facingMode": "user"}
+    return CameraInput(
+        label=label,
+        sources=["webcam"],
+        streaming=True,
+        interactive=True,
+        webcam_options=gr.WebcamOptions(mirror=True, constraints={"video": video}),
+        buttons=[],
+        elem_id=ELEMENT_ID,
+    )
 
 
 def refusal(reason: str) -> str | None:

@@ -91,12 +91,12 @@ def _layout() -> _Page:
             json = gr.DownloadButton("Download JSON", size="sm")
             zipped = gr.DownloadButton("Download pictures (zip)", size="sm")
         pictures = gr.Gallery(
-            label="Choose a photo to open it", columns=[2, 3, 4], height="auto", object_fit="contain",
+            label="Choose a photo to open it", columns=4, height="auto", object_fit="contain",
             interactive=False, allow_preview=False, buttons=[], elem_id="fm-gallery",
         )  # fmt: skip
         opened = gr.Image(
-            label="Opened photo", interactive=False, visible=False, buttons=["fullscreen"], elem_id="fm-opened",
-            alt_text="The opened photo with a numbered box around each face",
+            label="Opened photo", interactive=False, visible=False, height=520, buttons=["fullscreen"],
+            elem_id="fm-opened", alt_text="The opened photo with a numbered box around each face",
         )  # fmt: skip
         faces = gr.HTML()
     state = gr.State(None, time_to_live=STATE_SECONDS)

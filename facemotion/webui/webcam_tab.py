@@ -72,7 +72,7 @@ def build(pipeline: Pipeline) -> None:
     """Lays the tab out and connects it, inside the current `gr.Tab`."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
-            picture = CameraInput("Camera")
+            picture = camera.build("Camera")
             with gr.Row():
                 start = gr.Button("Start camera", variant="primary", elem_id="fm-start")
                 stop = gr.Button("Stop camera", variant="stop", elem_id="fm-stop", visible=False)
