@@ -45,6 +45,7 @@ def refuse_outside(inputs: Any) -> None:
     def check(file: dict[str, Any]) -> dict[str, Any]:
         if is_http_url_like(file["path"]) or not Path(file["path"]).resolve().is_relative_to(own):
             raise ForbiddenSource(OUTSIDE)
+        refuse_outside([value for key, value in file.items() if key != "path"])
         return file
 
     traverse(inputs, check, is_file_obj)
