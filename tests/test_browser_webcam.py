@@ -1,0 +1,76 @@
+"""A real Chromium with a camera played from a file: start, live labels with a lasting id, stop, and start again."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import camera
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE_MS = 60_000  # a busy machine reads the first frames slowly
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sync_api.Page]:
+    film = camera.write(tmp_path_factory.mktemp("camera") / "face.mjpeg")
+    with sync_api.sync_playwright() as playwright:
+        found = next(filter(None, map(shutil.which, NAMES)), None) or playwright.chromium.executable_path
+        if not Path(found).exists():
+            pytest.skip("there is no Chromium: install Debian's chromium, or run `playwright install chromium`")
+        browser = playwright.chromium.launch(
+            executable_path=found,
+            args=[
+                "--no-sandbox",
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+                f"--use-file-for-fake-video-capture={film}",
+            ],
+        )
+        yield browser.new_page(viewport={"width": 1280, "height": 900})
+        browser.close()
+
+
+def open_webcam(page: sync_api.Page, url: str) -> sync_api.Locator:
+    page.goto(url, timeout=PATIENCE_MS)
+    page.get_by_role("tab", name="Webcam").click()
+    readout = page.locator("#fm-readout")
+    sync_api.expect(readout).to_contain_text("The camera is off", timeout=PATIENCE_MS)
+    return readout
+
+
+@pytest.mark.timeout(300)
+def test_live_labels_with_a_lasting_id(page: sync_api.Page, app_url: str, root: Path) -> None:
+    readout = open_webcam(page, app_url)
+    page.get_by_role("button", name="Start camera").click()
+    seen = []
+    for _ in range(12):  # more than one round of the film
+        sync_api.expect(readout).to_contain_text(re.compile(r"Face \d+ shows"), timeout=PATIENCE_MS)
+        match = re.search(r"Face (\d+) shows: (\w+)", readout.inner_text())
+        if match:
+            seen.append(match.groups())
+        page.wait_for_timeout(600)
+    (root / "test-output").mkdir(exist_ok=True)
+    page.screenshot(path=root / "test-output" / "webcam.png", full_page=True)
+    assert {expression for _, expression in seen} == {"happy"}
+    assert len({identity for identity, _ in seen}) == 1
+    assert re.search(r"\d+\.\d frames a second", readout.inner_text())
+    assert page.locator("#fm-camera img").get_attribute("src", timeout=1000).startswith("data:image/jpeg")
+
+
+@pytest.mark.timeout(300)
+def test_stop_switches_the_camera_off_and_start_on_again(page: sync_api.Page, app_url: str) -> None:
+    readout = open_webcam(page, app_url)
+    start, stop = (page.get_by_role("button", name=f"{name} camera") for name in ("Start", "Stop"))
+    for _ in range(2):
+        start.click()
+        sync_api.expect(readout).to_contain_text(re.compile(r"Face \d+ shows"), timeout=PATIENCE_MS)
+        stop.click()
+        sync_api.expect(readout).to_contain_text("The camera is off", timeout=PATIENCE_MS)
+        assert page.evaluate("document.querySelector('#fm-camera video').srcObject") is None
+        sync_api.expect(start).to_be_visible()
