@@ -1,26 +1,25 @@
-"""Folders of pictures -> checked arrays.
-
-The tree is that of the Kaggle data set jonathanoheix/face-expression-recognition-dataset,
-`images/{train,validation}/<emotion>/<row>.jpg`, or the same without `images/`, with or without a `test` folder.
-"""
+"""A split in memory: pictures, labels and names, from any of the forms that `training.sources` reads."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facemotion.faces import EMOTIONS
+from training import duplicates
+from training.sources import SIDE, SUFFIXES, DataError, Entry, scan
+from training.votes import load_votes, not_a_face
 
-SIDE = 48  # FER2013's pictures are 48 x 48 grey
-SUFFIXES = {".png", ".jpg", ".jpeg"}
+__all__ = ["DROPS", "SIDE", "SUFFIXES", "DataError", "Split", "collect", "load_split"]
 
-
-class DataError(Exception):
-    """The data cannot be trained on; the message says what is wrong and what was expected."""
+DROPS = ("duplicates", "conflicts", "blank", "not_a_face")
+"""What `load_split` can leave out: all but the first of equal pictures, equal pictures with different labels, blank
+pictures, and those that all of FER+'s voters called not a face."""
 
 
 @dataclass(frozen=True)
@@ -35,36 +34,71 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def where(self, mask: NDArray[np.bool_]) -> Split:
+        """The rows where `mask`, bool [N], is true."""
+        return Split(self.pictures[mask], self.labels[mask], tuple(np.array(self.names, object)[mask]))
 
-def load_split(root: Path, split: str) -> Split:
-    """Reads `root/images/<split>/<emotion>/*`, or `root/<split>/<emotion>/*`, in the order of the file names.
+    def counts(self) -> dict[str, int]:
+        """Pictures per emotion."""
+        numbers = np.bincount(self.labels, minlength=len(EMOTIONS))
+        return {emotion: int(number) for emotion, number in zip(EMOTIONS, numbers, strict=True)}
+
+
+def load_split(root: Path, split: str, drop: Sequence[str] = (), votes: Path | None = None) -> Split:
+    """Reads a split, in the order of `sources.scan`.
+
+    Args:
+        root: the folder of a tree, fer2013.csv, a folder that holds it, or "kaggle".
+        split: "train", "validation" or "test"; in a tree, the name of any folder of that form.
+        drop: which of `DROPS` to leave out.
+        votes: FER+'s file, which "not_a_face" needs.
 
     Raises:
-        DataError: no such folder, a folder that is none of `EMOTIONS`, or a picture that is not 48 x 48.
+        DataError: no such split, a label that is none of `EMOTIONS`, a picture that cannot be read or is not 48 x 48,
+            nothing left, or an unknown name in `drop`.
     """
-    folder = next((f for f in (root / "images" / split, root / split) if f.is_dir()), None)
-    if folder is None:
-        raise DataError(f"no folder {split!r} under {root}: expected {root}/images/{split}/<emotion>/*.jpg")
-    unknown = sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name not in EMOTIONS)
-    if unknown:
-        raise DataError(f"{folder} holds {', '.join(unknown)}, but the folders must be named {', '.join(EMOTIONS)}")
-    files = [
-        (file, label)
-        for label, emotion in enumerate(EMOTIONS)
-        for file in sorted((folder / emotion).glob("*"))
-        if file.suffix.lower() in SUFFIXES
-    ]
-    if not files:
-        raise DataError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    pictures = np.empty((len(files), SIDE, SIDE), np.uint8)
-    for index, (file, _) in enumerate(tqdm(files, desc=f"reading {split}", unit="picture", leave=False)):
-        pictures[index] = _read(file)
-    return Split(pictures, np.array([label for _, label in files]), tuple(file.stem for file, _ in files))
+    _check_drop(drop, votes)
+    loaded, problems = collect(root, split)
+    if problems:
+        raise DataError(problems[0].problem)
+    dropped = [_dropped(name, loaded, votes) for name in drop]  # all judged on the whole split: no order matters
+    if dropped:
+        loaded = loaded.where(~np.any(dropped, axis=0))
+    if not len(loaded):
+        raise DataError(f"{root} holds no pictures in {split!r} ({', '.join(sorted(SUFFIXES))}), or all were dropped")
+    return loaded
 
 
-def _read(file: Path) -> np.ndarray:
-    with Image.open(file) as picture:
-        grey = np.asarray(picture.convert("L"))
-    if grey.shape != (SIDE, SIDE):
-        raise DataError(f"{file} is {grey.shape[1]} x {grey.shape[0]}, but the pictures must be {SIDE} x {SIDE}")
-    return grey
+def collect(root: Path, split: str) -> tuple[Split, list[Entry]]:
+    """The pictures of a split that can be used, and the entries of those that cannot.
+
+    Raises:
+        DataError: no such split, or a label that is none of `EMOTIONS`.
+    """
+    entries: list[Entry] = []
+    pictures: list[NDArray[np.uint8]] = []
+    problems: list[Entry] = []
+    for entry in tqdm(scan(root, split), desc=f"reading {split}", unit="picture", leave=False):
+        if entry.picture is None:
+            problems.append(entry)
+        else:
+            entries.append(entry)
+            pictures.append(entry.picture)
+    stacked = np.stack(pictures) if pictures else np.empty((0, SIDE, SIDE), np.uint8)
+    labels = np.array([entry.label for entry in entries], np.int64)
+    return Split(stacked, labels, tuple(entry.name for entry in entries)), problems
+
+
+def _check_drop(drop: Sequence[str], votes: Path | None) -> None:
+    if unknown := [name for name in drop if name not in DROPS]:
+        raise DataError(f"cannot drop {', '.join(unknown)}: choose from {', '.join(DROPS)}")
+    if "not_a_face" in drop and votes is None:
+        raise DataError("dropping not_a_face needs FER+'s votes: name its CSV file")
+
+
+def _dropped(name: str, split: Split, votes: Path | None) -> NDArray[np.bool_]:
+    if name == "not_a_face" and votes is not None:
+        return not_a_face(load_votes(votes), split.names)
+    if name == "conflicts":
+        return duplicates.conflicting(split.pictures, split.labels)
+    return {"duplicates": duplicates.copies, "blank": duplicates.blank}[name](split.pictures)
