@@ -170,7 +170,7 @@ class _Download(Thread):
 
 def _download(reference: settings.Reference, filename: str) -> Path:
     """From the cache or the Hub, within the time limit: the library itself retries for longer, or waits for ever."""
-    import huggingface_hub  # noqa: F401, PLC0415  (takes a second, which is not the Hub's fault)
+    from huggingface_hub import hf_hub_download  # noqa: F401, PLC0415  (takes a second, which is not the Hub's fault)
 
     download = _Download(reference, filename)
     download.start()

@@ -86,8 +86,9 @@ def test_no_answer_is_bounded_by_our_own_limit(
     assert time.monotonic() - started < 4
 
 
-def test_a_body_that_crawls_but_moves_is_waited_for(hub: Hub, revision: str, impatient: None) -> None:
-    hub.faults.pause_s = 0.3  # eight pieces: 2.4 seconds in all, with never a second of silence
+def test_a_body_that_crawls_but_moves_is_waited_for(hub: Hub, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "HUB_TIMEOUT_S", 3)
+    hub.faults.pause_s = 0.6  # eight pieces: 4.8 seconds in all, with never three of silence
     assert weights.resolve(Reference(REPO, revision, SHA256), "model.safetensors").read_bytes() == CONTENT
 
 
