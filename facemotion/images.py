@@ -173,9 +173,8 @@ def _draft(image: Image.Image) -> None:
     """Lets a large JPEG be decoded at 1/2, 1/4 or 1/8, where that leaves nearly as much as reducing it would."""
     if not isinstance(image, JpegImageFile):
         return
-    for divisor in (2, 4, 8):
-        reduced = math.ceil(max(image.size) / divisor)
-        if settings.MAX_SIDE * _WORTH_DRAFT <= reduced <= settings.MAX_SIDE < max(image.size):
+    for divisor in (8, 4, 2):
+        if max(image.size) > settings.MAX_SIDE and max(image.size) / divisor >= settings.MAX_SIDE * _WORTH_DRAFT:
             image.draft(None, (image.width // divisor, image.height // divisor))
             return
 
