@@ -16,6 +16,7 @@ from functools import cache
 from io import BytesIO
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from facemotion import settings
@@ -33,6 +34,7 @@ from facemotion.errors import (
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ORIENTATION, GPS_IFD, MAKER = 0x0112, 0x8825, 0x010F
 GPS_SECRET = "SECRET-PLACE-51N"
+GENEROUS_S = 8  # of processor time; the promise is 2 s on an idle machine, and test machines are busy
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,18 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.row}-{self.name[:40]}"
+
+
+def assert_picture(pixels: npt.NDArray[np.uint8]) -> None:
+    assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
+    assert pixels.flags.c_contiguous and pixels.flags.writeable
+    assert max(pixels.shape[:2]) <= settings.MAX_SIDE
+
+
+def assert_helpful(error: InputError) -> None:
+    assert type(error) is not InputError
+    assert 20 < len(error.message) < 300
+    assert not any(word in error.message for word in ("Traceback", "/tmp", "0x", "site-packages", "errno"))
 
 
 def scene(width: int = 96, height: int = 64) -> Image.Image:
