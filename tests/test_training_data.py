@@ -210,7 +210,7 @@ def test_refuses_wrong_votes(tmp_path, rows, message):
 def test_the_check_counts_everything(tree, votes):
     (tree / "train" / "happy" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     put(tree, "validation", "sad", "wide", np.zeros((48, 50), np.uint8))
-    report = check.inspect(tree, votes, near=True)
+    report = check.inspect(tree, votes)
     assert report["splits"]["train"] == {e: {"neutral": 2, "disgust": 0}.get(e, 1) for e in EMOTIONS} | {"all": 7}
     assert (report["pictures"], report["different"]) == (10, 7)
     assert report["unreadable"] == ["train/happy/broken"]
@@ -226,8 +226,9 @@ def test_the_check_counts_everything(tree, votes):
     assert [pair["pictures"] for pair in report["near"]] == [["train/sad/2", "validation/sad/9"]]
     assert json.loads(json.dumps(report)) == report
     markdown = check.to_markdown(report)
-    for line in ("| all | 7 | 3 |", "| of validation, also in train | 1 |", "- train/angry/0 = train/fear/3"):
+    for line in ("| all | 7 | 3 |", "| of validation, also in train | 1 |", "| of these, across splits | 1 |"):
         assert line in markdown.splitlines()
+    assert "- train/angry/0 = train/fear/3" in markdown
 
 
 @pytest.mark.parametrize("status", [0, 1])
@@ -295,7 +296,7 @@ def test_the_numbers_of_fer2013(monkeypatch, fer2013, form, sizes, shared):
 
     monkeypatch.setattr("training.data.scan", scan)
     monkeypatch.setattr(check, "available", lambda data: tuple(sizes))
-    report = check.inspect(votes.parent, votes)
+    report = check.inspect(votes.parent, votes, near=False)
     assert {name: counts["all"] for name, counts in report["splits"].items()} == sizes
     assert (report["pictures"], report["different"]) == (35_887, 34_034)
     assert shared.items() <= report["equal"]["across"].items()

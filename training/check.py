@@ -35,7 +35,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a folder of pictures, fer2013.csv, or kaggle")
     parser.add_argument("--votes", type=Path, help="FER+'s votes by row, a CSV file")
-    parser.add_argument("--near", action="store_true", help="look for nearly equal pictures too (a minute)")
+    parser.add_argument(
+        "--near", action=argparse.BooleanOptionalAction, default=True, help="look for nearly equal pictures too"
+    )
     parser.add_argument("--out", type=Path, help="folder for data.md and data.json")
     arguments = parser.parse_args()
     try:
@@ -49,7 +51,7 @@ def main() -> None:
     sys.exit(1 if report["unreadable"] or report["wrong_size"] else 0)
 
 
-def inspect(data: Path, votes: Path | None = None, near: bool = False) -> Report:
+def inspect(data: Path, votes: Path | None = None, near: bool = True) -> Report:
     """Reads every split of `data` and says what is in it, ready for JSON.
 
     A picture is named `split/emotion/name`. "equal" pictures are so pixel for pixel; "blank" is defined in
@@ -58,7 +60,7 @@ def inspect(data: Path, votes: Path | None = None, near: bool = False) -> Report
     Args:
         data: as for `load_split`.
         votes: FER+'s votes; without, "not_a_face" is None.
-        near: whether to look for nearly equal pictures, which takes about a minute for FER2013; else "near" is None.
+        near: whether to look for nearly equal pictures, which takes longest; else "near" is None.
 
     Raises:
         DataError: there are no such data, or a label is unknown.
@@ -163,10 +165,22 @@ def fact_table(report: Report) -> list[str]:
         "sets of equal pictures with different labels": len(equal["different_labels"]),
         **{f"copies within {split}": count for split, count in equal["copies_within"].items()},
         **{f"of {pair.replace(' in ', ', also in ')}": count for pair, count in equal["across"].items()},
-        "nearly equal pairs": "not looked for" if near is None else len(near),
+        **count_near(near),
     }
     rows = [f"| {what} | {value if isinstance(value, str) else f'{value:,}'} |" for what, value in facts.items()]
     return ["| found | number |", "|---|---:|", *rows]
+
+
+def count_near(near: list[dict[str, Any]] | None) -> dict[str, int | str]:
+    """How many nearly equal pairs there are, in two splits, and under two labels."""
+    if near is None:
+        return {"nearly equal pairs": "not looked for"}
+    parts = [[name.split("/") for name in pair["pictures"]] for pair in near]
+    return {
+        "nearly equal pairs": len(near),
+        "of these, across splits": sum(one[0] != other[0] for one, other in parts),
+        "of these, with different labels": sum(one[1] != other[1] for one, other in parts),
+    }
 
 
 def shortened(names: list[str]) -> str:
