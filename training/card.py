@@ -1,0 +1,222 @@
+"""config.json -> the model card, README.md of the repository on the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+LICENSE = "agpl-3.0"
+SOURCE = "FER2013 (ICML 2013 challenge)"
+
+# Key in config.json's metrics -> how the card names it.
+SHARES = {
+    "accuracy": "Accuracy",
+    "accuracy_not_in_train": "Accuracy on the pictures that do not also stand in the training folder",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_f1": "Macro F1",
+    "accuracy_when_certain": "Accuracy where it is not called uncertain",
+    "coverage": "Share of faces that are not called uncertain",
+    "ece": "Calibration error (ECE)",
+    "ece_before_temperature": "Calibration error before the temperature",
+}
+HUB_TYPES = {"accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "macro_f1": "f1"}
+
+USE = """\
+## Use
+
+Faces in, probabilities out, with the [facemotion](#what-it-is) package:
+
+```python
+from facemotion import Pipeline
+
+pipeline = Pipeline.from_pretrained(classifier="{repo}")
+for face in pipeline.analyze("photo.jpg").faces:
+    print(face.expression, face.confidence, face.box)
+```
+
+Write `{repo}@<revision>#<sha256 of model.safetensors>` to pin it, or set `FACEMOTION_WEIGHTS` to that for the page
+and the API.
+"""
+
+ONNX = """\
+`model.onnx` needs no PyTorch. Its input `images` is float32 [N, 3, {size}, {size}]: each face in grey, reduced to
+{size} x {size}, divided by 255, minus {mean}, divided by {std}, repeated over three channels. Its output
+`probabilities` is float32 [N, 7], calibrated, in the order {labels}. On {samples} fixed pictures ONNX Runtime and
+PyTorch differ by {parity:.1e} at most.
+"""
+
+LIMITS = """\
+## Limits and bias
+
+- It reads the expression that a face shows in one picture. It does not know what a person feels.
+- FER2013's pictures are small, grey, and gathered by a web search. Its labels say what one person judging the picture
+  saw; many are disputed, equal pictures carry different labels, and some pictures show no face.
+- Its faces are no fair sample of ages, skin colours and cultures, and nobody recorded which they are: expect errors
+  that differ between groups of people, which the figures above cannot show.
+- Disgust is rare in the data. The table above tells how each expression fares; do not read one figure for all.
+- Profiles, masks, hands before the face, strong shadows and faces of a few pixels are read badly.
+- The epoch was chosen, and is judged, on the same validation pictures, as in the study: that flatters it a little.
+  Pictures that also stand in the training folder flatter it too; the table says how much.
+
+## Responsible use
+
+- Do not use it to judge people: not for hiring, school, policing, insurance, credit or lie detection.
+- In the European Union, systems that infer emotions at work and in education are prohibited, except for medical or
+  safety reasons (AI Act, article 5(1)(f)), and people must be told when such a system is used on them (article
+  50(3)).
+- Ask before you analyse someone's photo.
+
+## Licence
+
+AGPL-3.0, like the program that trained it. The pictures of FER2013 were gathered by a web search and their rights
+were not cleared one by one: it is research data, and none of it is in this repository. The weights are published for
+research and demonstration. I. Goodfellow et al., "Challenges in Representation Learning: A report on three machine
+learning contests", arXiv:1307.0414.
+"""
+
+
+@dataclass(frozen=True)
+class Onnx:
+    """What the card says of model.onnx: its parity error, and on how many pictures it was measured."""
+
+    parity: float
+    samples: int
+
+
+def render(config: Mapping[str, Any], repo: str, onnx: Onnx, figures: Sequence[str] = ()) -> str:
+    """The card in Markdown, with metadata that the Hub reads.
+
+    Args:
+        config: config.json of the model; what it does not hold is left out.
+        repo: owner/name on the Hub.
+        onnx: of the export.
+        figures: their paths in the repository.
+    """
+    parts = [
+        front_matter(config, repo),
+        f"# {repo.split('/')[1]}\n",
+        what_it_is(config),
+        USE.format(repo=repo),
+        about_onnx(config, onnx),
+        data(config),
+        recipe(config),
+        results(config["metrics"]) if "metrics" in config else "",
+        show(figures),
+        LIMITS,
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def front_matter(config: Mapping[str, Any], repo: str) -> str:
+    """The YAML on top: licence, tags, and the results as the Hub's model-index."""
+    content: dict[str, Any] = {
+        "license": LICENSE,
+        "pipeline_tag": "image-classification",
+        "tags": ["facial-expression-recognition", "fer2013", "pytorch", "safetensors", "onnx", config["network"]],
+    }
+    if metrics := hub_metrics(config.get("metrics", {})):
+        task = {"type": "image-classification", "name": "Facial expression recognition"}
+        split = config.get("recipe", {}).get("validation_split", "validation")
+        dataset = {"name": SOURCE, "type": "fer2013", "split": split}
+        result = {"task": task, "dataset": dataset, "metrics": metrics}
+        content["model-index"] = [{"name": repo.split("/")[1], "results": [result]}]
+    return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def hub_metrics(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"type": kind, "name": SHARES[key], "value": round(metrics[key], 4)}
+        for key, kind in HUB_TYPES.items()
+        if key in metrics
+    ]
+
+
+def what_it_is(config: Mapping[str, Any]) -> str:
+    labels = ", ".join(config["labels"])
+    size = config["input"]["size"]
+    return (
+        "## What it is\n\n"
+        f"A classifier of facial expressions (`{config['network']}`). In: the crop of a face, reduced to {size} x "
+        f"{size} grey pixels. Out: the probabilities of seven expressions, {labels}, calibrated by a temperature of "
+        f"{config['temperature']}. It was made by facemotion, a program that finds faces in pictures and says which "
+        "expression each one shows.\n\n"
+        "`model.safetensors` holds the weights as float16, `config.json` everything else that is needed to run them.\n"
+    )
+
+
+def about_onnx(config: Mapping[str, Any], onnx: Onnx) -> str:
+    return ONNX.format(
+        size=config["input"]["size"],
+        labels=", ".join(config["labels"]),
+        parity=onnx.parity,
+        samples=onnx.samples,
+        **config["normalisation"],
+    )
+
+
+def data(config: Mapping[str, Any]) -> str:
+    return f"## Data\n\n{config['data']}\n" if "data" in config else ""
+
+
+def recipe(config: Mapping[str, Any]) -> str:
+    if "recipe" not in config:
+        return ""
+    rows = [(name.replace("_", " "), f"`{value}`") for name, value in config["recipe"].items()]
+    return f"## Recipe\n\n{table(('setting', 'value'), rows)}"
+
+
+def results(metrics: Mapping[str, Any]) -> str:
+    """Tables of the figures, of each expression, and of what was taken for what."""
+    rows = [(title, f"{metrics[key]:.4f}", interval(metrics, key)) for key, title in SHARES.items() if key in metrics]
+    width = 3 if "intervals" in metrics else 2
+    overall = table(("measure", "value", "95 % interval")[:width], [cells[:width] for cells in rows])
+    heading = f"## Results\n\nOn {metrics['rows']:,} pictures.\n\n" if "rows" in metrics else "## Results\n\n"
+    return heading + "\n".join(part for part in (overall, per_class(metrics), confusion(metrics)) if part)
+
+
+def interval(metrics: Mapping[str, Any], key: str) -> str:
+    """The bootstrap interval of a figure, or nothing where none was computed."""
+    if key not in metrics.get("intervals", {}):
+        return ""
+    low, high = metrics["intervals"][key]
+    return f"{low:.4f} to {high:.4f}"
+
+
+def per_class(metrics: Mapping[str, Any]) -> str:
+    if "per_class" not in metrics:
+        return ""
+    rows = [
+        (name, *(f"{row[key]:.3f}" for key in ("precision", "recall", "f1")), f"{row['support']:,}")
+        for name, row in metrics["per_class"].items()
+    ]
+    head = ["expression", "precision", "recall", "F1", "pictures"]
+    if "intervals" in metrics:
+        head.append("95 % interval of F1")
+        rows = [(*row, interval(metrics, f"f1_{row[0]}")) for row in rows]
+    return table(head, rows)
+
+
+def confusion(metrics: Mapping[str, Any]) -> str:
+    if "confusion" not in metrics or "per_class" not in metrics:
+        return ""
+    labels = list(metrics["per_class"])
+    rows = [(label, *map(str, counts)) for label, counts in zip(labels, metrics["confusion"], strict=True)]
+    return f"A row for each true expression, a column for each answer:\n\n{table(('', *labels), rows)}"
+
+
+def show(figures: Sequence[str]) -> str:
+    if not figures:
+        return ""
+    return "## Figures\n\n" + "\n".join(f"![{caption(path)}]({path})\n" for path in figures)
+
+
+def caption(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[0].replace("_", " ").replace("-", " ")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
