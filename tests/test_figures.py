@@ -172,3 +172,8 @@ def test_the_chain_shows_a_photo_boxes_and_labels(tmp_path, examples, pipeline, 
     assert (photo != boxes).any()
     assert (boxes != labelled).any()
     assert (tmp_path / "chain.png").is_file()
+
+
+def test_the_animations_background_is_white(made):
+    with Image.open(made[0] / "confusion.gif") as animation:
+        assert animation.convert("RGB").getpixel((2, animation.height - 2)) == (255, 255, 255)

@@ -99,9 +99,7 @@ def mark_best(axes: Axes, history: History) -> None:
     axes.plot(*where, "o", color=BLUE, markersize=6, markeredgecolor="white", zorder=5)
     text = f"{100 * where[1]:.1f} % in epoch {where[0]:.0f}"
     late = where[0] > np.mean([row["epoch"] for row in history])
-    axes.annotate(
-        text, where, (-4 if late else 4, 7), textcoords="offset points", ha="right" if late else "left", color=BLUE
-    )
+    axes.annotate(text, where, (0, -17), textcoords="offset points", ha="right" if late else "left", color=BLUE)
     axes.margins(y=0.12)
 
 
@@ -170,7 +168,7 @@ def reliability(
         after: likewise.
         texts: the titles of the two.
     """
-    figure = Figure(figsize=(8.4, 4.7))
+    figure = Figure(figsize=(8.4, 4.45))
     for axes, bins, text, shade in zip(
         figure.subplots(1, 2, sharey=True), (before, after), texts, (ORANGE, BLUE), strict=True
     ):

@@ -32,7 +32,7 @@ from training.data import Split, load_split
 from training.sources import DataError, available
 
 FRAME_MS, LAST_FRAME_MS = 350, 2500
-GIF_WIDTH, GIF_COLOURS = 960, 64  # pixels; the figures use few colours
+GIF_WIDTH = 960  # pixels
 NEAR_SHOWN, EQUAL_SHOWN = 16, 16  # pairs
 
 
@@ -201,14 +201,22 @@ def draw_confusion(book: Book, record: Record, epoch: int) -> Path:
 
 
 def animate(files: list[Path], out: Path) -> None:
-    """The figures as one animation, all in the colours of the last."""
+    """The figures as one animation, all in the same colours: else the background would flicker."""
     pictures = [Image.open(file).convert("RGB") for file in files]
     size = (GIF_WIDTH, round(GIF_WIDTH * pictures[0].height / pictures[0].width))
     pictures = [picture.resize(size, Image.Resampling.LANCZOS) for picture in pictures]
-    palette = pictures[-1].quantize(GIF_COLOURS)
-    frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    frames = [picture.quantize(palette=palette(), dither=Image.Dither.NONE) for picture in pictures]
     durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
     frames[0].save(out, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
+
+
+def palette() -> Image.Image:
+    """Shades of a confusion matrix's cells and greys of its text; white stands alone, as Pillow confuses near ones."""
+    shades = 255 * charts.SHADES(np.linspace(0.08, 1, 64))[:, :3]
+    greys = np.repeat(np.linspace(0, 255, 17)[:, None], 3, axis=1)
+    image = Image.new("P", (1, 1))
+    image.putpalette(np.concatenate([shades, greys]).round().astype(np.uint8).tobytes())
+    return image
 
 
 def draw_mistakes(book: Book, record: Record, probabilities: metrics.Floats, split: Split) -> None:

@@ -30,7 +30,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from facemotion import networks
-from training.data import Split, load_split
+from training.data import DataError, Split, load_split
 from training.winograd import use_winograd
 
 
@@ -53,7 +53,10 @@ class Config:
 def main() -> None:
     arguments = parse_arguments()
     config = Config(**{f.name: getattr(arguments, f.name) for f in dataclasses.fields(Config)})
-    train(config, arguments.data, arguments.out, arguments.resume)
+    try:
+        train(config, arguments.data, arguments.out, arguments.resume)
+    except DataError as error:
+        raise SystemExit(f"{error}.") from None
 
 
 def train(config: Config, data: Path, out: Path, resume: bool = False) -> dict[str, Any]:
@@ -244,7 +247,7 @@ def commit() -> str:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with images/train and images/validation")
+    parser.add_argument("--data", type=Path, required=True, help="a folder of pictures, fer2013.csv, or kaggle")
     parser.add_argument("--out", type=Path, required=True, help="the run directory")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     for knob in dataclasses.fields(Config):
