@@ -36,8 +36,8 @@ TOKENS = "https://huggingface.co/settings/tokens"
 KEPT = ".gitattributes"  # the Hub's own, which says what is a large file
 # As huggingface_hub 2.4 documents `create_repo(space_sdk=...)`.
 HOSTING = (
-    "A new Gradio Space on the free hardware needs a subscription (PRO for a person, Team or Enterprise for an "
-    "organisation). Other hardware is billed for the time it runs. Prices: https://huggingface.co/pricing"
+    "A new Gradio Space on the free hardware may need a paid plan (PRO for a person, Team or Enterprise for an "
+    "organisation); other hardware is billed for the time it runs. Prices: https://huggingface.co/pricing"
 )
 
 
@@ -78,19 +78,16 @@ def publish_space(options: argparse.Namespace) -> None:
     check_name(options.repo)
     reference = pinned(options.weights) if options.weights else None
     api = None if options.dry_run else connect()
-    show(space.files(weights=reference), f"spaces/{options.repo}")
-    print(
-        f"\n{VARIABLE}={reference}"
-        if reference
-        else f"\n{VARIABLE} is left as it is; unset, the embedded weights serve."
-    )
-    print(HOSTING)
+    if api and reference:
+        reference = complete(reference)
+    files = space.files(weights=reference)
+    show(files, f"spaces/{options.repo}")
+    serves = f"={reference}" if reference else " is left as it is; unset, the embedded weights serve."
+    print(f"\n{VARIABLE}{serves}\n{HOSTING}")
     if api is None:
         print("Dry run: nothing was sent.")
         return
-    if reference:
-        reference = complete(reference)
-    upload_space(api, options.repo, space.files(weights=reference), reference)
+    upload_space(api, options.repo, files, reference)
     print(f"Published. It is built now, which takes some minutes: {api.endpoint}/spaces/{options.repo}")
 
 
@@ -171,13 +168,15 @@ def verify(reference: Reference, files: Mapping[str, bytes], classifier: Emotion
     """Downloads every file at its pinned revision, as the app would, and compares bytes and probabilities.
 
     Raises:
-        WeightsError: a file cannot be had, or is not the one that was published.
-        PublishError: the probabilities differ.
+        PublishError: a file cannot be had, or is not the one that was published, or the probabilities differ.
     """
-    for path, content in files.items():
-        weights.resolve(replace(reference, sha256=digest(content)), path)
     pictures = sample_crops()
-    served = EmotionClassifier.from_pretrained(str(reference)).classify(pictures)
+    try:
+        for path, content in files.items():
+            weights.resolve(replace(reference, sha256=digest(content)), path)
+        served = EmotionClassifier.from_pretrained(str(reference)).classify(pictures)
+    except FacemotionError as error:
+        raise PublishError(f"{reference} is published, but could not be compared. {error}") from error
     difference = float(np.abs(served - classifier.classify(pictures)).max())
     if difference > TOLERANCE:
         raise PublishError(

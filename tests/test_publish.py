@@ -1,0 +1,399 @@
+"""Publishing with the real client to a Hub on loopback: what goes up, what comes back, what is said when it fails."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from facemotion import EMOTIONS, EmotionClassifier
+from facemotion.settings import Reference
+from tests.hub import Faults, Hub
+from tests.hub_uploads import OWNER, READER, WRITER, Uploads
+from training import onnx_export, publish, space
+from training.data import load_split
+from training.train import Config, predict, to_device
+
+EMBEDDED = Path(space.ROOT) / "facemotion" / "assets" / "simplecnn"
+REPO = f"{OWNER}/facemotion"
+DEMO = f"{OWNER}/facemotion-demo"
+PIN = f"{REPO}@{'a' * 40}#{'b' * 64}"
+MODEL = ["model", "--folder", str(EMBEDDED), "--repo", REPO]
+SPACE = ["space", "--repo", DEMO]
+MODEL_FILES = {"model.safetensors", "config.json", "model.onnx", "README.md", "LICENSE"}
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    # huggingface_hub 2.4 hands large files to httpx2 as `data`.
+    pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload:DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """model.onnx of the embedded weights and its parity error: made once, because it takes ten seconds."""
+    file = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    return file, onnx_export.export(EmotionClassifier.from_pretrained("simplecnn"), file)
+
+
+@pytest.fixture
+def quick_export(exported: tuple[Path, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy(classifier: EmotionClassifier, file: Path) -> float:
+        file.write_bytes(exported[0].read_bytes())
+        return exported[1]
+
+    monkeypatch.setattr(onnx_export, "export", copy)
+
+
+@pytest.fixture
+def uploads(hub: Hub, quick_export: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Uploads]:
+    monkeypatch.setenv("HF_TOKEN", WRITER)
+    monkeypatch.delenv("FACEMOTION_WEIGHTS", raising=False)
+    yield Uploads(hub)
+
+
+@pytest.fixture
+def published(uploads: Uploads, capsys: pytest.CaptureFixture[str]) -> Reference:
+    """The pinned reference that publishing the embedded weights prints."""
+    publish.main(MODEL)
+    return reference_in(capsys.readouterr().out)
+
+
+def reference_in(output: str) -> Reference:
+    found = re.search(rf"^{REPO}@[0-9a-f]{{40}}#[0-9a-f]{{64}}$", output, re.MULTILINE)
+    assert found, output
+    return Reference.parse(found[0])
+
+
+def refused(arguments: list[str]) -> str:
+    """What is said on the way out, with status 1; no token in it."""
+    with pytest.raises(SystemExit) as exit_:
+        publish.main(arguments)
+    sentence = str(exit_.value)
+    assert "hf_" not in sentence
+    assert re.match(r"[A-Z'\w-].*\.$|.*requirements-train\.txt$|.*huggingface\.co/pricing$", sentence), sentence
+    return sentence
+
+
+def empty_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "another-cache"))
+
+
+# A model
+
+
+def test_a_model_goes_up_in_one_commit_with_all_that_belongs_to_it(hub: Hub, published: Reference) -> None:
+    repository = hub.repositories[REPO]
+    first, second = repository.commits
+    assert second == published.revision
+    assert set(repository.commits[second]) - set(repository.commits[first]) == MODEL_FILES
+    files = repository.commits[second]
+    assert files["model.safetensors"] == (EMBEDDED / "model.safetensors").read_bytes()
+    assert files["config.json"] == (EMBEDDED / "config.json").read_bytes()
+    assert published.sha256 == hashlib.sha256(files["model.safetensors"]).hexdigest()
+
+
+def test_the_app_serves_what_was_published_with_equal_outputs(
+    hub: Hub, published: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty_cache(tmp_path, monkeypatch)
+    monkeypatch.setenv("FACEMOTION_WEIGHTS", str(published))
+    served, pictures = EmotionClassifier.from_pretrained(), onnx_export.sample_crops()
+    assert served.notice is None
+    assert f"{REPO}@{published.revision}" in served.description
+    expected = EmotionClassifier.from_pretrained("simplecnn").classify(pictures)
+    np.testing.assert_array_equal(served.classify(pictures), expected)
+
+
+@pytest.mark.parametrize("pin", [f"{REPO}@{'0' * 40}", "{}{}", f"{REPO}-gone"], ids=["revision", "checksum", "repo"])
+def test_a_pin_that_is_not_there_is_refused_and_the_embedded_weights_serve_visibly(
+    hub: Hub, published: Reference, monkeypatch: pytest.MonkeyPatch, pin: str
+) -> None:
+    wanted = pin.format(f"{REPO}@{published.revision}", "#" + "0" * 64)
+    monkeypatch.setenv("FACEMOTION_WEIGHTS", wanted)
+    served = EmotionClassifier.from_pretrained()
+    assert "simplecnn (embedded" in served.description
+    assert served.notice and wanted in served.notice and "the embedded weights serve" in served.notice
+
+
+def test_a_tampered_file_is_refused_and_the_embedded_weights_serve_visibly(
+    hub: Hub, published: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty_cache(tmp_path, monkeypatch)
+    assert published.sha256
+    content = hub.large_files[published.sha256]
+    hub.large_files[published.sha256] = content[:-1] + bytes([content[-1] ^ 1])
+    monkeypatch.setenv("FACEMOTION_WEIGHTS", str(published))
+    served = EmotionClassifier.from_pretrained()
+    assert "simplecnn (embedded" in served.description
+    assert served.notice and f"does not have the SHA-256 {published.sha256}" in served.notice
+
+
+def test_a_damaged_download_is_never_pinned(uploads: Uploads, tmp_path: Path) -> None:
+    uploads.hub.faults.damage = 99
+    file = tmp_path / ".env"
+    sentence = refused([*MODEL, "--write-env", str(file)])
+    assert "is published, but could not be compared" in sentence and "does not have the SHA-256" in sentence
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("name", ["FACEMOTION_WEIGHTS", "export FACEMOTION_WEIGHTS"])
+def test_the_pin_is_written_where_the_app_reads_it(
+    uploads: Uploads, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"{name}=simplecnn\nGRADIO_SERVER_PORT=7861\n")
+    publish.main([*MODEL, "--write-env", str(file)])
+    reference = reference_in(capsys.readouterr().out)
+    assert file.read_text() == f"GRADIO_SERVER_PORT=7861\nFACEMOTION_WEIGHTS={reference}\n"
+
+
+def test_a_pull_request_leaves_main_as_it_is(hub: Hub, uploads: Uploads, capsys: pytest.CaptureFixture[str]) -> None:
+    publish.main([*MODEL, "--pr"])
+    output = capsys.readouterr().out
+    assert f"{REPO}/discussions/1" in output
+    reference = reference_in(output)
+    assert uploads.pull_requests == [hub.repositories[REPO].main]
+    assert set(uploads.files(REPO)) == set()
+    assert reference.revision in hub.repositories[REPO].commits
+
+
+def test_publishing_twice_makes_a_second_commit_in_the_same_repository(
+    hub: Hub, published: Reference, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish.main(MODEL)
+    second = reference_in(capsys.readouterr().out)
+    assert second.revision != published.revision and second.sha256 == published.sha256
+
+
+def test_figures_travel_and_stand_on_the_card(uploads: Uploads, tmp_path: Path, examples: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "loss_curve.png").write_bytes((examples / "astronaut.png").read_bytes())
+    (tmp_path / "figures" / "notes.txt").write_text("not a figure")
+    publish.main([*MODEL, "--figures", str(tmp_path / "figures")])
+    files = uploads.files(REPO)
+    assert set(files) == MODEL_FILES | {"figures/loss_curve.png"}
+    assert "![loss curve](figures/loss_curve.png)" in files["README.md"].decode()
+
+
+def test_a_run_is_exported_and_published_with_its_figures(uploads: Uploads, tmp_path: Path) -> None:
+    run, pictures = a_run(tmp_path / "run", tmp_path / "data")
+    publish.main(["model", "--run", str(run), "--data", str(pictures), "--repo", REPO])
+    files = uploads.files(REPO)
+    assert set(files) == MODEL_FILES | {"figures/curves.png"}
+    config = json.loads(files["config.json"])
+    assert config["metrics"]["rows"] == 28 and config["recipe"]["learning_rate"] == 1e-4
+    card = files["README.md"].decode()
+    assert config["data"] in card and "| learning rate | `0.0001` |" in card
+
+
+def a_run(run: Path, data: Path) -> tuple[Path, Path]:
+    """What one epoch leaves behind, with the embedded network in place of a trained one, and its pictures."""
+    random = np.random.default_rng(0)
+    for index in range(56):
+        split, emotion = ("train", "validation")[index % 2], EMOTIONS[index // 2 % 7]
+        folder = data / "images" / split / emotion
+        folder.mkdir(parents=True, exist_ok=True)
+        blots = Image.fromarray(random.integers(0, 256, (4, 4), np.uint8))
+        blots.resize((48, 48), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+    (run / "predictions").mkdir(parents=True)
+    (run / "figures").mkdir()
+    Image.new("RGB", (8, 8)).save(run / "figures" / "curves.png")
+    network, config = EmotionClassifier.from_pretrained("simplecnn").network, Config(epochs=1)
+    torch.save({"network": network.state_dict(), "epoch": 1}, run / "best.pt")
+    inputs, _ = to_device(load_split(data, "validation"), config, torch.device("cpu"))
+    np.save(run / "predictions" / "001.npy", predict(network, inputs, bf16=False).numpy())
+    (run / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+    (run / "history.csv").write_text("epoch\n1\n")
+    return run, data
+
+
+def test_a_dry_run_shows_all_and_asks_nothing(
+    hub: Hub, quick_export: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    publish.main([*MODEL, "--dry-run"])
+    output = capsys.readouterr().out
+    sha256 = hashlib.sha256((EMBEDDED / "model.safetensors").read_bytes()).hexdigest()
+    assert all(re.search(rf"^[0-9a-f]{{64}} +[0-9,]+  {name}$", output, re.MULTILINE) for name in MODEL_FILES)
+    assert sha256 in output and "model-index:" in output and "## Responsible use" in output
+    assert hub.requests == []
+
+
+def test_the_onnx_export_says_the_same_for_any_number_of_faces(exported: tuple[Path, float]) -> None:
+    file, parity = exported
+    assert parity <= onnx_export.MAX_PARITY_ERROR
+    classifier, pictures = EmotionClassifier.from_pretrained("simplecnn"), onnx_export.sample_crops()
+    assert onnx_export.parity_error(classifier, file, pictures[:1]) < onnx_export.MAX_PARITY_ERROR
+    classifier.config["temperature"] *= 1.05
+    with torch.no_grad():
+        next(classifier.network.parameters()).mul_(1.01)
+    assert onnx_export.parity_error(classifier, file, pictures) > onnx_export.MAX_PARITY_ERROR
+
+
+def test_the_onnx_file_says_how_to_use_it(exported: tuple[Path, float]) -> None:
+    import onnxruntime
+
+    known = onnxruntime.InferenceSession(exported[0]).get_modelmeta().custom_metadata_map
+    config = EmotionClassifier.from_pretrained("simplecnn").config
+    assert json.loads(known["labels"]) == config["labels"]
+    assert json.loads(known["normalisation"]) == config["normalisation"]
+
+
+# A Space
+
+
+def test_a_space_holds_exactly_the_files_of_the_app(hub: Hub, uploads: Uploads) -> None:
+    hub.publish(f"spaces/{DEMO}", {".gitattributes": b"", "tests/old.py": b"", ".env": b"", "app.py": b"old"})
+    publish.main(SPACE)
+    files = uploads.files(f"spaces/{DEMO}")
+    tops = {path.split("/")[0] for path in files}
+    assert tops == {"app.py", "facemotion", "requirements.txt", "README.md", "LICENSE", "NOTICE"}
+    assert files["app.py"] == (space.ROOT / "app.py").read_bytes()
+    assert set(files) >= {"facemotion/webui/page.py", "facemotion/assets/simplecnn/model.safetensors"}
+    assert not [path for path in files if "__pycache__" in path or "/." in path]
+    assert files["README.md"] == (space.ROOT / "README.md").read_bytes()
+    assert uploads.variables == {}
+
+
+@pytest.mark.parametrize(
+    "path", [".env", "secret.json", "notes.md", "assets/runs/best.pt", "__pycache__/a.py", ".hidden/a.py", "a.py.orig"]
+)
+def test_what_lies_about_in_the_package_stays_at_home(tmp_path: Path, path: str) -> None:
+    root = small_project(tmp_path)
+    expected = set(space.files(root))
+    (root / "facemotion" / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / "facemotion" / path).write_text("secret")
+    assert set(space.files(root)) == expected
+
+
+def small_project(folder: Path) -> Path:
+    assets = folder / "facemotion" / "assets"
+    assets.mkdir(parents=True)
+    for name in (*space.BESIDE, space.README, "facemotion/__init__.py", "facemotion/assets/a.css"):
+        (folder / name).write_text("---\ntitle: x\n---\n")
+    (assets / "SHA256SUMS").write_text("")
+    return folder
+
+
+def test_a_space_fetches_and_serves_the_weights_that_were_pinned(
+    uploads: Uploads, published: Reference, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish.main([*SPACE, "--weights", f"{REPO}@{published.revision}"])
+    output = capsys.readouterr().out
+    front_matter = yaml.safe_load(uploads.files(f"spaces/{DEMO}")["README.md"].decode().split("---\n")[1])
+    assert front_matter["preload_from_hub"] == [f"{REPO} model.safetensors,config.json {published.revision}"]
+    assert REPO in front_matter["models"]
+    assert uploads.variables == {DEMO: {"FACEMOTION_WEIGHTS": str(published)}}
+    assert f"/spaces/{DEMO}" in output and "may need a paid plan" in output
+
+
+def test_the_readme_keeps_all_else_that_configures_the_space() -> None:
+    text = (space.ROOT / "README.md").read_text("utf-8")
+    before, after = (
+        (yaml.safe_load(readme.split("---\n")[1]), readme.split("---\n", 2)[2])
+        for readme in (text, space.readme(text, Reference.parse(PIN)))
+    )
+    assert after[1] == before[1]
+    assert {name: after[0][name] for name in before[0] if name != "models"} == {
+        name: value for name, value in before[0].items() if name != "models"
+    }
+
+
+def test_a_dry_run_of_a_space_asks_nothing(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    publish.main([*SPACE, "--weights", PIN, "--dry-run"])
+    output = capsys.readouterr().out
+    assert "app.py" in output and f"FACEMOTION_WEIGHTS={PIN}" in output and "/spaces/" not in output
+    assert hub.requests == []
+
+
+def test_weights_that_the_app_cannot_load_are_not_served(hub: Hub, uploads: Uploads) -> None:
+    files = {name: (EMBEDDED / name).read_bytes() for name in ("model.safetensors", "config.json")}
+    config = json.loads(files["config.json"])
+    config["labels"].reverse()
+    revision = hub.publish(REPO, files | {"config.json": json.dumps(config).encode()})
+    assert "The labels are" in refused([*SPACE, "--weights", f"{REPO}@{revision}"])
+    assert f"spaces/{DEMO}" not in hub.repositories
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("arguments", [MODEL, SPACE], ids=["model", "space"])
+@pytest.mark.parametrize(
+    ("token", "sentence"),
+    [("hf_unknown", "does not accept the token"), (READER, "may not write to")],
+    ids=["unknown", "may only read"],
+)
+def test_a_token_that_does_not_do(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch, arguments: list[str], token: str, sentence: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    assert sentence in refused(arguments)
+    assert uploads.hub.repositories == {}
+
+
+@pytest.mark.parametrize("arguments", [MODEL, SPACE], ids=["model", "space"])
+def test_no_token(uploads: Uploads, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str]) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
+    assert "There is no token" in refused(arguments)
+    assert uploads.hub.requests == []
+
+
+def test_a_repository_of_somebody_else(hub: Hub, uploads: Uploads) -> None:
+    assert "may not write to them/theirs" in refused(["model", "--folder", str(EMBEDDED), "--repo", "them/theirs"])
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [(400, "status 400"), (404, "may not write"), (429, "asks to wait"), (500, "status 500"), (503, "status 503")],
+)
+def test_what_the_hub_answers_instead(uploads: Uploads, status: int, sentence: str) -> None:
+    uploads.hub.faults = Faults(status=Counter({status: 9}))
+    assert sentence in refused(SPACE)
+
+
+def test_a_space_that_wants_a_paid_plan(uploads: Uploads) -> None:
+    uploads.payment_required = True
+    assert "wants a paid plan" in refused(SPACE)
+
+
+def test_a_hub_that_is_down(uploads: Uploads) -> None:
+    uploads.hub.__exit__()
+    assert "The Hub cannot be reached" in refused(SPACE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["model", "--folder", "no-such-folder", "--repo", REPO], "There is no folder no-such-folder"),
+        (["model", "--run", "no-such-run", "--data", ".", "--repo", REPO], "is no run with a finished epoch"),
+        (["model", "--folder", str(EMBEDDED.parent / "yunet"), "--repo", REPO], "holds no model.safetensors"),
+        ([*MODEL, "--figures", "no-such-folder"], "There is no folder no-such-folder"),
+        (["model", "--folder", str(EMBEDDED), "--repo", f"{REPO}@main"], "write owner/name"),
+        (["space", "--repo", "demo"], "is no model reference"),
+        ([*SPACE, "--weights", f"{REPO}@main"], "may come to mean other weights"),
+        ([*SPACE, "--weights", "simplecnn"], "is no model reference"),
+    ],
+)
+def test_what_cannot_be_published(hub: Hub, arguments: list[str], sentence: str) -> None:
+    assert sentence in refused([*arguments, "--dry-run"])
+    assert hub.requests == []
