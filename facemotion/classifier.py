@@ -158,7 +158,7 @@ def _load(name: str) -> EmotionClassifier:
     if name in EMBEDDED:
         folder = weights.embedded(name)
         return _load_files(folder / WEIGHTS_FILE, folder / CONFIG_FILE, f"{name} (embedded")
-    if (folder := Path(name)).is_dir():
+    if name and (folder := Path(name)).is_dir():
         return _load_files(folder / WEIGHTS_FILE, folder / CONFIG_FILE, f"{folder.name} (local")
     if "/" not in name:
         raise UnknownModel(f"No classifier is called {name!r}. Choose {', '.join(EMBEDDED)}, owner/name or a folder.")

@@ -16,6 +16,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 _lock = Lock()
 
@@ -24,15 +25,16 @@ def import_ultralytics() -> ModuleType:
     """Ultralytics, imported so that it leaves this process as it found it.
 
     It never installs packages, asks the network nothing (it would look up two hosts and send usage statistics), keeps
-    its settings out of the home folder unless YOLO_CONFIG_DIR says where, and gives back the thread counts that it
-    takes. torchvision is made importable first: ultralytics needs it even where its operators are missing.
+    its settings out of the home folder unless YOLO_CONFIG_DIR says where, and gives back the thread counts and the
+    functions of other libraries that it takes. torchvision is made importable first: ultralytics needs it even where
+    its operators are missing.
     """
     with _lock:
         if "ultralytics" not in sys.modules:
             _set_switches()
         ensure_torchvision()
-        with keep_threads(), np.printoptions():  # it also changes how all arrays are printed
-            import ultralytics  # noqa: PLC0415  (takes a second, and is not needed by the embedded detector)
+        with keep_threads(), keep_functions(), np.printoptions():  # it also changes how all arrays are printed
+            import ultralytics.utils.patches  # noqa: PLC0415  (takes a second; the embedded detector needs none of it)
         return ultralytics
 
 
@@ -68,6 +70,19 @@ def keep_threads() -> Iterator[None]:
             os.environ.pop("OMP_NUM_THREADS", None)
         else:
             os.environ["OMP_NUM_THREADS"] = variable
+
+
+@contextmanager
+def keep_functions() -> Iterator[None]:
+    """Restores what ultralytics replaces by its own versions, for everybody in the process: `PIL.Image.open`, which
+    would then look for a package on every damaged picture, `torch.save`, and OpenCV's reading and writing."""
+    taken = ((Image, "open"), (torch, "save"), (cv2, "imread"), (cv2, "imwrite"), (cv2, "imshow"))
+    functions = [getattr(library, name) for library, name in taken]
+    try:
+        yield
+    finally:
+        for (library, name), function in zip(taken, functions, strict=True):
+            setattr(library, name, function)
 
 
 def ensure_torchvision() -> None:

@@ -142,7 +142,8 @@ def test_refuses_a_pickle_without_opening_it(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "error"), [("nonsense", UnknownModel), ("a/b/c", UnknownModel), ("you/model@#", UnknownModel)]
+    ("name", "error"),
+    [("nonsense", UnknownModel), ("", UnknownModel), ("a/b/c", UnknownModel), ("you/model@#", UnknownModel)],
 )
 def test_refuses_unknown_names(name, error):
     with pytest.raises(error):

@@ -12,11 +12,17 @@ pytestmark = pytest.mark.timeout(180)
 
 LEFT_ALONE = """
 import os, cv2, numpy, torch
+from PIL import Image
 from facemotion import compat
 torch.set_num_threads(2), cv2.setNumThreads(2)
-before = torch.get_num_threads(), cv2.getNumThreads(), numpy.get_printoptions(), os.environ.get("OMP_NUM_THREADS")
+def state():
+    functions = Image.open, torch.save, cv2.imread, cv2.imwrite, cv2.imshow
+    return (torch.get_num_threads(), cv2.getNumThreads(), numpy.get_printoptions(), os.environ.get("OMP_NUM_THREADS"),
+            *functions)
+before = state()
 ultralytics = compat.import_ultralytics()
-after = torch.get_num_threads(), cv2.getNumThreads(), numpy.get_printoptions(), os.environ.get("OMP_NUM_THREADS")
+ultralytics.YOLO
+after = state()
 assert before == after, (before, after)
 from ultralytics.utils import AUTOINSTALL, ONLINE, USER_CONFIG_DIR
 from ultralytics.utils.events import Events

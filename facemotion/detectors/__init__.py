@@ -46,7 +46,7 @@ def _named(name: str) -> FaceDetector:
 
 def _is_path(name: str) -> bool:
     """Whether a file or folder is meant: one that exists, or a name that only a file would have."""
-    return Path(name).exists() or Path(name).suffix in (".pt", ".onnx")
+    return bool(name) and (Path(name).exists() or Path(name).suffix in (".pt", ".onnx"))
 
 
 def _reference(name: str) -> settings.Reference:

@@ -65,7 +65,7 @@ class _Page:
 def build(pipeline: Pipeline) -> None:
     """Lays the tab out and connects it, inside the current `gr.Tab`."""
     page = _layout()
-    finders = [
+    finders: list[Any] = [
         page.run.click(_finder(pipeline, page), page.photos, page.outputs(), **_long()),
         page.examples.click(_finder(pipeline, page, _example_paths()), None, page.outputs(), **_long()),
     ]
