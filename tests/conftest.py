@@ -50,6 +50,16 @@ def pipeline() -> Pipeline:
     return Pipeline.from_pretrained()
 
 
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """model.onnx of the embedded weights and its parity error: made once, because it takes ten seconds."""
+    from facemotion import EmotionClassifier
+    from training import onnx_export
+
+    file = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    return file, onnx_export.export(EmotionClassifier.from_pretrained("simplecnn"), file)
+
+
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub on loopback that huggingface_hub in this process talks to, with an empty cache."""

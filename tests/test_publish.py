@@ -1,4 +1,4 @@
-"""Publishing with the real client to a Hub on loopback: what goes up, what comes back, what is said when it fails."""
+"""Publishing a model with the real client to a Hub on loopback: what goes up, what comes back, what is refused."""
 
 from __future__ import annotations
 
@@ -6,92 +6,33 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 
 from facemotion import EMOTIONS, EmotionClassifier
 from facemotion.settings import Reference
-from tests.hub import Faults, Hub
-from tests.hub_uploads import OWNER, READER, WRITER, Uploads
-from training import onnx_export, publish, space
+from tests import publishing
+from tests.hub import Hub
+from tests.hub_uploads import READER, Uploads
+from tests.publishing import EMBEDDED, MODEL, REPO, SPACE, reference_in, refused
+from training import onnx_export, publish
 from training.data import load_split
 from training.train import Config, predict, to_device
 
-EMBEDDED = Path(space.ROOT) / "facemotion" / "assets" / "simplecnn"
-REPO = f"{OWNER}/facemotion"
-DEMO = f"{OWNER}/facemotion-demo"
-PIN = f"{REPO}@{'a' * 40}#{'b' * 64}"
-MODEL = ["model", "--folder", str(EMBEDDED), "--repo", REPO]
-SPACE = ["space", "--repo", DEMO]
 MODEL_FILES = {"model.safetensors", "config.json", "model.onnx", "README.md", "LICENSE"}
 
-pytestmark = [
-    pytest.mark.timeout(300),
-    # huggingface_hub 2.4 hands large files to httpx2 as `data`.
-    pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload:DeprecationWarning"),
-]
-
-
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
-    """model.onnx of the embedded weights and its parity error: made once, because it takes ten seconds."""
-    file = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    return file, onnx_export.export(EmotionClassifier.from_pretrained("simplecnn"), file)
-
-
-@pytest.fixture
-def quick_export(exported: tuple[Path, float], monkeypatch: pytest.MonkeyPatch) -> None:
-    def copy(classifier: EmotionClassifier, file: Path) -> float:
-        file.write_bytes(exported[0].read_bytes())
-        return exported[1]
-
-    monkeypatch.setattr(onnx_export, "export", copy)
-
-
-@pytest.fixture
-def uploads(hub: Hub, quick_export: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Uploads]:
-    monkeypatch.setenv("HF_TOKEN", WRITER)
-    monkeypatch.delenv("FACEMOTION_WEIGHTS", raising=False)
-    yield Uploads(hub)
-
-
-@pytest.fixture
-def published(uploads: Uploads, capsys: pytest.CaptureFixture[str]) -> Reference:
-    """The pinned reference that publishing the embedded weights prints."""
-    publish.main(MODEL)
-    return reference_in(capsys.readouterr().out)
-
-
-def reference_in(output: str) -> Reference:
-    found = re.search(rf"^{REPO}@[0-9a-f]{{40}}#[0-9a-f]{{64}}$", output, re.MULTILINE)
-    assert found, output
-    return Reference.parse(found[0])
-
-
-def refused(arguments: list[str]) -> str:
-    """What is said on the way out, with status 1; no token in it."""
-    with pytest.raises(SystemExit) as exit_:
-        publish.main(arguments)
-    sentence = str(exit_.value)
-    assert "hf_" not in sentence
-    assert re.match(r"[A-Z'\w-].*\.$|.*requirements-train\.txt$|.*huggingface\.co/pricing$", sentence), sentence
-    return sentence
+pytestmark = publishing.MARKS
+uploads, quick_export, published = publishing.uploads, publishing.quick_export, publishing.published
 
 
 def empty_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "another-cache"))
-
-
-# A model
 
 
 def test_a_model_goes_up_in_one_commit_with_all_that_belongs_to_it(hub: Hub, published: Reference) -> None:
@@ -252,88 +193,6 @@ def test_the_onnx_file_says_how_to_use_it(exported: tuple[Path, float]) -> None:
     assert json.loads(known["normalisation"]) == config["normalisation"]
 
 
-# A Space
-
-
-def test_a_space_holds_exactly_the_files_of_the_app(hub: Hub, uploads: Uploads) -> None:
-    hub.publish(f"spaces/{DEMO}", {".gitattributes": b"", "tests/old.py": b"", ".env": b"", "app.py": b"old"})
-    publish.main(SPACE)
-    files = uploads.files(f"spaces/{DEMO}")
-    tops = {path.split("/")[0] for path in files}
-    assert tops == {"app.py", "facemotion", "requirements.txt", "README.md", "LICENSE", "NOTICE"}
-    assert files["app.py"] == (space.ROOT / "app.py").read_bytes()
-    assert set(files) >= {"facemotion/webui/page.py", "facemotion/assets/simplecnn/model.safetensors"}
-    assert not [path for path in files if "__pycache__" in path or "/." in path]
-    assert files["README.md"] == (space.ROOT / "README.md").read_bytes()
-    assert uploads.variables == {}
-
-
-@pytest.mark.parametrize(
-    "path", [".env", "secret.json", "notes.md", "assets/runs/best.pt", "__pycache__/a.py", ".hidden/a.py", "a.py.orig"]
-)
-def test_what_lies_about_in_the_package_stays_at_home(tmp_path: Path, path: str) -> None:
-    root = small_project(tmp_path)
-    expected = set(space.files(root))
-    (root / "facemotion" / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / "facemotion" / path).write_text("secret")
-    assert set(space.files(root)) == expected
-
-
-def small_project(folder: Path) -> Path:
-    assets = folder / "facemotion" / "assets"
-    assets.mkdir(parents=True)
-    for name in (*space.BESIDE, space.README, "facemotion/__init__.py", "facemotion/assets/a.css"):
-        (folder / name).write_text("---\ntitle: x\n---\n")
-    (assets / "SHA256SUMS").write_text("")
-    return folder
-
-
-def test_a_space_fetches_and_serves_the_weights_that_were_pinned(
-    uploads: Uploads, published: Reference, capsys: pytest.CaptureFixture[str]
-) -> None:
-    publish.main([*SPACE, "--weights", f"{REPO}@{published.revision}"])
-    output = capsys.readouterr().out
-    front_matter = yaml.safe_load(uploads.files(f"spaces/{DEMO}")["README.md"].decode().split("---\n")[1])
-    assert front_matter["preload_from_hub"] == [f"{REPO} model.safetensors,config.json {published.revision}"]
-    assert REPO in front_matter["models"]
-    assert uploads.variables == {DEMO: {"FACEMOTION_WEIGHTS": str(published)}}
-    assert f"/spaces/{DEMO}" in output and "may need a paid plan" in output
-
-
-def test_the_readme_keeps_all_else_that_configures_the_space() -> None:
-    text = (space.ROOT / "README.md").read_text("utf-8")
-    before, after = (
-        (yaml.safe_load(readme.split("---\n")[1]), readme.split("---\n", 2)[2])
-        for readme in (text, space.readme(text, Reference.parse(PIN)))
-    )
-    assert after[1] == before[1]
-    assert {name: after[0][name] for name in before[0] if name != "models"} == {
-        name: value for name, value in before[0].items() if name != "models"
-    }
-
-
-def test_a_dry_run_of_a_space_asks_nothing(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    publish.main([*SPACE, "--weights", PIN, "--dry-run"])
-    output = capsys.readouterr().out
-    assert "app.py" in output and f"FACEMOTION_WEIGHTS={PIN}" in output and "/spaces/" not in output
-    assert hub.requests == []
-
-
-def test_weights_that_the_app_cannot_load_are_not_served(hub: Hub, uploads: Uploads) -> None:
-    files = {name: (EMBEDDED / name).read_bytes() for name in ("model.safetensors", "config.json")}
-    config = json.loads(files["config.json"])
-    config["labels"].reverse()
-    revision = hub.publish(REPO, files | {"config.json": json.dumps(config).encode()})
-    assert "The labels are" in refused([*SPACE, "--weights", f"{REPO}@{revision}"])
-    assert f"spaces/{DEMO}" not in hub.repositories
-
-
-# What goes wrong
-
-
 @pytest.mark.parametrize("arguments", [MODEL, SPACE], ids=["model", "space"])
 @pytest.mark.parametrize(
     ("token", "sentence"),
@@ -360,25 +219,6 @@ def test_no_token(uploads: Uploads, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_a_repository_of_somebody_else(hub: Hub, uploads: Uploads) -> None:
     assert "may not write to them/theirs" in refused(["model", "--folder", str(EMBEDDED), "--repo", "them/theirs"])
-
-
-@pytest.mark.parametrize(
-    ("status", "sentence"),
-    [(400, "status 400"), (404, "may not write"), (429, "asks to wait"), (500, "status 500"), (503, "status 503")],
-)
-def test_what_the_hub_answers_instead(uploads: Uploads, status: int, sentence: str) -> None:
-    uploads.hub.faults = Faults(status=Counter({status: 9}))
-    assert sentence in refused(SPACE)
-
-
-def test_a_space_that_wants_a_paid_plan(uploads: Uploads) -> None:
-    uploads.payment_required = True
-    assert "wants a paid plan" in refused(SPACE)
-
-
-def test_a_hub_that_is_down(uploads: Uploads) -> None:
-    uploads.hub.__exit__()
-    assert "The Hub cannot be reached" in refused(SPACE)
 
 
 @pytest.mark.parametrize(
