@@ -78,7 +78,7 @@ def collect(root: Path, split: str) -> tuple[Split, list[Entry]]:
     entries: list[Entry] = []
     pictures: list[NDArray[np.uint8]] = []
     problems: list[Entry] = []
-    for entry in tqdm(scan(root, split), desc=f"reading {split}", unit="picture", leave=False):
+    for entry in tqdm(scan(root, split), desc=f"reading {split}", unit="picture", mininterval=1, leave=False):
         if entry.picture is None:
             problems.append(entry)
         else:

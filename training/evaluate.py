@@ -238,8 +238,8 @@ def to_markdown(result: dict[str, Any]) -> str:
     """The result as three tables."""
     lines = [f"# {result['model']}", "", f"On {result['rows']:,} pictures ({result.get('split', 'unnamed')}).", ""]
     lines += ["| measure | value | 95 % interval |", "|---|---:|---:|"]
-    for name in ("accuracy", "balanced_accuracy", "macro_f1"):
-        lines.append(f"| {name.replace('_', ' ')} | {result[name]:.3f} | {between(result['intervals'][name])} |")
+    for name, title in (("accuracy", "accuracy"), ("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro-F1")):
+        lines.append(f"| {title} | {result[name]:.3f} | {between(result['intervals'][name])} |")
     if fresh := result["not_in_train"]:
         title = f"accuracy on the {fresh['rows']:,} not in train"
         lines.append(f"| {title} | {fresh['accuracy']:.3f} | {between(fresh['interval'])} |")

@@ -10,7 +10,6 @@ the same validation pictures, as in the study, which flatters it a little; the c
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,12 @@ from facemotion import networks
 from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.faces import EMOTIONS
 from facemotion.weights import CHECKSUMS, sha256
-from training import metrics
+from training import duplicates, metrics
 from training.data import Split, load_split
+from training.sources import KAGGLE_SET
 from training.train import Config, predict, to_device, write_json
 
 MAX_PARITY_ERROR = 0.02  # of a probability, between the run's float32 and the float16 that is published
-KAGGLE_SET = "jonathanoheix/face-expression-recognition-dataset"
 
 
 def main() -> None:
@@ -124,8 +123,7 @@ def logits_of(config: Config, tensors: dict[str, torch.Tensor], split: Split) ->
 
 def unseen(split: Split, known: Split) -> np.ndarray:
     """Which rows of `split` don't stand in `known`, pixel for pixel: bool [N]."""
-    seen = {hashlib.sha256(picture.tobytes()).digest() for picture in known.pictures}
-    return np.array([hashlib.sha256(picture.tobytes()).digest() not in seen for picture in split.pictures])
+    return np.asarray(~duplicates.stand_in(split.pictures, known.pictures))
 
 
 def epochs_run(run: Path) -> int:

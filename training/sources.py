@@ -115,7 +115,7 @@ def download() -> Path:
 
 
 def _split_folder(root: Path, split: str) -> Path | None:
-    """The Kaggle set's archive nests `images` twice for some of its versions."""
+    """Found with or without `images` around it, and where a copy nests that twice."""
     candidates = (root / "images" / split, root / "images" / "images" / split, root / split)
     return next((folder for folder in candidates if folder.is_dir()), None)
 
