@@ -24,6 +24,12 @@ SHARES = {
 }
 HUB_TYPES = {"accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "macro_f1": "f1"}
 
+# As training/export.py chooses and judges.
+HALVES = (
+    'Calibration errors, and what concerns "uncertain", are of the half of them on which neither the temperature nor the '
+    "thresholds were chosen."
+)
+
 USE = """\
 ## Use
 
@@ -173,7 +179,7 @@ def results(metrics: Mapping[str, Any]) -> str:
     rows = [(title, f"{metrics[key]:.4f}", interval(metrics, key)) for key, title in SHARES.items() if key in metrics]
     width = 3 if "intervals" in metrics else 2
     overall = table(("measure", "value", "95 % interval")[:width], [cells[:width] for cells in rows])
-    heading = f"## Results\n\nOn {metrics['rows']:,} pictures.\n\n" if "rows" in metrics else "## Results\n\n"
+    heading = f"## Results\n\nOn {metrics['rows']:,} pictures. {HALVES}\n\n" if "rows" in metrics else "## Results\n\n"
     return heading + "\n".join(part for part in (overall, per_class(metrics), confusion(metrics)) if part)
 
 
