@@ -26,8 +26,8 @@ HUB_TYPES = {"accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "
 
 # As training/export.py chooses and judges.
 HALVES = (
-    'Calibration errors, and what concerns "uncertain", are of the half of them on which neither the temperature nor the '
-    "thresholds were chosen."
+    'Calibration errors, and what concerns "uncertain", are of the half of them on which neither the temperature nor '
+    "the thresholds were chosen."
 )
 
 USE = """\
