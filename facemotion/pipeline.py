@@ -120,10 +120,8 @@ class Pipeline:
             return Analysis(0, 0, (0, 0), models=self.models, error=(error.code, error.message))
 
     def _find(self, source: images.Source | images.Picture, detail: str, threshold: float | None) -> _Found:
-        started = time.perf_counter()
         picture = source if isinstance(source, images.Picture) else images.load_picture(source)
-        decoded = time.perf_counter()
-        image = picture.pixels
+        image, started = picture.pixels, time.perf_counter()
         with _model_failures("face detector"):
             boxes_array, scores = self.detector.detect(image, detail=detail, threshold=threshold)
         boxes = [Box(*map(float, row)) for row in boxes_array]
@@ -131,7 +129,7 @@ class Pipeline:
         boxes = [boxes[index] for index in order]
         cut = [crops.square(image, box) for box in boxes]
         reasons = [quality.assess(image, box, crop) for box, crop in zip(boxes, cut, strict=True)]
-        timings = {"decode": (decoded - started) * 1e3, "detect": (time.perf_counter() - decoded) * 1e3}
+        timings = {"decode": picture.decode_ms, "detect": (time.perf_counter() - started) * 1e3}
         height, width = image.shape[:2]
         confidences = [min(1.0, float(scores[index])) for index in order]
         return _Found(width, height, picture.source_size, boxes, confidences, cut, reasons, timings)

@@ -38,7 +38,7 @@ def front_matter() -> dict[str, Any]:
 
 def requirement(name: str) -> str:
     """The exact version that requirements.txt pins."""
-    match = re.search(rf"^{name}==(\S+)$", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    match = re.search(rf"^{name}(?:\[\w+\])?==(\S+)$", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
     assert match, f"requirements.txt pins no {name}"
     return match[1]
 
@@ -137,7 +137,7 @@ def test_the_installed_package_has_its_licences_and_its_command(installed: Path)
     assert (metadata / "licenses" / "NOTICE").is_file()
     assert "facemotion = facemotion.cli:main" in (metadata / "entry_points.txt").read_text(encoding="utf-8")
     required = (metadata / "METADATA").read_text(encoding="utf-8")
-    assert f"Requires-Dist: gradio=={requirement('gradio')}" in required
+    assert f"Requires-Dist: gradio[mcp]=={requirement('gradio')}" in required
 
 
 def test_the_installed_package_is_importable(installed: Path) -> None:
