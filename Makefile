@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_TIMEOUT ?= 300
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
-.PHONY: help demo test lint format browser clean distclean
+.PHONY: help demo test lint bench format browser clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ lint: $(VENV)/.installed-dev ## check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+bench: $(VENV)/.installed ## measure how long a visitor waits
+	@$(BIN)/python -m benchmarks.answer
 
 format: $(VENV)/.installed-dev ## put the style right where that can be done by machine
 	@$(BIN)/ruff check --fix .

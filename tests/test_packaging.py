@@ -38,7 +38,8 @@ def front_matter() -> dict[str, Any]:
 
 def requirement(name: str) -> str:
     """The exact version that requirements.txt pins."""
-    match = re.search(rf"^{name}(?:\[\w+\])?==(\S+)$", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    match = re.search(rf"^{name}(?:\[\w+\])?==(\S+)$", text, re.MULTILINE)
     assert match, f"requirements.txt pins no {name}"
     return match[1]
 
