@@ -82,7 +82,9 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
 
     lines = []
     if "accuracy" in metrics:
-        lines.append(f"Accuracy: {share('accuracy')} of the test faces get the label that people gave.{_rows(metrics)}")
+        lines.append(
+            f"Accuracy: {share('accuracy')} of the faces judged get the label that people gave.{_rows(metrics)}"
+        )
     if "accuracy_not_in_train" in metrics:
         lines.append(
             f"Accuracy on those that do not also stand in the training data: {share('accuracy_not_in_train')}."
@@ -98,7 +100,7 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _rows(metrics: Mapping[str, Any]) -> str:
-    return f" {metrics['rows']:,} faces were tested." if "rows" in metrics else ""
+    return f" {metrics['rows']:,} faces were judged." if "rows" in metrics else ""
 
 
 def _matrix_of(metrics: Mapping[str, Any]) -> str:
