@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import warnings
 from collections.abc import Iterator
@@ -305,6 +306,20 @@ def test_a_yolo_export_by_its_path(test_assets: Path, photos: dict[str, Picture]
     assert detector.description == f"yolov8n-face.onnx (local, {weights.sha256(path)[:8]})"
     for name in PHOTOS:
         boxes, _ = detector.detect(photos[name], detail)
+        assert len(boxes) == 1 and iou(boxes[0], np.array(FACES[name], float)) > 0.7
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter
+def test_an_openvino_export(test_assets: Path, photos: dict[str, Picture], tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    from facemotion import compat
+
+    checkpoint = shutil.copy(test_assets / "reference" / "yolov8n-face.pt", tmp_path / "face.pt")
+    with compat.keep_threads():
+        folder = compat.import_ultralytics().YOLO(checkpoint).export(format="openvino", imgsz=320, dynamic=True)
+    detector = FaceDetector.from_pretrained(str(Path(folder)))
+    for name in PHOTOS:
+        boxes, _ = detector.detect(photos[name])
         assert len(boxes) == 1 and iou(boxes[0], np.array(FACES[name], float)) > 0.7
 
 
