@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -46,6 +48,11 @@ def opened(context: sync_api.BrowserContext, url: str) -> sync_api.Page:
 
 def add(page: sync_api.Page, photo: Path) -> None:
     page.locator("input[type=file]").first.set_input_files(photo)
+
+
+def gallery_input(page: sync_api.Page) -> sync_api.Locator:
+    tab = page.locator("[role=tabpanel]").filter(has=page.locator("#fm-gallery-run"))
+    return tab.locator("input[type=file]")
 
 
 def keep(page: sync_api.Page, root: Path, name: str) -> None:
@@ -121,6 +128,38 @@ def test_the_gallery_reads_the_examples_and_opens_one(page: sync_api.Page, root:
     page.locator("#fm-gallery button").filter(has_text="astronaut").first.click()
     expect(page.get_by_role("heading", name="astronaut.png")).to_be_visible(timeout=PATIENCE_MS)
     keep(page, root, "gallery-desktop")
+
+
+def test_the_gallery_names_a_bad_file_and_packs_the_rest(page: sync_api.Page, examples: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("not a picture")
+    page.get_by_role("tab", name="Gallery").click()
+    photos = [examples / "astronaut.png", tmp_path / "notes.jpg", examples / "rotated.jpg"]
+    gallery_input(page).set_input_files(photos)
+    expect(page.get_by_role("row", name="rotated.jpg")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Find the faces").click()
+    status = page.locator("#fm-gallery-status")
+    expect(status).to_contain_text("2 faces in 2 photos", timeout=PATIENCE_MS)
+    expect(status).to_contain_text("notes.jpg: This seems to be a text file")
+    with page.expect_download(timeout=PATIENCE_MS) as download:
+        page.get_by_role("button", name="Download pictures (zip)").click()
+    with ZipFile(download.value.path()) as packed:
+        assert len(packed.namelist()) == 2
+        assert packed.testzip() is None
+
+
+def test_a_gallery_can_be_cancelled_and_keeps_what_was_read(
+    page: sync_api.Page, examples: Path, tmp_path: Path
+) -> None:
+    photos = [shutil.copy(examples / "small.jpg", tmp_path / f"{number}.jpg") for number in range(50)]
+    page.get_by_role("tab", name="Gallery").click()
+    gallery_input(page).set_input_files(photos)
+    expect(page.get_by_role("row", name="49.jpg")).to_be_attached(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Find the faces").click()
+    status = page.locator("#fm-gallery-status")
+    expect(status).to_contain_text(re.compile(r"[1-9]\d* of 50 photos read"), timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Cancel").click()
+    expect(status).to_contain_text(re.compile(r"Cancelled after \d+ of 50"), timeout=PATIENCE_MS)
+    expect(page.get_by_role("button", name="Find the faces")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_about_says_which_weights_how_good_and_what_not_to_use_them_for(page: sync_api.Page, root: Path) -> None:
