@@ -166,6 +166,9 @@ def test_the_log_does_not_quote_what_a_visitor_sent(caplog: pytest.LogCaptureFix
         "https://example.org/x.png",
         "file:///etc/passwd",
         "",
+        "nul\0",
+        "half a character \ud800",
+        pytest.param("a/" * 500_000, id="a million characters"),
     ],
 )
 @pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])

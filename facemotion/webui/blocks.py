@@ -13,6 +13,8 @@ from gradio_client.utils import is_file_obj, is_http_url_like, traverse
 from facemotion.errors import ForbiddenSource
 from facemotion.webui.errors import OUTSIDE, explain
 
+LONGEST_PATH = 4096  # PATH_MAX of Linux
+
 
 class PublicBlocks(gr.Blocks):
     """Blocks whose every event, the preparation of its inputs included, ends in a result or in what `explain` makes of
@@ -43,12 +45,23 @@ def refuse_outside(inputs: Any) -> None:
     own = Path(get_upload_folder()).resolve()
 
     def check(file: dict[str, Any]) -> dict[str, Any]:
-        if is_http_url_like(file["path"]) or not Path(file["path"]).resolve().is_relative_to(own):
+        if not _is_inside(file["path"], own):
             raise ForbiddenSource(OUTSIDE)
         refuse_outside([value for key, value in file.items() if key != "path"])
         return file
 
     traverse(inputs, check, is_file_obj)
+
+
+def _is_inside(path: str, folder: Path) -> bool:
+    """Whether a visitor's `path` is one in `folder`; a path of absurd length is not even taken apart, since that takes
+    time with the square of its parts."""
+    if len(path) > LONGEST_PATH or is_http_url_like(path):
+        return False
+    try:
+        return Path(path).resolve().is_relative_to(folder)
+    except (ValueError, OSError):  # a NUL, half a character, a loop of links
+        return False
 
 
 def with_defaults(components: Sequence[Any], inputs: list[Any]) -> list[Any]:
