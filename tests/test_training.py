@@ -1,6 +1,7 @@
 """The training kit on a few small pictures: metrics worked out by hand, fast convolutions, runs that can be resumed."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,16 +144,17 @@ def test_refuses_a_picture_of_another_size(tmp_path):
 def runs(tree, tmp_path_factory):
     """Two epochs straight through, and the same with a stop in between."""
     folder = tmp_path_factory.mktemp("runs")
-    config = Config(epochs=2, batch_size=14)
+    config = Config(epochs=2, batch_size=14, seed=7, mean=0.4, limit=40)
     train.train(config, tree, folder / "straight")
-    train.train(Config(epochs=1, batch_size=14), tree, folder / "stopped")
-    train.train(config, tree, folder / "stopped", resume=True)
+    train.train(replace(config, epochs=1), tree, folder / "stopped")
+    train.train(Config(epochs=2), tree, folder / "stopped", resume=True)  # the rest of the recipe is the checkpoint's
     return folder
 
 
 def test_a_resumed_run_equals_one_straight_through(runs):
     first, second = (torch.load(runs / name / "last.pt", weights_only=True) for name in ("straight", "stopped"))
     assert first["epoch"] == second["epoch"] == 2
+    assert json.loads((runs / "stopped" / "config.json").read_text())["mean"] == 0.4
     for name, tensor in first["network"].items():
         assert torch.equal(tensor, second["network"][name]), name
 

@@ -62,8 +62,9 @@ def main() -> None:
 def train(config: Config, data: Path, out: Path, resume: bool = False) -> dict[str, Any]:
     """Runs `config` on the tree at `data`, writing to `out`; returns what metrics.json holds."""
     device, bf16 = choose_device()
+    run = Run.resume(out, config.epochs, device) if resume else Run.start(out, config, device)
+    config = run.config
     splits = [limited(load_split(data, name), config) for name in (config.train_split, config.validation_split)]
-    run = Run.resume(out, config, device) if resume else Run.start(out, config, device)
     training, validation = (to_device(split, config, device) for split in splits)
     np.save(out / "validation_labels.npy", validation[1].cpu().numpy())
     write_json(out / "validation_names.json", list(splits[1].names))
@@ -104,15 +105,17 @@ class Run:
         if (out / "last.pt").exists():
             raise SystemExit(f"{out} already holds a run: continue it with --resume, or choose another --out")
         (out / "predictions").mkdir(parents=True, exist_ok=True)
-        write_json(out / "config.json", dataclasses.asdict(config) | {"commit": commit(), "torch": torch.__version__})
-        return cls(out, config, device)
+        run = cls(out, config, device)
+        run.write_config()
+        return run
 
     @classmethod
-    def resume(cls, out: Path, config: Config, device: torch.device) -> Run:
+    def resume(cls, out: Path, epochs: int, device: torch.device) -> Run:
         """Takes the recipe from the checkpoint; only `epochs` may be changed on the way."""
         checkpoint = torch.load(out / "last.pt", map_location=device, weights_only=True)
         saved = Config(**checkpoint["config"])
-        run = cls(out, dataclasses.replace(saved, epochs=config.epochs), device)
+        run = cls(out, dataclasses.replace(saved, epochs=epochs), device)
+        run.write_config()
         run.network.load_state_dict(checkpoint["network"])
         run.optimizer.load_state_dict(checkpoint["optimizer"])
         run.epoch, run.history = checkpoint["epoch"], checkpoint["history"]
@@ -123,7 +126,7 @@ class Run:
         self.epoch = epoch
         self.history.append(row)
         np.save(self.out / "predictions" / f"{epoch:03d}.npy", logits.numpy().astype(np.float16))
-        if row["validation_accuracy"] >= max(r["validation_accuracy"] for r in self.history):
+        if row["validation_accuracy"] > max((r["validation_accuracy"] for r in self.history[:-1]), default=-1.0):
             save(self.out / "best.pt", {"network": self.network.state_dict(), "epoch": epoch})
         save(
             self.out / "last.pt",
@@ -137,6 +140,11 @@ class Run:
         )
         write_history(self.out / "history.csv", self.history)
         print(", ".join(f"{key} {value:.4f}" for key, value in row.items()), flush=True)
+
+    def write_config(self) -> None:
+        """Writes the recipe, with the versions it runs on."""
+        versions = {"commit": commit(), "torch": torch.__version__}
+        write_json(self.out / "config.json", dataclasses.asdict(self.config) | versions)
 
     def write_metrics(self) -> dict[str, Any]:
         best = max(self.history, key=lambda row: row["validation_accuracy"])
