@@ -61,3 +61,18 @@ def test_stop_switches_the_camera_off_and_start_on_again(page: sync_api.Page, ap
         sync_api.expect(readout).to_contain_text("The camera is off", timeout=PATIENCE_MS)
         assert page.evaluate("document.querySelector('#fm-camera video').srcObject") is None
         sync_api.expect(start).to_be_visible()
+
+
+@pytest.mark.timeout(300)
+def test_two_viewers_each_see_their_own(page: sync_api.Page, app_url: str) -> None:
+    with page.context.browser.new_context() as other_context:
+        viewers = [page, other_context.new_page()]
+        readouts = [open_webcam(viewer, app_url) for viewer in viewers]
+        for viewer in viewers:
+            viewer.get_by_role("button", name="Start camera").click()
+        for readout in readouts:
+            sync_api.expect(readout).to_contain_text("Face 1 shows: happy", timeout=PATIENCE_MS)
+        viewers[1].close()
+        before = readouts[0].inner_text()
+        viewers[0].wait_for_timeout(2000)
+        assert readouts[0].inner_text() != before  # the one who stays goes on

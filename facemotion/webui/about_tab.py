@@ -49,6 +49,8 @@ prohibited, except for medical or safety reasons: AI Act, Regulation (EU) 2024/1
 </ul>
 """
 
+_HALF = " Measured on the half of these faces that the calibration was not fitted on."
+
 
 def build(pipeline: Pipeline) -> None:
     """Lays the tab out, inside the current `gr.Tab`."""
@@ -92,10 +94,12 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     if "macro_f1" in metrics:
         lines.append(f"Macro-F1, the mean over the seven expressions, rare ones counting in full: {share('macro_f1')}.")
     if "ece" in metrics:
-        lines.append(f"Expected calibration error: {share('ece')}, the mean gap between confidence and being right.")
+        lines.append(
+            f"Expected calibration error: {share('ece')}, the mean gap between confidence and being right.{_HALF}"
+        )
     if "coverage" in metrics and "accuracy_when_certain" in metrics:
         certain, coverage = share("accuracy_when_certain"), share("coverage")
-        lines.append(f"Accuracy where the answer is not marked uncertain: {certain}, which is {coverage} of the faces.")
+        lines.append(f"Accuracy where the answer is not uncertain: {certain}; that is {coverage} of the faces.{_HALF}")
     return lines
 
 

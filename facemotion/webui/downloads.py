@@ -22,22 +22,22 @@ NAME = "facemotion"
 _CLICK = "() => document.querySelector('#fm-download')?.click()"
 
 
-def build(row: gr.Row, photo: PhotoInput, state: gr.State) -> None:
+def build(row: gr.Row, photo: PhotoInput, state: gr.State, labels: gr.Checkbox) -> None:
     """Puts three buttons in `row`. `state` holds what has an `analysis`, or None."""
     with row:
         picture = gr.Button("Download picture", size="sm")
         table = gr.Button("Download CSV", size="sm")
         document = gr.Button("Download JSON", size="sm")
         file = gr.DownloadButton(visible="hidden", elem_id="fm-download")
-    _on_click(picture, lambda source, shown: _picture_file(file, source, shown), [photo, state], file)
+    _on_click(picture, lambda *values: _picture_file(file, *values), [photo, state, labels], file)
     _on_click(table, lambda shown: _file(file, "csv", csv_bytes(_analysis(shown))), [state], file)
     _on_click(document, lambda shown: _file(file, "json", json_bytes(_analysis(shown))), [state], file)
 
 
-def jpeg_bytes(picture: Picture, analysis: Analysis) -> bytes:
-    """The picture at its own size with its boxes and labels, without any metadata."""
+def jpeg_bytes(picture: Picture, analysis: Analysis, labels: bool = True) -> bytes:
+    """The picture at its own size with its boxes, and its labels if wanted, without any metadata."""
     stream = io.BytesIO()
-    drawn = drawing.annotate(picture.pixels, analysis)
+    drawn = drawing.annotate(picture.pixels, analysis, labels=labels)
     Image.fromarray(drawn).save(stream, "JPEG", quality=JPEG_QUALITY)
     return stream.getvalue()
 
@@ -57,10 +57,13 @@ def _on_click(button: gr.Button, make: Callable[..., str], inputs: list[Any], fi
     written.success(None, js=_CLICK)  # the browser fetches a file only when a link to it is clicked
 
 
-def _picture_file(file: gr.DownloadButton, picture: Picture | None, shown: Any) -> str:
+def _picture_file(file: gr.DownloadButton, picture: Picture | None, shown: Any, labels: bool) -> str:
     if picture is None:
         raise MissingInput("There is no photo to download. Add one first.")
-    return _file(file, "jpg", jpeg_bytes(picture, _analysis(shown)))
+    analysis = _analysis(shown)
+    if picture.pixels.shape[:2] != (analysis.height, analysis.width):  # another photo came while this one was analysed
+        raise MissingInput("The photo has just been changed. Download it when its faces are shown.")
+    return _file(file, "jpg", jpeg_bytes(picture, analysis, labels))
 
 
 def _analysis(shown: Any) -> Analysis:

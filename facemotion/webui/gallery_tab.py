@@ -116,7 +116,11 @@ def _finder(pipeline: Pipeline, page: _Page, fixed: list[str] | None = None) -> 
         chosen = fixed or paths or []
         albums.check_count(chosen)
         album = Album(len(chosen))
-        yield _buttons(page, busy=True) | {page.album: album, page.status: _progress(album), page.results: gr.skip()}
+        yield _buttons(page, busy=True) | {
+            page.album: album,
+            page.status: _progress(album),
+            page.results: gr.Column(visible=False),
+        }
         for _ in albums.read(pipeline, chosen, album, page.keep):
             yield {page.status: _progress(album)}
         yield _finished(page, album)

@@ -173,7 +173,7 @@ def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
     labels.change(_draw, [view.state, labels], view.picture, **quick)
     view.picture.select(_choose_in_picture, [view.state, labels], thumbnail, **quick)
     view.crops.select(_choose_in_crops, [view.state, labels], choice, **quick)
-    downloads.build(view.downloads, photo, view.state)
+    downloads.build(view.downloads, photo, view.state, labels)
 
 
 def _everything(shown: Shown | None, labels: bool) -> list[Any]:
@@ -189,7 +189,7 @@ def _everything(shown: Shown | None, labels: bool) -> list[Any]:
             gr.Row(visible=False),
         ]
     found = bool(shown.analysis.faces)
-    captions = [f"{face.id} · {face.expression}" for face in shown.analysis.faces]
+    captions = [f"{face.id} · {face.expression}{'?' if face.uncertain else ''}" for face in shown.analysis.faces]
     thumbnails = list(zip(shown.crops, captions, strict=True))
     return [
         shown,
