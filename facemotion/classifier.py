@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from facemotion.faces import EMOTIONS
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 EMBEDDED = ("simplecnn",)
+_LEAST, _MOST = sys.float_info.min, sys.float_info.max  # what a number that must be finite and above 0 lies between
 
 
 class EmotionClassifier:
@@ -86,19 +89,19 @@ class EmotionClassifier:
         return np.concatenate([np.empty((0, len(EMOTIONS)), np.float32), *batches])
 
     def is_uncertain(self, probabilities: NDArray[np.float32]) -> bool:
-        """Whether the top probability, or its lead over the second, is below the configured threshold.
+        """Whether the top probability, or its lead over the second, is below the configured threshold, or is NaN.
 
         Args:
             probabilities: float [7].
         """
         second, top = np.sort(probabilities)[-2:]
         limits = self.config["uncertain"]
-        return bool(top < limits["min_confidence"] or top - second < limits["min_lead"])
+        return not (top >= limits["min_confidence"] and top - second >= limits["min_lead"])
 
     def _forward(self, face_crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        normalisation = self.config["normalisation"]
-        batch = crops.to_input(face_crops, self.config["input"]["size"], normalisation["mean"], normalisation["std"])
+        size, normalisation = self.config["input"]["size"], self.config["normalisation"]
         try:
+            batch = crops.to_input(face_crops, size, normalisation["mean"], normalisation["std"])
             with torch.inference_mode():
                 logits = self.network(torch.from_numpy(batch))
                 probabilities = torch.softmax(logits / self.config["temperature"], dim=1)
@@ -109,20 +112,48 @@ class EmotionClassifier:
         return np.asarray(probabilities.numpy(), np.float32)
 
 
-def check_config(config: Mapping[str, Any]) -> None:
-    """Holds a published configuration against this package.
+def check_config(config: Any) -> None:
+    """Holds a published configuration against this package: every key that is used, its type and its range.
 
     Raises:
-        WeightsMismatch: a key is missing, the network is unknown, or the labels differ.
+        WeightsMismatch: it is no mapping, a key is missing, the network is unknown, the labels differ, the input's
+            size is not the network's, or a number is none or outside its range.
     """
+    if not isinstance(config, Mapping):
+        raise WeightsMismatch(f"The configuration must be a JSON object, but is a {type(config).__name__}.")
     needed = {"network", "labels", "input", "normalisation", "temperature", "uncertain"}
     if missing := needed - set(config):
         raise WeightsMismatch(f"The configuration lacks {', '.join(sorted(missing))}.")
-    if tuple(config["labels"]) != EMOTIONS:
-        raise WeightsMismatch(f"The labels are {list(config['labels'])}, but must be {list(EMOTIONS)}.")
-    if config["network"] not in networks.NETWORKS:
+    if config["labels"] != list(EMOTIONS):
+        raise WeightsMismatch(f"The labels are {config['labels']!r}, but must be {list(EMOTIONS)}.")
+    _check_network(config["network"], _part(config, "input", "size"))
+    _check_range("temperature", config["temperature"], _LEAST, _MOST, "a finite number above 0")
+    _check_range("normalisation.std", _part(config, "normalisation", "std"), _LEAST, _MOST, "a finite number above 0")
+    for section, key in (("normalisation", "mean"), ("uncertain", "min_confidence"), ("uncertain", "min_lead")):
+        _check_range(f"{section}.{key}", _part(config, section, key), 0, 1, "a number from 0 to 1")
+
+
+def _check_network(name: Any, size: Any) -> None:
+    if not isinstance(name, str) or name not in networks.NETWORKS:
         known = ", ".join(networks.NETWORKS)
-        raise WeightsMismatch(f"The network {config['network']!r} is unknown here; this version has {known}.")
+        raise WeightsMismatch(f"The network {name!r} is unknown here; this version has {known}.")
+    expected = getattr(networks.NETWORKS[name], "input_size", None)
+    if type(size) is not int or size != expected:  # neither 48.0 nor True is a size
+        raise WeightsMismatch(f"input.size must be {expected}, the size that {name} takes, but is {size!r}.")
+
+
+def _part(config: Mapping[str, Any], section: str, key: str) -> Any:
+    values = config[section]
+    if not isinstance(values, Mapping) or key not in values:
+        raise WeightsMismatch(f"The configuration lacks {section}.{key}.")
+    return values[key]
+
+
+def _check_range(name: str, value: Any, low: float, high: float, accepted: str) -> None:
+    """Compares without a conversion, which a whole number of 400 digits would not survive; NaN is in no range."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high:
+        raise WeightsMismatch(f"{name} must be {accepted}, but is {value!r}.")
 
 
 def load_strictly(network: nn.Module, file: Path) -> None:
@@ -163,11 +194,10 @@ def _load(name: str) -> EmotionClassifier:
     if "/" not in name:
         raise UnknownModel(f"No classifier is called {name!r}. Choose {', '.join(EMBEDDED)}, owner/name or a folder.")
     reference = settings.Reference.parse(name)
-    files = (
-        weights.resolve(reference, WEIGHTS_FILE),
-        weights.resolve(settings.Reference(reference.repo, reference.revision), CONFIG_FILE),
-    )
-    return _load_files(*files, f"{reference.repo}@{reference.revision or 'main'} (Hub")
+    weights_file = weights.resolve(reference, WEIGHTS_FILE)
+    revision = weights.pinned(reference, weights_file).revision  # a branch may move on between the two files
+    config_file = weights.resolve(settings.Reference(reference.repo, revision), CONFIG_FILE)
+    return _load_files(weights_file, config_file, f"{reference.repo}@{reference.revision or 'main'} (Hub")
 
 
 def _load_files(weights_file: Path, config_file: Path, origin: str) -> EmotionClassifier:
@@ -176,7 +206,7 @@ def _load_files(weights_file: Path, config_file: Path, origin: str) -> EmotionCl
             raise UnknownModel(f"{file.parent.name} holds no {file.name}.")
     try:
         config = json.loads(config_file.read_text("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WeightsMismatch(f"{config_file.name} is not JSON.") from None
     check_config(config)
     network = networks.build(config["network"])

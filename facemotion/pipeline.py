@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from facemotion import crops, images, quality
 from facemotion.classifier import EmotionClassifier
 from facemotion.detectors import FaceDetector
-from facemotion.errors import FacemotionError, ModelFailure
+from facemotion.errors import BadOption, FacemotionError, ModelFailure
 from facemotion.faces import Analysis, Box, Face
 
 BATCH_PICTURES = 16  # whose faces are classified together; bounds how many crops are held at once
@@ -99,8 +100,9 @@ class Pipeline:
             One analysis a picture, in order. One that failed has no faces, and its `error` says why.
 
         Raises:
-            BadOption: an option is outside its range, and there is a picture.
+            BadOption: `sources` is no list of pictures; or an option is outside its range, and there is a picture.
         """
+        _check_sources(sources)
         analyses: list[Analysis] = []
         for start in range(0, len(sources), BATCH_PICTURES):
             chunk: list[_Found | Analysis] = []
@@ -108,7 +110,7 @@ class Pipeline:
                 chunk.append(self._find_or_fail(source, detail, threshold))
                 if progress is not None:
                     progress(start + len(chunk), len(sources))
-            read = iter(self._read([found for found in chunk if isinstance(found, _Found)]))
+            read = iter(self._read_or_fail([found for found in chunk if isinstance(found, _Found)]))
             analyses += [next(read) if isinstance(found, _Found) else found for found in chunk]
         return analyses
 
@@ -127,16 +129,32 @@ class Pipeline:
         boxes = [Box(*map(float, row)) for row in boxes_array]
         order = sorted(range(len(boxes)), key=lambda index: -boxes[index].area)
         boxes = [boxes[index] for index in order]
-        cut = [crops.square(image, box) for box in boxes]
-        reasons = [quality.assess(image, box, crop) for box, crop in zip(boxes, cut, strict=True)]
+        with _model_failures("cutting out of the faces"):
+            cut = [crops.square(image, box) for box in boxes]
+            reasons = [quality.assess(image, box, crop) for box, crop in zip(boxes, cut, strict=True)]
         timings = {"decode": picture.decode_ms, "detect": (time.perf_counter() - started) * 1e3}
         height, width = image.shape[:2]
         confidences = [min(1.0, float(scores[index])) for index in order]
         return _Found(width, height, picture.source_size, boxes, confidences, cut, reasons, timings)
 
+    def _read_or_fail(self, found: list[_Found]) -> list[Analysis]:
+        """All at once; if that fails, each picture alone, so that one cannot spoil the answers for the others."""
+        try:
+            return self._read(found)
+        except ModelFailure:
+            return [self._read_alone(picture) for picture in found]
+
+    def _read_alone(self, found: _Found) -> Analysis:
+        try:
+            return self._read([found])[0]
+        except ModelFailure as error:
+            size, reason = (found.width, found.height), (error.code, error.message)
+            return Analysis(*size, found.source_size, models=self.models, timings_ms=found.timings_ms, error=reason)
+
     def _read(self, found: list[_Found]) -> list[Analysis]:
         started = time.perf_counter()
-        probabilities = self.classifier.classify([crop for picture in found for crop in picture.crops])
+        with _model_failures("expression model"):
+            probabilities = self.classifier.classify([crop for picture in found for crop in picture.crops])
         share_ms = (time.perf_counter() - started) * 1e3 / max(1, len(found))
         rows = iter(probabilities)
         return [self._analysis(picture, rows, share_ms) for picture in found]
@@ -151,6 +169,16 @@ class Pipeline:
         timings["total"] = sum(timings.values())
         size = (found.width, found.height)
         return Analysis(*size, found.source_size, tuple(faces), models=self.models, timings_ms=timings)
+
+
+def _check_sources(sources: Any) -> None:
+    """A single picture is itself a sequence, of letters, bytes or rows, and would be taken for many bad ones."""
+    pictures = isinstance(sources, Sequence) and not isinstance(sources, (str, bytes, bytearray, memoryview))
+    if not pictures and not (isinstance(sources, np.ndarray) and sources.ndim == 4):
+        raise BadOption(
+            f"sources must be a list of pictures, but is a single {type(sources).__name__}. Put it in a list, or call "
+            "analyze for one picture."
+        )
 
 
 @contextmanager

@@ -73,6 +73,8 @@ def test_refuses_what_is_no_crop(classifier, crop):
         ([0.94, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01], False),
         ([1 / 7] * 7, True),
         ([0.49, 0.48, 0.01, 0.01, 0.01, 0, 0], True),  # a high top, but no lead
+        ([float("nan")] * 7, True),
+        ([0.9, float("nan"), 0, 0, 0, 0, 0], True),
     ],
 )
 def test_uncertain_needs_both_a_high_top_and_a_lead(classifier, probabilities, uncertain):
@@ -103,9 +105,29 @@ def test_loads_a_local_folder(folder):
     assert EmotionClassifier.from_pretrained(str(folder)).description.startswith("model (local, ")
 
 
+ABOVE_0 = "must be a finite number above 0"
+SHARE = "must be a number from 0 to 1"
+NO_NUMBERS = (None, True, "1", [1], {}, float("nan"), float("inf"), -1, 10**400)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"labels": None}, "labels"),
+        ({"labels": 7}, "labels"),
+        ({"labels": "".join(EMOTIONS)}, "labels"),
+        ({"labels": dict.fromkeys(EMOTIONS, 1)}, "labels"),
+        ({"labels": [*EMOTIONS[:-1], 7]}, "labels"),
+        *(({"network": name}, "is unknown") for name in (None, 1, ["simplecnn"], {})),
+        *(({"input": {"size": size}}, "input.size must be 48") for size in (None, True, "48", 48.0, 47, 0, [48])),
+        *(({"input": part}, "lacks input.size") for part in (None, 48, {}, [48], "size")),
+        *(({"temperature": value}, f"temperature {ABOVE_0}") for value in (*NO_NUMBERS, 0)),
+        *(({"normalisation": {"mean": 0.5, "std": v}}, f"std {ABOVE_0}") for v in (*NO_NUMBERS, 0)),
+        *(({"normalisation": {"mean": v, "std": 0.5}}, f"mean {SHARE}") for v in (*NO_NUMBERS, 1.01)),
+        *(({"normalisation": part}, "lacks normalisation.") for part in (None, 0.5, {}, {"mean": 0.5}, [0.5, 0.5])),
+        *(({"uncertain": {"min_confidence": v, "min_lead": 0}}, f"min_confidence {SHARE}") for v in NO_NUMBERS),
+        *(({"uncertain": {"min_confidence": 0, "min_lead": v}}, f"min_lead {SHARE}") for v in NO_NUMBERS),
+        *(({"uncertain": part}, "lacks uncertain.") for part in (None, True, {}, {"min_lead": 0}, "min_lead")),
         ({"labels": ["happy", "sad"]}, "labels"),
         ({"labels": list(reversed(EMOTIONS))}, "labels"),
         ({"network": "resnet"}, "'resnet' is unknown"),
@@ -117,6 +139,44 @@ def test_refuses_a_configuration_that_does_not_fit(folder, change, message):
     (folder / CONFIG_FILE).write_text(json.dumps({k: v for k, v in config.items() if v is not ...}))
     with pytest.raises(WeightsMismatch, match=message):
         EmotionClassifier.from_pretrained(str(folder))
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "7", '"simplecnn"', "", "{", "[" * 100_000])
+def test_refuses_a_configuration_that_is_no_object(folder, text):
+    (folder / CONFIG_FILE).write_text(text)
+    with pytest.raises(WeightsMismatch, match=r"must be a JSON object|is not JSON"):
+        EmotionClassifier.from_pretrained(str(folder))
+
+
+@pytest.mark.parametrize(
+    "change", [{"temperature": "1"}, {"input": None}, {"labels": 7}, {"uncertain": {"min_lead": 0.1}}]
+)
+def test_default_falls_back_when_the_configuration_is_broken(folder, monkeypatch, change):
+    config = json.loads((folder / CONFIG_FILE).read_text()) | change
+    (folder / CONFIG_FILE).write_text(json.dumps(config))
+    monkeypatch.setenv("FACEMOTION_WEIGHTS", str(folder))
+    classifier = EmotionClassifier.from_pretrained()
+    assert classifier.description.startswith("simplecnn (embedded")
+    assert str(folder) in classifier.notice
+
+
+@pytest.mark.parametrize("reference", ["you/model", "you/model@main"])
+def test_weights_and_configuration_come_from_one_revision(hub, folder, monkeypatch, reference):
+    """Also when someone publishes between the two downloads."""
+    files = {name: (folder / name).read_bytes() for name in (WEIGHTS_FILE, CONFIG_FILE)}
+    hub.publish("you/model", files)
+    resolve = weights.resolve
+
+    def resolve_and_publish(wanted, filename):
+        path = resolve(wanted, filename)
+        if filename == WEIGHTS_FILE:
+            newer = json.loads(files[CONFIG_FILE]) | {"temperature": 9.0}
+            hub.publish("you/model", {**files, CONFIG_FILE: json.dumps(newer).encode()})
+        return path
+
+    monkeypatch.setattr(weights, "resolve", resolve_and_publish)
+    classifier = EmotionClassifier.from_pretrained(reference)
+    assert classifier.config["temperature"] == json.loads(files[CONFIG_FILE])["temperature"]
 
 
 def test_refuses_other_tensors_and_lists_the_differences(folder):

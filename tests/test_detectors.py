@@ -142,7 +142,23 @@ def test_no_face_is_an_ordinary_answer(yunet: FaceDetector, shape: tuple[int, ..
     assert boxes.dtype == scores.dtype == np.float32
 
 
-@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), -0.1, 1.01, "0.5", True, [0.5]])
+@pytest.mark.parametrize(
+    "threshold",
+    [
+        float("nan"),
+        float("inf"),
+        -0.1,
+        1.01,
+        "0.5",
+        True,
+        [0.5],
+        1j,
+        np.complex64(0.5),
+        10**400,
+        -(10**400),
+        pytest.param(10**5000, id="5001 digits"),
+    ],
+)
 def test_a_threshold_outside_its_range_is_refused(yunet: FaceDetector, face: Picture, threshold: Any) -> None:
     with pytest.raises(BadOption, match="from 0 to 1"):
         yunet.detect(face, threshold=threshold)

@@ -3,12 +3,14 @@
 import io
 import json
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from facemotion import EMOTIONS, Pipeline, images
+from facemotion import EMOTIONS, Pipeline, images, quality
+from facemotion import crops as cropping
 from facemotion.errors import BadOption, InputError, ModelFailure
 
 
@@ -130,6 +132,58 @@ def test_a_failing_detector_is_a_failure_of_one_request(pipeline, examples, monk
         pipeline.analyze(examples / "astronaut.png")
     monkeypatch.undo()
     assert len(pipeline.analyze(examples / "astronaut.png").faces) == 1
+
+
+@pytest.mark.parametrize("error", [ModelFailure("No memory."), MemoryError(), TypeError("odd")])
+def test_a_batch_survives_a_picture_whose_faces_cannot_be_read(pipeline, examples, monkeypatch, error):
+    names = ["astronaut.png", "group.jpg", "fr_obama.jpg"]
+    expected = [pipeline.analyze(examples / name) for name in names]
+    spoilt = {crop.tobytes() for crop in pipeline._find(examples / "group.jpg", "auto", None).crops}
+    classify = pipeline.classifier.classify
+
+    def fail(crops):
+        if spoilt & {crop.tobytes() for crop in crops}:
+            raise error
+        return classify(crops)
+
+    monkeypatch.setattr(pipeline.classifier, "classify", fail)
+    first, failed, last = pipeline.analyze_batch([examples / name for name in names])
+    assert (first.faces, last.faces) == (expected[0].faces, expected[2].faces)
+    assert first.error is None and last.error is None
+    assert failed.faces == () and failed.error[0] == "model_failed"
+    assert (failed.width, failed.height) == (expected[1].width, expected[1].height)
+    with pytest.raises(ModelFailure):
+        pipeline.analyze(examples / "group.jpg")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("odd")])
+@pytest.mark.parametrize(("module", "name"), [(cropping, "square"), (quality, "assess")])
+def test_a_face_that_cannot_be_cut_out_is_a_failure_of_one_request(  # noqa: PLR0917
+    pipeline, examples, monkeypatch, module, name, error
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(module, name, fail)
+    with pytest.raises(ModelFailure, match="cutting out"):
+        pipeline.analyze(examples / "astronaut.png")
+    (analysis,) = pipeline.analyze_batch([examples / "astronaut.png"])
+    assert analysis.error[0] == "model_failed"
+
+
+@pytest.mark.parametrize(
+    "sources",
+    ["photo.jpg", b"bytes", bytearray(b"bytes"), memoryview(b"bytes"), Path("photo.jpg"), None,
+     np.zeros((20, 20, 3), np.uint8), {"photo.jpg": 1}],
+)  # fmt: skip
+def test_a_batch_that_is_no_list_is_refused(pipeline, sources):
+    with pytest.raises(BadOption, match="must be a list of pictures"):
+        pipeline.analyze_batch(sources)
+
+
+def test_a_stack_of_pictures_is_a_batch(pipeline):
+    assert [a.error for a in pipeline.analyze_batch(np.full((2, 64, 64, 3), 90, np.uint8))] == [None, None]
+    assert pipeline.analyze_batch([]) == pipeline.analyze_batch(()) == []
 
 
 def test_nothing_and_nonsense_are_refused(pipeline):

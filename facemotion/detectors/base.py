@@ -88,7 +88,7 @@ class FaceDetector(ABC):
         if detail not in settings.DETAILS:
             raise BadOption(f"detail must be one of {', '.join(settings.DETAILS)}, but is {detail!r}.")
         if threshold is not None and not _is_share(threshold):
-            raise BadOption(f"The detection threshold must be a number from 0 to 1, but is {threshold!r}.")
+            raise BadOption(f"The detection threshold must be a number from 0 to 1, but is {_shown(threshold)}.")
 
     @abstractmethod
     def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
@@ -153,6 +153,13 @@ def _check_image(image: Any) -> None:
 
 
 def _is_share(value: Any) -> bool:
-    """Whether it is a number from 0 to 1; NaN is not."""
-    number = isinstance(value, (Real, np.number)) and not isinstance(value, bool)
-    return number and 0 <= float(value) <= 1
+    """Whether it is a number from 0 to 1; NaN is not. A conversion would fail on a whole number of 400 digits."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and bool(0 <= value <= 1)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python writes out no whole number of more than 4300 digits
+        return f"a {type(value).__name__} with too many digits to show"
