@@ -1,7 +1,8 @@
 """`python -m facemotion photo.jpg folder/`: the expressions in photos, as a table, JSON, CSV and drawn pictures.
 
 Results go to standard output, all else to standard error. The exit status is 0 when every picture was analysed, 1 when
-one failed (the others are done all the same), 2 for a mistake in the options, 130 after Ctrl-C.
+one failed or a file could not be written (the others are done all the same), 2 for a mistake in the options, 130 after
+Ctrl-C, with the results so far.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check(parser, options)
         return _run(options)
     except KeyboardInterrupt:
-        _say("Stopped before the first picture.")
+        _say("Stopped before all results were written.")
         return 130
     except FacemotionError as error:
         _say(error.message)
@@ -89,6 +90,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error(f"--csv {options.csv} would write the table over a picture; put the photos before --csv.")
     elif options.csv and not Path(options.csv).parent.is_dir():
         parser.error(f"--csv {options.csv}: there is no such folder.")
+    elif options.csv and Path(options.csv).is_dir():
+        parser.error(f"--csv {options.csv} is a folder; name a file.")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -101,16 +104,18 @@ def _run(options: argparse.Namespace) -> int:
     if options.annotate:
         options.annotate.mkdir(parents=True, exist_ok=True)
     analyses: list[Analysis] = []
+    status = 0
     try:
         with redirect_stdout(sys.stderr):  # libraries that print must not spoil the JSON
-            pipeline = _load(options)
-            for analysis in _analyse(pipeline, paths, options):
+            for analysis, complete in _analyse(_load(options), paths, options):
                 analyses.append(analysis)
+                status = status if complete else 1
     except KeyboardInterrupt:
         _say(f"Stopped: {len(analyses)} of {len(paths)} pictures are done.")
-        return 130
-    _deliver(analyses, [_shown(path) for path in paths], options, as_list=len(given) > 1 or bool(folders))
-    return 1 if any(analysis.error for analysis in analyses) else 0
+        status = 130
+    names = [_shown(path) for path in paths[: len(analyses)]]
+    written = not analyses or _deliver(analyses, names, options, as_list=len(given) > 1 or bool(folders))
+    return status if written else status or 1
 
 
 def _expand(given: Iterable[Path], folders: Iterable[Path], recursive: bool) -> Iterator[Path]:
@@ -136,24 +141,28 @@ def _load(options: argparse.Namespace) -> Pipeline:
     return pipeline
 
 
-def _analyse(pipeline: Pipeline, paths: list[Path], options: argparse.Namespace) -> Iterator[Analysis]:
-    """The analysis of each picture, drawn pictures written on the way; a failure is named at once."""
+def _analyse(pipeline: Pipeline, paths: list[Path], options: argparse.Namespace) -> Iterator[tuple[Analysis, bool]]:
+    """The analysis of each picture, drawn pictures written on the way, and whether both worked; a failure is named at
+    once."""
     from tqdm import tqdm  # noqa: PLC0415
 
     names = _drawn_names(paths, options.annotate) if options.annotate else [None] * len(paths)
     hidden = len(paths) == 1 or not (sys.stderr.isatty() or len(paths) >= _MANY)
     with tqdm(total=len(paths), unit="picture", file=sys.stderr, disable=hidden) as bar:
         for path, name in zip(paths, names, strict=True):
+            problem = None
             try:
                 analysis = pipeline.analyze(path, detail=options.detail, threshold=options.threshold)
                 if name is not None:
-                    _draw(path, analysis, name, labels=not options.no_labels)
+                    problem = _drawing_problem(path, analysis, name, labels=not options.no_labels)
             except FacemotionError as error:
-                bar.clear()
-                _say(f"{_shown(path)}: {error.message}")
+                problem = f"{_shown(path)}: {error.message}"
                 analysis = Analysis(0, 0, (0, 0), models=pipeline.models, error=(error.code, error.message))
+            if problem is not None:
+                bar.clear()
+                _say(problem)
             bar.update()
-            yield analysis
+            yield analysis, problem is None
 
 
 def _drawn_names(paths: Iterable[Path], folder: Path) -> list[Path]:
@@ -177,6 +186,17 @@ def _key(path: Path) -> str:
     return str(path.resolve()).casefold()
 
 
+def _drawing_problem(path: Path, analysis: Analysis, target: Path, labels: bool) -> str | None:
+    """Writes the drawn picture; the sentence to say where that fails, as on a full disk."""
+    try:
+        _draw(path, analysis, target, labels)
+    except FacemotionError as error:
+        return f"{_shown(target)} was not drawn: {error.message}"
+    except OSError as error:  # Pillow raises some without an errno
+        return f"{_shown(target)} was not written: {error.strerror or error}."
+    return None
+
+
 def _draw(path: Path, analysis: Analysis, target: Path, labels: bool) -> None:
     from PIL import Image  # noqa: PLC0415
 
@@ -192,15 +212,28 @@ def _draw(path: Path, analysis: Analysis, target: Path, labels: bool) -> None:
         part.unlink(missing_ok=True)
 
 
-def _deliver(analyses: list[Analysis], names: list[str], options: argparse.Namespace, as_list: bool) -> None:
+def _deliver(analyses: list[Analysis], names: list[str], options: argparse.Namespace, as_list: bool) -> bool:
+    """Writes the CSV file, then prints, so that neither a full disk nor a closed pipe takes the other's results along.
+
+    Returns False when the file could not be written, which is said.
+    """
+    written = options.csv in (None, "", "-") or _write_csv(Path(options.csv), report.to_csv(analyses, names))
     if options.json:
         print(report.to_json(analyses, names, as_list=as_list), flush=True)
-    if options.csv == "-":
+    elif options.csv == "-":
         print(report.to_csv(analyses, names), end="", flush=True)
-    elif options.csv:
-        Path(options.csv).write_text(report.to_csv(analyses, names), encoding="utf-8", newline="")
-    if not options.json and options.csv != "-":
+    else:
         print("\n".join(_table(analyses, names)), flush=True)
+    return written
+
+
+def _write_csv(target: Path, text: str) -> bool:
+    try:
+        target.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        _say(f"{_shown(target)}: {error.strerror or error}.")
+        return False
+    return True
 
 
 def _table(analyses: list[Analysis], names: list[str]) -> Iterator[str]:

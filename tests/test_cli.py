@@ -108,6 +108,7 @@ def test_options_reach_the_pipeline(fake: FakePipeline, photos: Path) -> None:
         ["a.jpg", "--json", "--csv", "-"],
         ["a.jpg", "--csv", "nowhere/faces.csv"],
         ["bad.png", "--csv", "a.jpg"],
+        ["a.jpg", "--csv", "folder"],
     ],
 )
 def test_wrong_options_end_with_2_before_a_model_is_loaded(
@@ -228,14 +229,6 @@ def test_notices_about_the_models_are_shown(
     assert "facemotion: The embedded weights serve.\n" in capsys.readouterr().err
 
 
-def test_ctrl_c_says_how_many_are_done(fake: FakePipeline, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.stop_at = "b.png"
-    assert run("a.jpg", "folder", "--json") == 130
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert "Stopped: 2 of 3 pictures are done." in output.err
-
-
 @pytest.mark.parametrize(("count", "shown"), [(1, False), (5, False), (25, True)])
 def test_progress_is_shown_for_many_pictures(
     count: int, shown: bool, fake: FakePipeline, photos: Path, capsys: pytest.CaptureFixture[str]
@@ -335,7 +328,6 @@ def test_a_real_ctrl_c_ends_the_real_command(many: subprocess.Popen[str], tmp_pa
     many.send_signal(signal.SIGINT)
     output, errors = many.communicate(timeout=30)
     assert many.returncode == 130
-    assert output == ""
-    assert " of 300 pictures are done." in errors
+    assert f"Stopped: {output.count('.jpg: 1 face')} of 300 pictures are done." in errors
     assert "Traceback" not in errors
     assert not list((tmp_path / "out").glob("*.part"))
