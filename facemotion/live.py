@@ -6,7 +6,9 @@ import csv
 import io
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Protocol
 
 from facemotion.faces import EMOTIONS, Analysis
@@ -41,10 +43,10 @@ class Moment:
 
 
 class LiveSession:
-    """One viewer's stream. Frames go in as they come; nothing of a frame is kept but the numbers in `timeline`.
+    """One viewer's stream. Frames go in as they come; nothing of a frame is kept but the numbers of `moments`.
 
     Every frame is searched: the embedded detector takes a few milliseconds at `detail="fast"`, less than a frame whose
-    faces were guessed would lose in accuracy. Not for use by two threads at once.
+    faces were guessed would lose in accuracy. Threads may share a session: one waits until the other's frame is done.
     """
 
     def __init__(self, pipeline: Analyzer) -> None:
@@ -52,12 +54,19 @@ class LiveSession:
         self._tracker = FaceTracker()
         self._interval = 0.0
         self._last_s: float | None = None
-        self.timeline: deque[Moment] = deque(maxlen=TIMELINE_MOMENTS)
+        self._timeline: deque[Moment] = deque(maxlen=TIMELINE_MOMENTS)
+        self._lock = Lock()
 
     @property
     def fps(self) -> float:
         """Frames a second that went through `step`, smoothed; 0 before the second frame."""
-        return 1 / self._interval if self._interval > 0 else 0.0
+        interval = self._interval  # read once: another thread may set it to 0
+        return 1 / interval if interval > 0 else 0.0
+
+    def moments(self) -> tuple[Moment, ...]:
+        """The record as it is now, oldest first: `TIMELINE_SECONDS` at most. Later frames do not change it."""
+        with self._lock:
+            return tuple(self._timeline)
 
     def step(self, frame: Source | Picture, time_s: float) -> Analysis:
         """Analyses the next frame.
@@ -73,15 +82,17 @@ class LiveSession:
             InputError: the frame cannot be read, or `time_s` is not finite. The session goes on with the next frame.
             ModelFailure: a model raised, or memory ran out.
         """
-        analysis = self._tracker.update(self._pipeline.analyze(frame, detail="fast"), time_s)
-        self._clock(time_s)
-        self._record(analysis, time_s)
+        with self._lock:
+            analysis = self._tracker.update(self._pipeline.analyze(frame, detail="fast"), time_s)
+            self._clock(time_s)
+            self._record(analysis, time_s)
         return analysis
 
     def forget(self) -> None:
         """Drops the record and the faces in view; those that come later get new ids."""
-        self.timeline.clear()
-        self._tracker.forget()
+        with self._lock:
+            self._timeline.clear()
+            self._tracker.forget()
 
     def _clock(self, time_s: float) -> None:
         elapsed = math.inf if self._last_s is None else time_s - self._last_s
@@ -94,15 +105,15 @@ class LiveSession:
             self._interval += (1 - math.exp(-elapsed / RATE_TIME_S)) * (elapsed - self._interval)
 
     def _record(self, analysis: Analysis, time_s: float) -> None:
-        if self.timeline and time_s < self.timeline[-1].time_s:
-            self.timeline.clear()
-        self.timeline.extend(Moment(time_s, face.id, face.probabilities) for face in analysis.faces)
-        while self.timeline and time_s - self.timeline[0].time_s > TIMELINE_SECONDS:
-            self.timeline.popleft()
+        if self._timeline and time_s < self._timeline[-1].time_s:
+            self._timeline.clear()
+        self._timeline.extend(Moment(time_s, face.id, face.probabilities) for face in analysis.faces)
+        while self._timeline and time_s - self._timeline[0].time_s > TIMELINE_SECONDS:
+            self._timeline.popleft()
 
 
-def timeline_csv(timeline: deque[Moment]) -> str:
-    """One row for each face of each frame: seconds from the first row, id, and the seven probabilities."""
+def timeline_csv(timeline: Sequence[Moment]) -> str:
+    """One row for each of `LiveSession.moments()`: seconds from the first row, id, and the seven probabilities."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["time_s", "id", "expression", *EMOTIONS])

@@ -3,12 +3,16 @@
 import csv
 import io
 import math
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from facemotion import EMOTIONS, Analysis, Box, Face, LiveSession
-from facemotion.errors import BadOption, CorruptImage
+from facemotion.errors import BadOption, CorruptImage, MissingInput
 from facemotion.images import Picture
 from facemotion.live import TIMELINE_MOMENTS, TIMELINE_SECONDS, Moment, timeline_csv
 from facemotion.webui import camera, webcam_tab
@@ -68,10 +72,10 @@ def test_the_rate_starts_again_after_a_pause():
 def test_the_record_is_bounded_in_time_and_in_number():
     session = LiveSession(Scene(people=5))
     run(session, TIMELINE_SECONDS + 20, fps=4)
-    times = [moment.time_s for moment in session.timeline]
+    times = [moment.time_s for moment in session.moments()]
     assert times[-1] - times[0] <= TIMELINE_SECONDS
     run(session, 20, fps=80, start=200)
-    assert len(session.timeline) == TIMELINE_MOMENTS
+    assert len(session.moments()) == TIMELINE_MOMENTS
 
 
 def test_a_frame_that_fails_does_not_end_the_session():
@@ -94,14 +98,14 @@ def test_time_going_back_starts_the_record_again():
     session = LiveSession(Scene())
     run(session, 2, start=100)
     session.step(FRAME, 5)
-    assert [moment.time_s for moment in session.timeline] == [5]
+    assert [moment.time_s for moment in session.moments()] == [5]
 
 
 def test_forgetting_leaves_nothing_of_the_faces():
     session = LiveSession(Scene())
     run(session, 1)
     session.forget()
-    assert not session.timeline
+    assert not session.moments()
     assert session.step(FRAME, 1).faces[0].id == 2
 
 
@@ -110,16 +114,66 @@ def test_sessions_share_nothing():
     for index in range(5):
         assert first.step(FRAME, index / 10).faces[0].expression == "happy"
         assert second.step(FRAME, index / 10).faces[0].expression == "sad"
-    assert len(first.timeline) == len(second.timeline) == 5
+    assert len(first.moments()) == len(second.moments()) == 5
 
 
 def test_the_record_as_csv():
     session = LiveSession(Scene("surprise"))
     run(session, 1, start=50)
-    rows = list(csv.DictReader(io.StringIO(timeline_csv(session.timeline))))
+    rows = list(csv.DictReader(io.StringIO(timeline_csv(session.moments()))))
     assert len(rows) == 10
     assert (rows[3]["time_s"], rows[3]["id"], rows[3]["expression"]) == ("0.30", "1", "surprise")
     assert sum(float(rows[0][name]) for name in EMOTIONS) == pytest.approx(1)
+
+
+@pytest.fixture
+def eager_switching():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_the_record_can_be_read_while_frames_come(eager_switching):
+    session = LiveSession(Scene(people=6))
+    run(session, TIMELINE_SECONDS, fps=10)
+    done = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(lambda: [timeline_csv(session.moments()) for _ in iter(done.is_set, True)])
+        run(session, 20, fps=10, start=TIMELINE_SECONDS)
+        done.set()
+        assert all(text.startswith("time_s,id") for text in reading.result())
+
+
+class Turnstile(Scene):
+    """A scene that counts how many frames are in it at once."""
+
+    inside = most = 0
+
+    def analyze(self, source, **more):
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        threading.Event().wait(0.002)
+        self.inside -= 1
+        return super().analyze(source, **more)
+
+
+def test_two_threads_in_one_session_take_turns():
+    scene = Turnstile()
+    session = LiveSession(scene)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: session.step(FRAME, 1.0), range(20)))
+    assert scene.most == 1
+    assert {face.id for analysis in found for face in analysis.faces} == {1}
+    assert len(session.moments()) == 20
+
+
+def test_two_streams_of_one_viewer_never_go_back_in_time():
+    viewer = webcam_tab.Viewer(Turnstile())
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: viewer.look(Picture(FRAME, (640, 480))), range(40)))
+    times = [moment.time_s for moment in viewer.session.moments()]
+    assert len(times) == 40 and times == sorted(times)
 
 
 def moments(identity: int, expression: str, start: float, end: float) -> list[Moment]:
@@ -160,6 +214,63 @@ def test_a_frame_larger_than_asked_for_is_reduced():
     huge = Picture(np.zeros((2000, 3000, 3), np.uint8), (3000, 2000))
     drawn, _ = webcam_tab.Viewer(Scene(people=0)).look(huge, 0.0)
     assert max(drawn.shape) == webcam_tab.FRAME_SIDE
+
+
+class SlowScene(Scene):
+    """A scene whose frames are done when the test says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def analyze(self, source, **more):
+        self.entered.set()
+        assert self.go_on.wait(10)
+        return super().analyze(source, **more)
+
+
+def skipped(values) -> list[bool]:
+    return [isinstance(value, dict) and value.get("__type__") == "update" for value in values]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_slow_last_frame_shows_nothing_after_stop(known):
+    scene = SlowScene()
+    audience = webcam_tab.Audience(scene)
+    viewer = webcam_tab._started("", audience, "page")[0] if known else None
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(audience.step, Picture(FRAME, (640, 480)), viewer, "page")
+        assert scene.entered.wait(10)
+        assert webcam_tab._stopped(audience, "page")[:2] == [None, webcam_tab._OFF]
+        scene.go_on.set()
+        assert skipped(late.result()) == [True] * 3
+
+
+def test_the_record_can_be_downloaded_after_stop_until_the_next_start(tmp_path):
+    audience = webcam_tab.Audience(Scene())
+    picture = Picture(FRAME, (640, 480))
+    first = webcam_tab._started("", audience, "page")[0]
+    assert skipped(audience.step(picture, first, "page"))[1:] == [False, False]
+    webcam_tab._stopped(audience, "page")
+    assert skipped(audience.step(picture, first, "page")) == [True] * 3
+    saved = Path(webcam_tab._timeline_file(first, str(tmp_path))).read_text(encoding="utf-8")
+    assert len(list(csv.DictReader(io.StringIO(saved)))) == 1
+    assert skipped(webcam_tab._started("NotFoundError", audience, "page"))[0]  # a refused start keeps the record
+    second = webcam_tab._started("", audience, "page")[0]
+    for nothing in (second, None):
+        with pytest.raises(MissingInput, match="no face was seen"):
+            webcam_tab._timeline_file(nothing, str(tmp_path))
+    assert audience.step(picture, second, "page")[1] is second
+
+
+def test_leaving_drops_the_record_of_a_stopped_camera_too():
+    audience = webcam_tab.Audience(Scene())
+    viewer = webcam_tab._started("", audience, "page")[0]
+    audience.step(Picture(FRAME, (640, 480)), viewer, "page")
+    webcam_tab._stopped(audience, "page")
+    audience.leave("page")
+    audience.step(Picture(FRAME, (640, 480)), viewer, "page")
+    assert viewer.session.moments() == ()
 
 
 def test_frames_come_and_go_without_files(tmp_path, monkeypatch):

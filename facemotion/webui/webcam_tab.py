@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
@@ -32,7 +33,9 @@ DARK_LEVEL = 45  # mean grey of 0..255 below which a frame without a face is sai
 
 _NOTICE = (
     '<p class="fm-notice" role="note"><b>While the camera runs, the expressions of all faces in view are analysed.</b> '
-    "Frames are sent to this server, read once and dropped: nothing is recorded or stored. Tell the people in view.</p>"
+    "Frames are sent to this server, read once and dropped: no picture is recorded or stored. The numbers of the last "
+    f"minute stay in memory for you to download, {STATE_SECONDS // 60} minutes at most, and go when you leave or start "
+    "again. Tell the people in view.</p>"
 )
 _OFF = '<p class="fm-summary" role="status">The camera is off.</p>'
 _STARTING = (
@@ -44,16 +47,36 @@ _DARK = "<b>It is too dark to find a face.</b> Switch a light on, or turn toward
 
 
 class Viewer:
-    """One browser's stream and when its numbers were last shown."""
+    """One browser's stream from Start to Stop, whose record outlasts it, and when its numbers were last shown."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.session = LiveSession(pipeline)
         self.told_s = -READOUT_EVERY_S
+        self._stopped = False
+        self._lock = Lock()
 
-    def look(self, picture: Picture, time_s: float) -> tuple[NDArray[np.uint8], str | None]:
-        """The frame with its faces drawn, RGB uint8 [H, W, 3], and a readout as HTML when one is due."""
-        started = time.perf_counter()
+    def stop(self) -> None:
+        """Ends the stream at once: a frame still at work, and any that comes later, shows nothing."""
+        self._stopped = True
+
+    def leave(self) -> None:
+        """Ends the stream and drops its record, after the frame that may be at work."""
+        self.stop()
+        with self._lock:
+            self.session.forget()
+
+    def look(self, picture: Picture, time_s: float | None = None) -> tuple[NDArray[np.uint8], str | None] | None:
+        """The frame with its faces drawn, RGB uint8 [H, W, 3], and a readout as HTML when one is due.
+
+        None when the stream was stopped. `time_s` is now unless given.
+        """
         frame = _reduced(picture.pixels)
+        with self._lock:  # the time is taken inside: of two threads, none may go back in it
+            shown = None if self._stopped else self._look(frame, time.monotonic() if time_s is None else time_s)
+        return None if self._stopped else shown
+
+    def _look(self, frame: NDArray[np.uint8], time_s: float) -> tuple[NDArray[np.uint8], str | None]:
+        started = time.perf_counter()
         analysis = self.session.step(frame, time_s)
         drawn = drawing.annotate(frame, analysis)
         if time_s - self.told_s < READOUT_EVERY_S:
@@ -64,8 +87,42 @@ class Viewer:
     def _readout(self, frame: NDArray[np.uint8], analysis: Analysis, time_s: float, spent_ms: float) -> str:
         rate = f"{self.session.fps:.1f} frames a second, {spent_ms:.0f} ms each"
         first = min(analysis.faces, key=lambda face: face.id, default=None)
-        history = strips(self.session.timeline, time_s)
+        history = strips(self.session.moments(), time_s)
         return f'<p class="fm-rate">{rate}</p>{_who(frame, analysis)}{words.bars(first)}{history}'
+
+
+class Audience:
+    """The latest viewer of each page, by the page's session; the page's state owns it, this only finds it."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._viewers: WeakValueDictionary[str, Viewer] = WeakValueDictionary()
+
+    def start(self, session: str) -> Viewer:
+        """A new viewer; the page's previous one is stopped."""
+        self.stop(session)
+        viewer = self._viewers[session] = Viewer(self._pipeline)
+        return viewer
+
+    def stop(self, session: str) -> None:
+        """Stops the page's viewer, whose record stays."""
+        if one := self._viewers.get(session):
+            one.stop()
+
+    def leave(self, session: str) -> None:
+        """Gradio keeps the state of a closed page for an hour; what it holds of faces goes at once."""
+        if one := self._viewers.pop(session, None):
+            one.leave()
+
+    def step(self, frame: Picture | None, one: Viewer | None, session: str) -> list[Any]:
+        """Values for the picture, the state and the readout; a stopped viewer's frames change none of them."""
+        if frame is None:
+            return [gr.skip()] * 3
+        one = one or self.start(session)
+        if (shown := one.look(frame)) is None:
+            return [gr.skip()] * 3
+        drawn, text = shown
+        return [drawn, one, gr.skip() if text is None else text]
 
 
 def build(pipeline: Pipeline) -> None:
@@ -82,16 +139,18 @@ def build(pipeline: Pipeline) -> None:
             save = gr.Button("Download the last minute (CSV)", size="sm")
             file = gr.DownloadButton(visible="hidden", elem_id="fm-live-file")
     viewer = gr.State(None, time_to_live=STATE_SECONDS)
-    _connect_switch(_Switch(picture, viewer, readout, start, stop))
-    _connect_stream(pipeline, picture, viewer, readout)
+    parts = _Parts(picture, viewer, readout, start, stop)
+    audience = Audience(pipeline)
+    _connect_switch(audience, parts)
+    _connect_stream(audience, parts)
     quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     saved = save.click(lambda one: _timeline_file(one, file.GRADIO_CACHE), viewer, file, **quick)
     saved.success(None, js="() => document.querySelector('#fm-live-file')?.click()")
 
 
 @dataclass(frozen=True)
-class _Switch:
-    """What starting and stopping touch."""
+class _Parts:
+    """What starting, streaming and stopping touch."""
 
     picture: CameraInput
     viewer: gr.State
@@ -100,34 +159,31 @@ class _Switch:
     stop: gr.Button
 
 
-def _connect_switch(parts: _Switch) -> None:
+def _connect_switch(audience: Audience, parts: _Parts) -> None:
+    def started(reason: str, request: gr.Request) -> list[Any]:
+        return _started(reason, audience, str(request.session_hash))
+
+    def stopped(request: gr.Request) -> list[Any]:
+        return _stopped(audience, str(request.session_hash))
+
     outcome = gr.Textbox(visible=False)  # its value is what the browser answered to START
     quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
-    parts.start.click(_started, outcome, [parts.readout, parts.start, parts.stop], js=camera.START, **quick)
-    everything = [parts.picture, parts.viewer, parts.readout, parts.start, parts.stop]
-    parts.stop.click(_stopped, None, everything, js=camera.STOP, **quick)
+    buttons = [parts.start, parts.stop]
+    parts.start.click(started, outcome, [parts.viewer, parts.readout, *buttons], js=camera.START, **quick)
+    parts.stop.click(stopped, None, [parts.picture, parts.readout, *buttons], js=camera.STOP, **quick)
 
 
-def _connect_stream(pipeline: Pipeline, picture: CameraInput, viewer: gr.State, readout: gr.HTML) -> None:
-    viewers: WeakValueDictionary[str, Viewer] = WeakValueDictionary()
-
+def _connect_stream(audience: Audience, parts: _Parts) -> None:
     def step(frame: Picture | None, one: Viewer | None, request: gr.Request) -> list[Any]:
-        if frame is None:
-            return [gr.skip()] * 3
-        one = one or Viewer(pipeline)
-        viewers[str(request.session_hash)] = one
-        drawn, text = one.look(frame, time.monotonic())
-        return [drawn, one, gr.skip() if text is None else text]
+        return audience.step(frame, one, str(request.session_hash))
 
     def leave(request: gr.Request) -> None:
-        """Gradio keeps the state of a closed page for an hour; what it holds of faces goes at once."""
-        if one := viewers.pop(str(request.session_hash), None):
-            one.session.forget()
+        audience.leave(str(request.session_hash))
 
-    picture.stream(
+    parts.picture.stream(
         step,
-        [picture, viewer],
-        [picture, viewer, readout],
+        [parts.picture, parts.viewer],
+        [parts.picture, parts.viewer, parts.readout],
         stream_every=STREAM_EVERY_S,
         time_limit=settings.STREAM_SECONDS,
         concurrency_limit=settings.MAX_VIEWERS,
@@ -138,22 +194,26 @@ def _connect_stream(pipeline: Pipeline, picture: CameraInput, viewer: gr.State, 
     cast(gr.Blocks, Context.root_block).unload(leave)
 
 
-def _started(reason: str) -> list[Any]:
-    """Values for the readout and the two buttons."""
+def _started(reason: str, audience: Audience, session: str) -> list[Any]:
+    """Values for the state, the readout and the two buttons."""
     if (problem := camera.refusal(reason)) is not None:
-        return [f'<p class="fm-summary" role="alert">{problem}</p>', gr.skip(), gr.skip()]
-    return [_STARTING, gr.Button(visible=False), gr.Button(visible=True)]
+        return [gr.skip(), f'<p class="fm-summary" role="alert">{problem}</p>', gr.skip(), gr.skip()]
+    return [audience.start(session), _STARTING, gr.Button(visible=False), gr.Button(visible=True)]
 
 
-def _stopped() -> list[Any]:
-    """Values for the picture, the state, the readout and the two buttons."""
-    return [None, None, _OFF, gr.Button(visible=True), gr.Button(visible=False)]
+def _stopped(audience: Audience, session: str) -> list[Any]:
+    """Values for the picture, the readout and the two buttons; the state keeps the record for the download."""
+    audience.stop(session)
+    return [None, _OFF, gr.Button(visible=True), gr.Button(visible=False)]
 
 
 def _timeline_file(viewer: Viewer | None, folder: str) -> str:
-    if viewer is None or not viewer.session.timeline:
-        raise MissingInput("There is nothing to download: start the camera, and download while it runs.")
-    return str(save_bytes_to_cache(timeline_csv(viewer.session.timeline).encode(), "facemotion.csv", folder))
+    if viewer is None or not (moments := viewer.session.moments()):
+        raise MissingInput(
+            "There is nothing to download: no face was seen since the camera was last started, or it is more than "
+            f"{STATE_SECONDS // 60} minutes ago. Start the camera and look into it, then download."
+        )
+    return str(save_bytes_to_cache(timeline_csv(moments).encode(), "facemotion.csv", folder))
 
 
 def _who(frame: NDArray[np.uint8], analysis: Analysis) -> str:
