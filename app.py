@@ -1,17 +1,21 @@
 """Entry of the Space, and of `python app.py` at home: builds the page as `demo` and launches it.
 
 GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and GRADIO_SHARE say where; FACEMOTION_WEIGHTS and FACEMOTION_DETECTOR say with
-which models.
+which models; GRADIO_TEMP_DIR says in which folder to make the one for uploads and results.
 """
 
 from __future__ import annotations
 
+import signal
 import threading
 
 import numpy as np
 
-from facemotion import Pipeline
-from facemotion.webui import build_page, launch_options
+from facemotion import Pipeline, uploads
+
+folder = uploads.use_own_folder()  # before gradio is imported, which reads where its files go
+
+from facemotion.webui import build_page, launch_options  # noqa: E402
 
 pipeline = Pipeline.from_pretrained()
 demo = build_page(pipeline)
@@ -26,4 +30,9 @@ def warm_up() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=warm_up, daemon=True).start()
-    demo.launch(**launch_options())
+    uploads.keep_clean(folder)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` and `docker stop` end it as Ctrl-C does
+    try:
+        demo.launch(**launch_options())
+    finally:
+        uploads.remove(folder)

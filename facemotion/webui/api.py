@@ -31,7 +31,7 @@ def build(pipeline: Pipeline) -> None:
         """Find the faces in a picture and the expression each one shows.
 
         Args:
-            picture: a photo (JPEG, PNG, WebP, GIF, BMP or AVIF).
+            picture: a photo (JPEG, PNG, WebP, GIF, BMP or AVIF), uploaded or as a data: URL in base64; no web address.
             threshold: smallest detection score of a face, 0 to 1; without it the detector's own.
             detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
 
@@ -44,7 +44,7 @@ def build(pipeline: Pipeline) -> None:
         """Draw a numbered, labelled box around every face in a picture.
 
         Args:
-            picture: a photo (JPEG, PNG, WebP, GIF, BMP or AVIF).
+            picture: a photo (JPEG, PNG, WebP, GIF, BMP or AVIF), uploaded or as a data: URL in base64; no web address.
             threshold: smallest detection score of a face, 0 to 1; without it the detector's own.
             detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
 
@@ -68,6 +68,8 @@ def build(pipeline: Pipeline) -> None:
         """
         return _analyze_batch(pipeline, pictures, threshold, detail)
 
+    # gradio's MCP server writes no valid schema for a list of files; it offers only functions of the type "tool".
+    analyze_batch._mcp_type = "none"  # type: ignore[attr-defined]
     shared: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "models"}
     trigger.click(analyze, [photo, threshold, detail], result, api_name="analyze", **shared)
     trigger.click(annotate, [photo, threshold, detail], picture, api_name="annotate", **shared)

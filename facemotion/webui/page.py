@@ -7,12 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from facemotion import settings
+from facemotion import settings, uploads
 from facemotion.pipeline import Pipeline
 from facemotion.webui import about_tab, api, gallery_tab, image_tab, theme, webcam_tab, words
 from facemotion.webui.blocks import PublicBlocks
 
-CLEAN_EVERY_S, FILES_LIVE_S = 300, 3000  # uploads and results are gone within the hour
 SESSIONS = 200  # browsers whose last analysis is held in memory, a few MB each
 
 _HEADER = """
@@ -27,7 +26,7 @@ _HEAD = """
 
 def build_page(pipeline: Pipeline) -> gr.Blocks:
     """The whole page around one pipeline, its queue set up, ready for `launch(**launch_options())`."""
-    cleaning = (CLEAN_EVERY_S, FILES_LIVE_S)
+    cleaning = (uploads.CLEAN_EVERY_S, uploads.FILES_LIVE_S)
     page: gr.Blocks = PublicBlocks(title="facemotion", analytics_enabled=False, delete_cache=cleaning)
     with page:
         gr.HTML(_HEADER + words.notices(pipeline.notices))
