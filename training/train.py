@@ -62,9 +62,9 @@ def main() -> None:
 def train(config: Config, data: Path, out: Path, resume: bool = False) -> dict[str, Any]:
     """Runs `config` on the tree at `data`, writing to `out`; returns what metrics.json holds."""
     device, bf16 = choose_device()
-    run = Run.resume(out, config.epochs, device) if resume else Run.start(out, config, device)
-    config = run.config
+    config = saved_config(out, config.epochs) if resume else config
     splits = [limited(load_split(data, name), config) for name in (config.train_split, config.validation_split)]
+    run = Run.resume(out, config, device) if resume else Run.start(out, config, device)
     training, validation = (to_device(split, config, device) for split in splits)
     np.save(out / "validation_labels.npy", validation[1].cpu().numpy())
     write_json(out / "validation_names.json", list(splits[1].names))
@@ -110,11 +110,10 @@ class Run:
         return run
 
     @classmethod
-    def resume(cls, out: Path, epochs: int, device: torch.device) -> Run:
-        """Takes the recipe from the checkpoint; only `epochs` may be changed on the way."""
+    def resume(cls, out: Path, config: Config, device: torch.device) -> Run:
+        """Continues the run in `out`; `config` is what `saved_config` read there."""
         checkpoint = torch.load(out / "last.pt", map_location=device, weights_only=True)
-        saved = Config(**checkpoint["config"])
-        run = cls(out, dataclasses.replace(saved, epochs=epochs), device)
+        run = cls(out, config, device)
         run.write_config()
         run.network.load_state_dict(checkpoint["network"])
         run.optimizer.load_state_dict(checkpoint["optimizer"])
@@ -151,6 +150,12 @@ class Run:
         metrics = {"best": best, "last_five": self.history[-5:]}
         write_json(self.out / "metrics.json", metrics)
         return metrics
+
+
+def saved_config(out: Path, epochs: int) -> Config:
+    """The recipe of the run in `out`, to be continued up to `epochs`; nothing else may be changed on the way."""
+    checkpoint = torch.load(out / "last.pt", map_location="cpu", weights_only=True)
+    return dataclasses.replace(Config(**checkpoint["config"]), epochs=epochs)
 
 
 def train_epoch(run: Run, data: tuple[Tensor, Tensor], bf16: bool, title: str) -> tuple[float, float]:
