@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT, FPS, SECONDS = 640, 480, 20, 6
+WIDTH, HEIGHT, FPS, SECONDS = 640, 480, 20, 12  # the face moves by about its own width in a second
 EXAMPLES = Path(__file__).resolve().parent.parent / "facemotion" / "assets" / "examples"
 HEADS = {"astronaut.png": (0.22, 0.0, 0.65, 0.59), "fr_obama.jpg": (0.2, 0.0, 0.8, 0.55)}  # x0 y0 x1 y1, shares
 
