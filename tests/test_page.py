@@ -19,7 +19,7 @@ from gradio.exceptions import ComponentProcessingError, InvalidPathError
 from facemotion import errors, settings
 from facemotion.faces import EMOTIONS, Analysis, Box, Face
 from facemotion.images import Picture
-from facemotion.webui import about_tab, blocks, build_page, downloads, image_tab, launch_options, words
+from facemotion.webui import about_tab, blocks, build_page, downloads, image_tab, launch_options, pictures, words
 from facemotion.webui.errors import explain
 from facemotion.webui.photo_input import PhotoInput, PhotosInput
 
@@ -249,7 +249,7 @@ def test_without_faces_nothing_is_chosen() -> None:
     ("size", "expected"), [((1280, 720), (720, 1280)), ((4000, 3000), (960, 1280)), ((10, 500), (500, 10))]
 )
 def test_pictures_are_reduced_to_what_the_page_shows(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert image_tab.reduce(picture(*size).pixels, 1280).shape[:2] == expected
+    assert pictures.reduce(picture(*size).pixels, 1280).shape[:2] == expected
 
 
 @pytest.mark.parametrize(

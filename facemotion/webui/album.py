@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -17,6 +16,7 @@ from facemotion import drawing, images, report, settings
 from facemotion.errors import FacemotionError, MissingInput, TooManyPictures
 from facemotion.faces import Analysis
 from facemotion.pipeline import Pipeline
+from facemotion.webui import pictures
 
 LARGE_SIDE = 1280  # pixels of a picture that is opened or downloaded
 THUMB_SIDE = 400  # pixels of a thumbnail, twice its width on the page
@@ -97,12 +97,12 @@ def _entry(pipeline: Pipeline, path: str, keep: Keep) -> Entry:
     except FacemotionError as error:
         failed = Analysis(0, 0, (0, 0), models=pipeline.models, error=(error.code, error.message))
         return Entry(name, failed)
-    large = drawing.annotate(_reduced(picture.pixels, LARGE_SIDE), analysis)
+    large = drawing.annotate(pictures.reduce(picture.pixels, LARGE_SIDE), analysis)
     stem = Path(path).stem
     return Entry(
         name,
         analysis,
-        thumbnail=keep(_jpeg(_reduced(large, THUMB_SIDE)), f"{stem}-small.jpg"),
+        thumbnail=keep(_jpeg(pictures.reduce(large, THUMB_SIDE)), f"{stem}-small.jpg"),
         large=keep(_jpeg(large), f"{stem}-faces.jpg"),
     )
 
@@ -130,12 +130,3 @@ def _jpeg(image: NDArray[np.uint8]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=JPEG_QUALITY)
     return stream.getvalue()
-
-
-def _reduced(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    if scale >= 1:
-        return pixels
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,6 +17,7 @@ from facemotion.webui import album as albums
 from facemotion.webui import words
 from facemotion.webui.album import Album, Entry
 from facemotion.webui.photo_input import PhotosInput
+from facemotion.webui.pictures import examples as example_photos
 
 GALLERIES_AT_ONCE = 2  # each keeps a core busy for as long as its photos last
 STATE_SECONDS = 3000  # the last album of a browser leaves memory after this, as its files do
@@ -67,7 +66,7 @@ def build(pipeline: Pipeline) -> None:
     page = _layout()
     finders: list[Any] = [
         page.run.click(_finder(pipeline, page), page.photos, page.outputs(), **_long()),
-        page.examples.click(_finder(pipeline, page, _example_paths()), None, page.outputs(), **_long()),
+        page.examples.click(_finder(pipeline, page, example_photos()), None, page.outputs(), **_long()),
     ]
     for finder in finders:  # whatever happened, the buttons come back
         finder.then(lambda: _buttons(page, busy=False), None, [page.run, page.examples, page.cancel], **_QUIET)
@@ -160,11 +159,6 @@ def _open(album: Album | None, event: gr.SelectData) -> list[Any]:
     entry = album.shown[event.index]
     title = f"<h3>{escape(entry.name)}</h3>{_found(entry)}"
     return [gr.Image(entry.large, visible=True, label=entry.name), title + words.table(entry.analysis)]
-
-
-def _example_paths() -> list[str]:
-    folder = Path(str(files("facemotion") / "assets" / "examples"))
-    return [str(path) for path in sorted(folder.iterdir()) if path.suffix in {".jpg", ".png"}]
 
 
 def _note(text: str) -> str:

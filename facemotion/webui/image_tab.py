@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import cv2
 import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +13,7 @@ from facemotion import crops, drawing
 from facemotion.faces import Analysis, Face
 from facemotion.images import Picture
 from facemotion.pipeline import Pipeline
-from facemotion.webui import downloads, words
+from facemotion.webui import downloads, pictures, words
 from facemotion.webui.photo_input import PhotoInput
 
 SHOWN_SIDE = 1280  # pixels; drawing and encoding more takes longer than the page can show
@@ -51,17 +48,7 @@ def look(pipeline: Pipeline, picture: Picture, threshold: float, detail: str) ->
     """
     analysis = pipeline.analyze(picture, detail=detail, threshold=threshold)
     cut = tuple(crops.resize(crops.square(picture.pixels, face.box), CROP_SIDE) for face in analysis.faces)
-    return Shown(reduce(picture.pixels, SHOWN_SIDE), analysis, cut, 1 if analysis.faces else None)
-
-
-def reduce(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """RGB uint8 [H, W, 3] scaled so that neither side exceeds `side`; as it is when it already fits."""
-    height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    if scale >= 1:
-        return pixels
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return Shown(pictures.reduce(picture.pixels, SHOWN_SIDE), analysis, cut, 1 if analysis.faces else None)
 
 
 def face_at(shown: Shown, x: float, y: float) -> int | None:
@@ -84,11 +71,6 @@ def build(pipeline: Pipeline) -> None:
     _connect(pipeline, controls, view)
 
 
-def _examples() -> list[list[str]]:
-    folder = Path(str(files("facemotion") / "assets" / "examples"))
-    return [[str(path)] for path in sorted(folder.iterdir()) if path.suffix in {".jpg", ".png"}]
-
-
 @dataclass(frozen=True)
 class _Controls:
     """The components that a visitor sets."""
@@ -102,7 +84,9 @@ class _Controls:
 def _controls(default_threshold: float) -> _Controls:
     photo = PhotoInput(label="Photo", sources=["upload", "clipboard", "webcam"], buttons=["fullscreen"], height=300)
     with gr.Column(elem_classes="fm-examples"):
-        gr.Examples(_examples(), photo, label="Or try one of these", api_visibility="private")
+        gr.Examples(
+            [[path] for path in pictures.examples()], photo, label="Or try one of these", api_visibility="private"
+        )
     labels = gr.Checkbox(True, label="Show labels in the picture")
     with gr.Accordion("Detection", open=False):
         threshold = gr.Slider(

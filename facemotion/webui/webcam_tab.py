@@ -8,7 +8,6 @@ from threading import Lock
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
-import cv2
 import gradio as gr
 import numpy as np
 from gradio.context import Context
@@ -21,7 +20,7 @@ from facemotion.faces import Analysis
 from facemotion.images import Picture
 from facemotion.live import LiveSession, timeline_csv
 from facemotion.pipeline import Pipeline
-from facemotion.webui import camera, words
+from facemotion.webui import camera, pictures, words
 from facemotion.webui.camera import CameraInput
 from facemotion.webui.timeline import strips
 
@@ -70,7 +69,7 @@ class Viewer:
 
         None when the stream was stopped. `time_s` is now unless given.
         """
-        frame = _reduced(picture.pixels)
+        frame = pictures.reduce(picture.pixels, FRAME_SIDE)
         with self._lock:  # the time is taken inside: of two threads, none may go back in it
             shown = None if self._stopped else self._look(frame, time.monotonic() if time_s is None else time_s)
         return None if self._stopped else shown
@@ -222,11 +221,3 @@ def _who(frame: NDArray[np.uint8], analysis: Analysis) -> str:
     noun = "1 face" if len(analysis.faces) == 1 else f"{len(analysis.faces)} faces"
     named = ", ".join(f"{face.id} {face.expression}" for face in sorted(analysis.faces, key=lambda face: face.id)[:8])
     return f'<p class="fm-summary"><b>{noun} in view:</b> {named}</p>'
-
-
-def _reduced(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    scale = FRAME_SIDE / max(frame.shape[:2])
-    if scale >= 1:
-        return frame
-    size = max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale))
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
