@@ -69,14 +69,19 @@ def not_a_face(votes: Votes, names: Sequence[str]) -> NDArray[np.bool_]:
     Raises:
         DataError: a name is no row, or the row has no votes.
     """
-    return np.array([_unanimous(_of(votes, name)) for name in names], bool)
+    return np.array([_unanimous(votes_of(votes, name)) for name in names], bool)
 
 
 def _unanimous(counts: tuple[int, ...]) -> bool:
     return counts[-1] > 0 and counts[-1] == sum(counts)
 
 
-def _of(votes: Votes, name: str) -> tuple[int, ...]:
+def votes_of(votes: Votes, name: str) -> tuple[int, ...]:
+    """The votes for one picture, in the order of `VOTES`.
+
+    Raises:
+        DataError: the name is no row of FER2013, or the row has no votes.
+    """
     if not name.isdecimal() or int(name) not in votes:
         raise DataError(
             f"the votes are by FER2013's row, but the picture {name!r} is none of their {len(votes):,} rows"
