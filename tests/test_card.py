@@ -41,6 +41,12 @@ def test_the_metadata_hold_licence_and_results() -> None:
     assert [(m["type"], m["value"]) for m in result["metrics"]] == [("accuracy", 0.6543), ("f1", 0.5)]
 
 
+def test_the_metadata_name_the_interval_beside_its_figure() -> None:
+    measured = config(accuracy=0.65432, macro_f1=0.5, intervals={"accuracy": [0.643219, 0.66]})
+    (result,) = metadata(card.render(measured, REPO, ONNX))["model-index"][0]["results"]
+    assert [m["name"] for m in result["metrics"]] == ["Accuracy (95 % interval 0.6432 to 0.6600)", "Macro F1"]
+
+
 def test_a_model_that_nobody_measured_claims_nothing() -> None:
     text = card.render(config(), REPO, ONNX)
     assert "model-index" not in metadata(text)
@@ -56,7 +62,9 @@ def test_a_model_that_nobody_measured_claims_nothing() -> None:
     ],
 )
 def test_figures_stand_with_their_intervals(intervals: dict[str, Any], row: str) -> None:
-    assert f"\n{row}\n" in card.render(config(accuracy=0.65, **intervals), REPO, ONNX)
+    text = card.render(config(accuracy=0.65, **intervals), REPO, ONNX)
+    assert f"\n{row}\n" in text
+    assert ("another seed" in text) is bool(intervals)
 
 
 def test_every_expression_has_its_row_and_its_confusions() -> None:

@@ -138,6 +138,9 @@ def test_a_run_is_exported_and_published_with_its_figures(uploads: Uploads, tmp_
     assert config["metrics"]["rows"] == 28 and config["recipe"]["learning_rate"] == 1e-4
     card = files["README.md"].decode()
     assert config["data"] in card and "| learning rate | `0.0001` |" in card
+    low, high = config["metrics"]["intervals"]["accuracy_not_in_train"]
+    assert low <= config["metrics"]["accuracy_not_in_train"] <= high
+    assert card.count(f" | {low:.4f} to {high:.4f} |") >= 1
 
 
 def a_run(run: Path, data: Path) -> tuple[Path, Path]:

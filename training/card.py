@@ -29,6 +29,11 @@ HALVES = (
     'Calibration errors, and what concerns "uncertain", are of the half of them on which neither the temperature nor '
     "the thresholds were chosen."
 )
+# As training/metrics.py draws them.
+INTERVALS = (
+    "The intervals are from a bootstrap over the pictures: other pictures of the same kind would give figures in them. "
+    "How much another seed of the training would change them, they do not say."
+)
 
 USE = """\
 ## Use
@@ -134,10 +139,16 @@ def front_matter(config: Mapping[str, Any], repo: str) -> str:
 
 def hub_metrics(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        {"type": kind, "name": SHARES[key], "value": round(metrics[key], 4)}
+        {"type": kind, "name": with_interval(metrics, key), "value": round(metrics[key], 4)}
         for key, kind in HUB_TYPES.items()
         if key in metrics
     ]
+
+
+def with_interval(metrics: Mapping[str, Any], key: str) -> str:
+    """The figure's name, with its interval where there is one: model-index has no field for that."""
+    limits = interval(metrics, key)
+    return f"{SHARES[key]} (95 % interval {limits})" if limits else SHARES[key]
 
 
 def what_it_is(config: Mapping[str, Any]) -> str:
@@ -179,7 +190,9 @@ def results(metrics: Mapping[str, Any]) -> str:
     rows = [(title, f"{metrics[key]:.4f}", interval(metrics, key)) for key, title in SHARES.items() if key in metrics]
     width = 3 if "intervals" in metrics else 2
     overall = table(("measure", "value", "95 % interval")[:width], [cells[:width] for cells in rows])
-    heading = f"## Results\n\nOn {metrics['rows']:,} pictures. {HALVES}\n\n" if "rows" in metrics else "## Results\n\n"
+    about = [f"On {metrics['rows']:,} pictures. {HALVES}"] if "rows" in metrics else []
+    about += [INTERVALS] if "intervals" in metrics else []
+    heading = "## Results\n\n" + (f"{' '.join(about)}\n\n" if about else "")
     return heading + "\n".join(part for part in (overall, per_class(metrics), confusion(metrics)) if part)
 
 

@@ -102,15 +102,24 @@ def judge(logits: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str
     kept = metrics.certain(probabilities, thresholds["min_confidence"], thresholds["min_lead"]) & reported_on
     raw = metrics.softmax(logits)
     return metrics.summary(probabilities, labels) | {
+        "intervals": intervals(probabilities, labels, fresh),
         "temperature": round(temperature, 4),
         "uncertain": thresholds,
-        "accuracy_not_in_train": metrics.accuracy(probabilities[fresh], labels[fresh]),
+        **({"accuracy_not_in_train": metrics.accuracy(probabilities[fresh], labels[fresh])} if fresh.any() else {}),
         "rows_not_in_train": int(fresh.sum()),
         "ece": metrics.calibration_error(probabilities[reported_on], labels[reported_on]),
         "ece_before_temperature": metrics.calibration_error(raw[reported_on], labels[reported_on]),
         "coverage": float(kept.sum() / reported_on.sum()),
         "accuracy_when_certain": metrics.accuracy(probabilities[kept], labels[kept]),
     }
+
+
+def intervals(probabilities: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str, list[float]]:
+    """Bootstrap 95 % intervals, [low, high], of the figures over all rows, and of the accuracy on the `fresh` ones."""
+    found = metrics.bootstrap(probabilities, labels)
+    if fresh.any():
+        found["accuracy_not_in_train"] = metrics.bootstrap(probabilities[fresh], labels[fresh])["accuracy"]
+    return found
 
 
 def logits_of(config: Config, tensors: dict[str, torch.Tensor], split: Split) -> np.ndarray:
