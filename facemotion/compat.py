@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 from types import ModuleType
 
 import cv2
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-_lock = Lock()
+_lock = RLock()  # around what belongs to the whole process; importing also keeps the threads
 
 
 def import_ultralytics() -> ModuleType:
@@ -57,19 +57,20 @@ def keep_threads() -> Iterator[None]:
     gives torch one thread less than there are cores: a frame on two cores then takes 91 ms instead of 55, and every
     other network in the process slows down.
     """
-    threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
-    variable = os.environ.get("OMP_NUM_THREADS")
-    try:
-        yield
-    finally:
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
-        if cv2.getNumThreads() != opencv_threads:
-            cv2.setNumThreads(opencv_threads)
-        if variable is None:
-            os.environ.pop("OMP_NUM_THREADS", None)
-        else:
-            os.environ["OMP_NUM_THREADS"] = variable
+    with _lock:  # a second caller would take the changed counts for those to restore
+        threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
+        variable = os.environ.get("OMP_NUM_THREADS")
+        try:
+            yield
+        finally:
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+            if cv2.getNumThreads() != opencv_threads:
+                cv2.setNumThreads(opencv_threads)
+            if variable is None:
+                os.environ.pop("OMP_NUM_THREADS", None)
+            else:
+                os.environ["OMP_NUM_THREADS"] = variable
 
 
 @contextmanager

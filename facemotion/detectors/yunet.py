@@ -21,6 +21,7 @@ from facemotion.detectors.boxes import Boxes, Scores, empty
 FILE = "face_detection_yunet_2023mar.onnx"
 _NMS_IOU = 0.3  # the model zoo's own value
 _CANDIDATES = 5000  # boxes before suppression, the model zoo's own value
+_loading = Lock()  # how talkative OpenCV is belongs to the whole process
 
 
 class YuNet(FaceDetector):
@@ -59,8 +60,9 @@ class YuNet(FaceDetector):
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """OpenCV 5 warns about compute targets that this network does not use."""
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+    with _loading:
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        try:
+            yield
+        finally:
+            cv2.utils.logging.setLogLevel(level)
