@@ -173,7 +173,7 @@ def test_a_run_directory_tells_everything(runs):
 
 
 def test_a_finished_run_is_not_overwritten(runs, tree):
-    with pytest.raises(SystemExit, match="already holds a run"):
+    with pytest.raises(data.DataError, match="already holds a run"):
         train.train(Config(epochs=1), tree, runs / "straight")
 
 

@@ -15,7 +15,7 @@ from training import duplicates
 from training.sources import SIDE, SUFFIXES, DataError, Entry, scan
 from training.votes import load_votes, not_a_face
 
-__all__ = ["DROPS", "SIDE", "SUFFIXES", "DataError", "Split", "collect", "load_split"]
+__all__ = ["DROPS", "SIDE", "SUFFIXES", "DataError", "Split", "collect", "leave_out", "load_split"]
 
 DROPS = ("duplicates", "conflicts", "blank", "not_a_face")
 """What `load_split` can leave out: all but the first of equal pictures, equal pictures with different labels, blank
@@ -61,12 +61,25 @@ def load_split(root: Path, split: str, drop: Sequence[str] = (), votes: Path | N
     loaded, problems = collect(root, split)
     if problems:
         raise DataError(problems[0].problem)
-    dropped = [_dropped(name, loaded, votes) for name in drop]  # all judged on the whole split: no order matters
-    if dropped:
-        loaded = loaded.where(~np.any(dropped, axis=0))
     if not len(loaded):
-        raise DataError(f"{root} holds no pictures in {split!r} ({', '.join(sorted(SUFFIXES))}), or all were dropped")
-    return loaded
+        raise DataError(f"{root} holds no pictures in {split!r} ({', '.join(sorted(SUFFIXES))})")
+    return leave_out(loaded, drop, votes)
+
+
+def leave_out(split: Split, drop: Sequence[str], votes: Path | None = None) -> Split:
+    """The split without some of its rows; the arguments are those of `load_split`.
+
+    Raises:
+        DataError: nothing is left, an unknown name in `drop`, or votes that are missing or not of these pictures.
+    """
+    _check_drop(drop, votes)
+    if not drop:
+        return split
+    dropped = [_dropped(name, split, votes) for name in drop]  # all judged on the whole split: no order matters
+    kept = split.where(~np.any(dropped, axis=0))
+    if not len(kept):
+        raise DataError(f"of {len(split):,} pictures none is left without {', '.join(drop)}")
+    return kept
 
 
 def collect(root: Path, split: str) -> tuple[Split, list[Entry]]:

@@ -29,9 +29,11 @@ from facemotion import EmotionClassifier, networks
 from facemotion.errors import WeightsError
 from facemotion.faces import EMOTIONS
 from training import duplicates, metrics
+from training.config import Config
 from training.data import Split, load_split
+from training.devices import choose_device, has_bf16_units
+from training.inference import predict, to_device
 from training.sources import DataError, available
-from training.train import Config, choose_device, predict, to_device
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1)
 CHUNK = 512  # pictures handed to the model at once
@@ -106,13 +108,14 @@ def from_run(run: Path) -> Model:
     recipe = json.loads((run / "config.json").read_text())
     config = Config(**{key: value for key, value in recipe.items() if key in Config.__dataclass_fields__})
     saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
-    device, bf16 = choose_device()
+    device = choose_device()
     network = networks.build(config.network).to(device, memory_format=torch.channels_last)
     network.load_state_dict(saved["network"])
 
     def score(pictures: Pictures) -> metrics.Floats:
         unlabelled = Split(pictures, np.zeros(len(pictures), np.int64), ())
-        return np.asarray(predict(network, to_device(unlabelled, config, device)[0], bf16).cpu().numpy())
+        inputs, _ = to_device(unlabelled, config, device)
+        return np.asarray(predict(network, inputs, has_bf16_units(device.type)).cpu().numpy())
 
     return Model(f"{config.network}, epoch {saved['epoch']} of the run {run.resolve().name}", score)
 

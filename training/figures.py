@@ -49,8 +49,8 @@ class Record:
 
     @property
     def best(self) -> int:
-        """The epoch with the highest validation accuracy; of several the last, whose weights best.pt holds."""
-        return int(max(reversed(self.history), key=lambda row: row["validation_accuracy"])["epoch"])
+        """The epoch with the highest validation accuracy; of several the first, whose weights best.pt holds."""
+        return int(max(self.history, key=lambda row: row["validation_accuracy"])["epoch"])
 
 
 def main() -> None:

@@ -1,226 +1,271 @@
-"""Trains an emotion classifier: configuration in, run directory out.
+"""Trains an emotion classifier: data and a recipe in, one run directory out.
 
-    python -m training.train --data fer2013 --out runs/smoke --epochs 1 --limit 2000    # does it run? (a minute)
-    python -m training.train --data fer2013 --out runs/study                            # the study's recipe, 50 epochs
-    python -m training.train --data fer2013 --out runs/study --resume                   # goes on where it stopped
+    python -m training.train --smoke                                                  # the whole kit, in a minute
+    python -m training.train --preset study --data fer2013 --out runs/study           # the study's recipe, 50 epochs
+    python -m training.train --data fer2013 --out runs/study --resume                 # goes on where it stopped
+    torchrun --nproc-per-node 4 -m training.train --data fer2013 --out runs/study     # on four GPUs
 
-The run directory holds config.json, history.csv (a row per epoch), last.pt (everything needed to go on), best.pt (the
-epoch with the highest validation accuracy), metrics.json, and predictions/<epoch>.npy: the validation logits after
-each epoch, float16 [N, 7], from which every figure is drawn without running the network again.
+`--help` explains every knob; training/config.py holds them and the presets, training/run_directory.py says which files
+come out. The same recipe, data and device give the same run, also when it was stopped and resumed on the way.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
-import dataclasses
-import json
 import random
-import subprocess
+import shlex
+import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from facemotion import networks
-from training.data import DataError, Split, load_split
+from training import duplicates, evaluate, figures, provenance
+from training.config import Config, asked, chosen, continued, parse
+from training.data import DataError, Split, leave_out, load_split
+from training.devices import choose_device, has_bf16_units, precision_of
+from training.inference import as_input, predict, to_device
+from training.processes import World, batches
+from training.run_directory import Board, Row, RunDirectory, write_json
 from training.winograd import use_winograd
 
+__all__ = ["Config", "Run", "choose_device", "predict", "to_device", "train", "write_json"]
 
-@dataclass(frozen=True)
-class Config:
-    """Every knob of a run. The defaults are the study's recipe."""
-
-    network: str = "simplecnn"
-    epochs: int = 50
-    batch_size: int = 64  # the study does not state its own
-    learning_rate: float = 1e-4  # Adam, constant
-    seed: int = 0
-    train_split: str = "train"
-    validation_split: str = "validation"
-    mean: float = 0.5  # pixels / 255 are shifted by the mean and divided by std
-    std: float = 0.25
-    limit: int = 0  # use only this many pictures of each split; 0 takes all
+SHOW_EVERY = 20  # steps: asking a GPU for the loss makes it wait
 
 
 def main() -> None:
-    arguments = parse_arguments()
-    config = Config(**{f.name: getattr(arguments, f.name) for f in dataclasses.fields(Config)})
+    arguments = parse()
     try:
-        train(config, arguments.data, arguments.out, arguments.resume)
+        if arguments.smoke:
+            from training import smoke  # noqa: PLC0415  (which runs this module)
+
+            smoke.run(arguments.out, arguments.data, arguments.device)
+        else:
+            config = continued(saved_config(arguments.out), asked(arguments)) if arguments.resume else chosen(arguments)
+            options = {"device": arguments.device, "draw": arguments.figures}
+            train(config, arguments.data, arguments.out, arguments.resume, **options)
     except DataError as error:
         raise SystemExit(f"{error}.") from None
+    except KeyboardInterrupt:
+        if World.from_environment().is_first:
+            print(f"\n{how_to_go_on(arguments.data, arguments.out)}", file=sys.stderr)
+        sys.exit(130)
 
 
-def train(config: Config, data: Path, out: Path, resume: bool = False) -> dict[str, Any]:
-    """Runs `config` on the tree at `data`, writing to `out`; returns what metrics.json holds."""
-    device, bf16 = choose_device()
-    config = saved_config(out, config.epochs) if resume else config
-    splits = [limited(load_split(data, name), config) for name in (config.train_split, config.validation_split)]
-    run = Run.resume(out, config, device) if resume else Run.start(out, config, device)
-    training, validation = (to_device(split, config, device) for split in splits)
-    np.save(out / "validation_labels.npy", validation[1].cpu().numpy())
-    write_json(out / "validation_names.json", list(splits[1].names))
-    for epoch in range(run.epoch + 1, config.epochs + 1):
-        started = time.perf_counter()
-        seed_everything(config.seed, epoch)
-        train_loss, train_accuracy = train_epoch(run, training, bf16, f"epoch {epoch}/{config.epochs}")
-        logits = predict(run.network, validation[0], bf16)
-        run.finish_epoch(
-            epoch,
-            logits.cpu(),
-            {
-                "epoch": epoch,
-                "train_loss": train_loss,
-                "train_accuracy": train_accuracy,
-                "validation_loss": functional.cross_entropy(logits, validation[1]).item(),
-                "validation_accuracy": accuracy(logits, validation[1]),
-                "seconds": time.perf_counter() - started,
-            },
-        )
-    return run.write_metrics()
+def train(
+    config: Config, data: Path, out: Path, resume: bool = False, *, device: str = "auto", draw: bool = False
+) -> dict[str, Any]:
+    """Runs a recipe, or its part of it where torchrun started several processes.
+
+    Args:
+        config: the recipe; with `resume` only its epochs and its votes count, the rest is the checkpoint's.
+        data: as for `training.data.load_split`.
+        out: the run directory.
+        resume: go on with the run in `out`.
+        device: one of `training.devices.DEVICES`.
+        draw: make the figures when the run has ended.
+
+    Returns:
+        what metrics.json holds.
+
+    Raises:
+        DataError: the data, the recipe, the device or the directory won't do.
+    """
+    world = World.from_environment()
+    where = choose_device(device, world.local_rank)
+    if resume:
+        wanted = {"epochs": config.epochs, "votes": config.votes}
+        config = continued(saved_config(out), {name: value for name, value in wanted.items() if value})
+    else:
+        RunDirectory(out).check_free()
+    with world.joined(where):
+        splits = load_training(config, data, world), limited(load_split(data, config.validation_split), config)
+        run = Run(config, out, where, world, resume)
+        run.write_start(splits[1])
+        try:
+            fit(run, *(to_device(split, config, where) for split in splits))
+        finally:
+            run.close()
+    return finish(run, *splits, draw=draw) if world.is_first else {}
 
 
 class Run:
-    """One run directory: the network, the optimizer, and how far they have come."""
+    """A network and its optimizer, how far they have come, and the directory they are kept in."""
 
-    def __init__(self, out: Path, config: Config, device: torch.device) -> None:
-        self.out, self.config, self.epoch = out, config, 0
-        self.history: list[dict[str, float]] = []
+    def __init__(self, config: Config, out: Path, device: torch.device, world: World, resume: bool) -> None:
+        self.config, self.device, self.world = config, device, world
+        self.directory = RunDirectory(out)
+        self.epoch, self.history = 0, list[Row]()
         torch.manual_seed(config.seed)
         self.network = networks.build(config.network).to(device, memory_format=torch.channels_last)
         if device.type == "cpu" and not has_bf16_units():
             use_winograd(self.network)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+        self.precision = precision_of(device)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision.scaled)
+        if resume:
+            self.load(self.directory.read_checkpoint(device))
+        self.parallel = world.wrap(self.network, device)
+        self.board: Board | None = None
 
-    @classmethod
-    def start(cls, out: Path, config: Config, device: torch.device) -> Run:
-        if (out / "last.pt").exists():
-            raise SystemExit(f"{out} already holds a run: continue it with --resume, or choose another --out")
-        (out / "predictions").mkdir(parents=True, exist_ok=True)
-        run = cls(out, config, device)
-        run.write_config()
-        return run
+    def load(self, checkpoint: dict[str, Any]) -> None:
+        """Goes back to where a checkpoint was written."""
+        self.network.load_state_dict(checkpoint["network"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        if checkpoint.get("scaler"):
+            self.scaler.load_state_dict(checkpoint["scaler"])
+        self.epoch, self.history = checkpoint["epoch"], checkpoint["history"]
 
-    @classmethod
-    def resume(cls, out: Path, config: Config, device: torch.device) -> Run:
-        """Continues the run in `out`; `config` is what `saved_config` read there."""
-        checkpoint = torch.load(out / "last.pt", map_location=device, weights_only=True)
-        run = cls(out, config, device)
-        run.write_config()
-        run.network.load_state_dict(checkpoint["network"])
-        run.optimizer.load_state_dict(checkpoint["optimizer"])
-        run.epoch, run.history = checkpoint["epoch"], checkpoint["history"]
-        return run
+    def state(self) -> dict[str, Any]:
+        """What `load` takes, with the recipe."""
+        return {
+            "config": self.config.to_dict(),
+            "epoch": self.epoch,
+            "history": self.history,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
 
-    def finish_epoch(self, epoch: int, logits: Tensor, row: dict[str, float]) -> None:
-        """Records the epoch, keeps the best weights, and makes the run resumable from here."""
-        self.epoch = epoch
+    def write_start(self, validation: Split) -> None:
+        """The recipe, what it runs on, the pictures it is judged on, and the curves so far."""
+        if self.world.is_first:
+            environment = provenance.environment(self.device) | {
+                "seed": self.config.seed,
+                "processes": self.world.size,
+                "precision": str(self.precision.dtype).removeprefix("torch."),
+                "epochs_before": self.epoch,
+            }
+            self.board = Board(self.directory.folder / "tensorboard", self.config.to_dict(), self.history)
+            self.directory.write_start(self.config.to_dict(), environment, validation, self.history)
+
+    def close(self) -> None:
+        """Ends the curves' file."""
+        if self.board:
+            self.board.close()
+
+    def finish_epoch(self, row: Row, logits: Tensor) -> None:
+        """Records an epoch, keeps the best weights, and makes the run resumable from here."""
+        former = max((r["validation_accuracy"] for r in self.history), default=-1.0)
+        self.epoch = int(row["epoch"])
         self.history.append(row)
-        np.save(self.out / "predictions" / f"{epoch:03d}.npy", logits.numpy().astype(np.float16))
-        if row["validation_accuracy"] > max((r["validation_accuracy"] for r in self.history[:-1]), default=-1.0):
-            save(self.out / "best.pt", {"network": self.network.state_dict(), "epoch": epoch})
-        save(
-            self.out / "last.pt",
-            {
-                "config": dataclasses.asdict(self.config),
+        self.directory.write_epoch(logits.cpu(), self.state(), row["validation_accuracy"] > former)
+        if self.board:
+            self.board.add(row)
+        print(", ".join(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
+
+
+def fit(run: Run, training: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor]) -> None:
+    """Trains from where the run stands to its last epoch; the first process judges and writes after each."""
+    for epoch in range(run.epoch + 1, run.config.epochs + 1):
+        started = time.perf_counter()
+        seed_everything(run.config.seed, epoch)
+        loss, accuracy = train_epoch(run, *training, f"epoch {epoch}/{run.config.epochs}")
+        if run.world.is_first:
+            pictures, labels = validation
+            logits = predict(run.network, pictures, run.precision.dtype is torch.bfloat16)
+            row = {
                 "epoch": epoch,
-                "history": self.history,
-                "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-            },
-        )
-        write_history(self.out / "history.csv", self.history)
-        print(", ".join(f"{key} {value:.4f}" for key, value in row.items()), flush=True)
-
-    def write_config(self) -> None:
-        """Writes the recipe, with the versions it runs on."""
-        versions = {"commit": commit(), "torch": torch.__version__}
-        write_json(self.out / "config.json", dataclasses.asdict(self.config) | versions)
-
-    def write_metrics(self) -> dict[str, Any]:
-        best = max(self.history, key=lambda row: row["validation_accuracy"])
-        metrics = {"best": best, "last_five": self.history[-5:]}
-        write_json(self.out / "metrics.json", metrics)
-        return metrics
+                "train_loss": loss,
+                "train_accuracy": accuracy,
+                "validation_loss": functional.cross_entropy(logits, labels).item(),
+                "validation_accuracy": (logits.argmax(1) == labels).float().mean().item(),
+                "seconds": time.perf_counter() - started,
+            }
+            run.finish_epoch(row, logits)
 
 
-def saved_config(out: Path, epochs: int) -> Config:
-    """The recipe of the run in `out`, to be continued up to `epochs`; nothing else may be changed on the way."""
-    checkpoint = torch.load(out / "last.pt", map_location="cpu", weights_only=True)
-    return dataclasses.replace(Config(**checkpoint["config"]), epochs=epochs)
-
-
-def train_epoch(run: Run, data: tuple[Tensor, Tensor], bf16: bool, title: str) -> tuple[float, float]:
+def train_epoch(run: Run, pictures: Tensor, labels: Tensor, title: str) -> tuple[float, float]:
     """One pass over the training pictures in random order; returns the mean loss and accuracy on the way."""
-    run.network.train()
-    pictures, labels = data
-    losses, correct = 0.0, 0
-    bar = tqdm(batches(len(labels), run.config.batch_size), desc=title, mininterval=5, leave=False)
-    for rows in bar:
-        with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):
-            logits = run.network(as_input(pictures[rows]))
-        loss = functional.cross_entropy(logits.float(), labels[rows])
-        run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        run.optimizer.step()
-        losses += loss.item() * len(rows)
-        correct += int((logits.argmax(1) == labels[rows]).sum())
-        bar.set_postfix(loss=f"{loss.item():.3f}")
-    return losses / len(labels), correct / len(labels)
+    run.parallel.train()
+    order = batches(len(labels), run.config.batch_size, run.world)  # drawn alike in every process, unlike dropout
+    if run.world.rank:
+        torch.manual_seed(torch.initial_seed() + (run.world.rank << 32))
+    sums = torch.zeros(2, device=run.device)
+    with tqdm(
+        total=len(labels), desc=title, unit=" pictures", mininterval=5, leave=False, disable=run.world.rank > 0
+    ) as bar:
+        for number, batch in enumerate(order):
+            rows = run.world.share(batch)
+            sums += step(run, pictures[rows], labels[rows], len(batch))
+            bar.update(len(batch))
+            if number % SHOW_EVERY == 0:
+                bar.set_postfix(loss=f"{sums[0].item() * run.world.size / bar.n:.3f}", refresh=False)
+    loss, right = (run.world.total(sums) / len(labels)).tolist()
+    return loss, right
 
 
-@torch.inference_mode()
-def predict(network: nn.Module, pictures: Tensor, bf16: bool, batch_size: int = 256) -> Tensor:
-    """Logits, float32 [N, 7], with the network in evaluation mode."""
-    network.eval()
-    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):
-        return torch.cat([network(as_input(chunk)) for chunk in pictures.split(batch_size)]).float()
+def step(run: Run, pictures: Tensor, labels: Tensor, batch_rows: int) -> Tensor:
+    """One step of the optimizer on this process's share of a batch; returns its summed loss and its right answers."""
+    with run.precision.autocast(run.device.type):
+        logits = run.parallel(as_input(pictures))
+    losses = functional.cross_entropy(logits.float(), labels, reduction="none")
+    run.optimizer.zero_grad(set_to_none=True)
+    run.scaler.scale(run.world.loss(losses, batch_rows)).backward()
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    return torch.stack([losses.detach().sum(), (logits.argmax(1) == labels).sum()])
 
 
-def batches(count: int, size: int) -> Iterator[Tensor]:
-    """Random batches of row numbers; a last batch of a single row is left out: batch norm cannot train on it."""
-    chunks = torch.randperm(count).split(size)
-    return iter([chunk for chunk in chunks if len(chunk) > 1])
+def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str, Any]:
+    """Judges the best epoch and the last, writes metrics.json, and draws."""
+    fresh = ~duplicates.stand_in(validation.pictures, training.pictures)
+    best = max(run.history, key=lambda row: row["validation_accuracy"])
+
+    def judged(epoch: float) -> dict[str, Any]:
+        return evaluate.judge(run.directory.logits(int(epoch)), validation.labels, fresh=fresh)
+
+    metrics = {
+        "best": best,
+        "last_five": run.history[-5:],
+        "best_epoch": judged(best["epoch"]),
+        "last_epoch": judged(run.epoch),
+        "pictures": {"training": training.counts(), "validation": validation.counts()},
+        "parameters": networks.count_parameters(run.network),
+        "seconds": sum(row["seconds"] for row in run.history),
+    }
+    write_json(run.directory.folder / "metrics.json", metrics)
+    if draw:
+        draw_figures(run.directory.folder, training, validation)
+    return metrics
 
 
-def to_device(split: Split, config: Config, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Normalised grey pictures float32 [N, 1, 48, 48] and labels int64 [N]."""
-    pictures = torch.from_numpy(split.pictures).unsqueeze(1).float().div_(255)
-    return ((pictures - config.mean) / config.std).to(device), torch.from_numpy(split.labels).to(device)
+def draw_figures(out: Path, training: Split, validation: Split) -> None:
+    """The figures of the run and of its data, into out/figures."""
+    print("drawing the figures ...", flush=True)
+    book = figures.Book(out / "figures")
+    figures.draw_data(book, {"train": training, "validation": validation}, near=False)
+    record = figures.read_run(out)
+    figures.draw_mistakes(book, record, figures.draw_run(book, record), validation)
 
 
-def as_input(grey: Tensor) -> Tensor:
-    """Grey [N, 1, H, W] repeated to the three channels that the network takes."""
-    return grey.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+def load_training(config: Config, data: Path, world: World) -> Split:
+    """The training pictures, without those that the recipe leaves out; says how many went."""
+    whole = load_split(data, config.train_split)
+    kept = leave_out(whole, config.drop, Path(config.votes) if config.votes else None)
+    if config.drop and world.is_first:
+        gone = len(whole) - len(kept)
+        print(f"left out {gone:,} of {len(whole):,} training pictures: {', '.join(config.drop)}", flush=True)
+    return limited(kept, config)
 
 
 def limited(split: Split, config: Config) -> Split:
+    """`config.limit` of the pictures, drawn by its seed."""
     if not config.limit or config.limit >= len(split):
         return split
     rows = np.random.default_rng(config.seed).choice(len(split), config.limit, replace=False)
     return Split(split.pictures[rows], split.labels[rows], tuple(split.names[row] for row in rows))
 
 
-def choose_device() -> tuple[torch.device, bool]:
-    """The fastest device here, and whether its matrix units take bfloat16."""
-    if torch.cuda.is_available():
-        return torch.device("cuda"), torch.cuda.is_bf16_supported()
-    if torch.backends.mps.is_available():
-        return torch.device("mps"), False
-    return torch.device("cpu"), has_bf16_units()
-
-
-def has_bf16_units() -> bool:
-    """Whether this processor multiplies bfloat16 faster than float32; elsewhere it is emulated, ten times slower."""
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+def saved_config(out: Path) -> Config:
+    """The recipe of the run in `out`."""
+    return Config.from_dict(RunDirectory(out).read_checkpoint(torch.device("cpu"))["config"])
 
 
 def seed_everything(seed: int, epoch: int) -> None:
@@ -229,44 +274,13 @@ def seed_everything(seed: int, epoch: int) -> None:
     torch.manual_seed(seed * 100_003 + epoch)
 
 
-def accuracy(logits: Tensor, labels: Tensor) -> float:
-    return (logits.argmax(1) == labels).float().mean().item()
-
-
-def save(path: Path, content: dict[str, Any]) -> None:
-    """Writes beside the file and renames: a run killed while saving keeps its former checkpoint."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(content, temporary)
-    temporary.replace(path)
-
-
-def write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, history[0])
-        writer.writeheader()
-        writer.writerows(history)
-
-
-def commit() -> str:
-    """The commit of the code that runs, or "unknown" outside a clone."""
-    command = ["git", "rev-parse", "HEAD"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
-    return result.stdout.strip() or "unknown"
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a folder of pictures, fer2013.csv, or kaggle")
-    parser.add_argument("--out", type=Path, required=True, help="the run directory")
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
-    for knob in dataclasses.fields(Config):
-        kind = type(knob.default)
-        parser.add_argument(f"--{knob.name.replace('_', '-')}", type=kind, default=knob.default, help="%(default)s")
-    return parser.parse_args()
+def how_to_go_on(data: Path | None, out: Path | None) -> str:
+    """What to tell a person who pressed Ctrl-C."""
+    if out is None or not RunDirectory(out).last.exists():
+        return "Stopped before an epoch was finished: there is nothing to go on from; give the same command again."
+    epoch = RunDirectory(out).read_checkpoint(torch.device("cpu"))["epoch"]
+    command = shlex.join(["python", "-m", "training.train", "--data", str(data), "--out", str(out), "--resume"])
+    return f"Stopped. What was done up to epoch {epoch} is kept; go on with\n  {command}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,204 @@
+"""Every knob of a run in one object, the presets, and the command line made from them.
+
+A knob is a field of `Config`: its default is what runs did before it existed, so that old checkpoints go on loading,
+and its metadata are its help. A preset is a `Config`; flags given on the command line override it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facemotion.networks import NETWORKS
+from training.data import DROPS
+from training.devices import DEVICES
+from training.sources import DataError
+
+
+class ConfigError(DataError):
+    """The run cannot be as it was asked for; the message says which knob and what it takes."""
+
+
+def knob(default: Any, group: str, help: str) -> Any:
+    """A field of `Config` with its part of --help: a group, and a sentence that says what it means, in which unit."""
+    return dataclasses.field(default=default, metadata={"group": group, "help": help})
+
+
+NETWORK, DATA, OPTIMISATION = "the network", "the data", "the optimisation"
+
+
+@dataclass(frozen=True)
+class Config:
+    """The recipe of a run: all that decides what comes out of it, and nothing about the machine it runs on.
+
+    Raises:
+        ConfigError: a value is outside what the knob takes.
+    """
+
+    network: str = knob("simplecnn", NETWORK, f"Architecture, from facemotion/networks.py: {', '.join(NETWORKS)}.")
+    train_split: str = knob("train", DATA, "Part of the data to learn from: the name of its folder.")
+    validation_split: str = knob("validation", DATA, "Part to judge on after each epoch, and to choose the best by.")
+    drop: tuple[str, ...] = knob(
+        (), DATA, f"What to leave out of the training pictures, with commas between: {', '.join(DROPS)}."
+    )
+    votes: str = knob("", DATA, "FER+'s votes, fer2013new.csv, by which `--drop not_a_face` goes.")
+    limit: int = knob(0, DATA, "Pictures of each part to use, drawn by the seed; 0 takes all.")
+    mean: float = knob(0.5, DATA, "Grey level, on the scale 0..1, that the network sees as 0.")
+    std: float = knob(0.25, DATA, "Difference of grey levels, on the scale 0..1, that the network sees as 1.")
+    epochs: int = knob(50, OPTIMISATION, "Passes over the training pictures. Alone of all, it may change on --resume.")
+    # The study does not state its batch size.
+    batch_size: int = knob(
+        64, OPTIMISATION, "Pictures per step of the optimizer; several processes share them out between them."
+    )
+    learning_rate: float = knob(1e-4, OPTIMISATION, "Step size of Adam, the same from the first step to the last.")
+    seed: int = knob(
+        0, OPTIMISATION, "Start of all that is random: first weights, order of pictures, dropout, --limit."
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "drop", tuple(self.drop))  # JSON has only lists
+        for name, (holds, accepted) in self._conditions().items():
+            if not holds:
+                raise ConfigError(f"{flag(name)} must be {accepted}, but is {getattr(self, name)!r}")
+
+    def _conditions(self) -> dict[str, tuple[bool, str]]:
+        return {
+            "network": (self.network in NETWORKS, f"one of {', '.join(NETWORKS)}"),
+            "epochs": (self.epochs >= 1, "1 or more"),
+            "batch_size": (self.batch_size >= 2, "2 or more: batch norm cannot train on a single picture"),
+            "learning_rate": (0 < self.learning_rate < float("inf"), "above 0"),
+            "seed": (self.seed >= 0, "0 or more"),
+            "std": (0 < self.std < float("inf"), "above 0"),
+            "limit": (self.limit >= 0, "0 (all) or more"),
+            "drop": (set(self.drop) <= set(DROPS), f"some of {', '.join(DROPS)}"),
+            "votes": (bool(self.votes) or "not_a_face" not in self.drop, "given for --drop not_a_face"),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as JSON and checkpoints hold it."""
+        return dataclasses.asdict(self) | {"drop": list(self.drop)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """The recipe that a checkpoint holds; a knob that it does not know yet takes its default.
+
+        Raises:
+            ConfigError: it holds a knob that this version does not know, or a value outside its range.
+        """
+        if unknown := sorted(set(values) - set(cls.__dataclass_fields__)):
+            raise ConfigError(f"the recipe has {', '.join(unknown)}, which this version does not know: use a newer one")
+        return cls(**values)
+
+
+PRESETS = {
+    "study": Config(),
+    "smoke": Config(epochs=2, batch_size=16, limit=160),
+}
+PRESET_HELP = {
+    "study": "the original study's recipe to the letter: SimpleCNN, cross entropy, Adam, 50 epochs",
+    "smoke": "two epochs on few pictures: whether everything runs, not how well",
+}
+
+USAGE = """\
+examples:
+  python -m training.train --smoke                                        the whole kit in a minute, without any data
+  python -m training.train --data fer2013 --out runs/try --epochs 1 --limit 2000         does it learn? (a minute)
+  python -m training.train --preset study --data fer2013 --out runs/study                the study, 50 epochs
+  python -m training.train --data fer2013 --out runs/study --resume                      goes on where it stopped
+  python -m training.train --data fer2013 --out runs/clean --drop duplicates,conflicts   a flag over the preset
+  torchrun --nproc-per-node 4 -m training.train --data fer2013 --out runs/study          on four GPUs
+  tensorboard --logdir runs                                                              watch them all
+
+presets:
+{presets}
+"""
+
+
+def parse(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line; knobs that were not given are not in it. An unknown flag ends the program with status 2."""
+    presets = "\n".join(f"  {name:<8}{help_}" for name, help_ in PRESET_HELP.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m training.train",
+        description="Trains an emotion classifier: data and a recipe in, one run directory out.",
+        epilog=USAGE.format(presets=presets),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # a shortened flag is an unknown one: it may mean another knob tomorrow
+        argument_default=argparse.SUPPRESS,
+    )
+    _add_places(parser)
+    recipe = parser.add_argument_group("the recipe")
+    recipe.add_argument("--preset", choices=PRESETS, help="where the knobs below start from (study); see the end")
+    for group in (NETWORK, DATA, OPTIMISATION):
+        section = parser.add_argument_group(group)
+        for field in dataclasses.fields(Config):
+            if field.metadata["group"] == group:
+                _add_knob(section, field)
+    arguments = parser.parse_args(given)
+    if not arguments.smoke and not (arguments.data and arguments.out):
+        parser.error("--data and --out are needed (only --smoke goes without): where the pictures are, where to write")
+    return arguments
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_argument_group("what and where")
+    where.add_argument("--data", type=Path, default=None, help="a folder of pictures, fer2013.csv, or kaggle")
+    where.add_argument("--out", type=Path, default=None, help="the run directory to write; it holds one run")
+    resume = "go on with the run in --out, by the recipe in its checkpoint, to the result it would have had"
+    where.add_argument("--resume", action="store_true", default=False, help=resume)
+    smoke = "run the whole kit on little data, from a look at them to a labelled photo; with --data, on a few of those"
+    where.add_argument("--smoke", action="store_true", default=False, help=smoke)
+    machine = parser.add_argument_group("the machine (changes nothing in the recipe)")
+    machine.add_argument(
+        "--device", choices=DEVICES, default="auto", help="auto takes the fastest there is (%(default)s)"
+    )
+    figures = "draw the figures when the run has ended, into --out/figures"
+    machine.add_argument("--figures", action=argparse.BooleanOptionalAction, default=True, help=figures)
+
+
+def _add_knob(section: argparse._ArgumentGroup, field: dataclasses.Field[Any]) -> None:
+    values = {name: getattr(preset, field.name) for name, preset in PRESETS.items()}
+    others = [f"{name}: {value}" for name, value in values.items() if value != field.default]
+    start = "none" if field.default in ((), "") else field.default
+    shown = f"{field.metadata['help']} ({'; '.join([f'study: {start}', *others])})"
+    kind = _names if isinstance(field.default, tuple) else type(field.default)
+    metavar = {int: "N", float: "X", tuple: "LIST"}.get(type(field.default), "NAME")
+    section.add_argument(flag(field.name), type=kind, metavar=metavar, help=shown.replace("%", "%%"))
+
+
+def flag(name: str) -> str:
+    """`batch_size` -> `--batch-size`."""
+    return f"--{name.replace('_', '-')}"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def asked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The knobs that the command line sets: all when it names a preset, else those of its flags."""
+    flags = {name: value for name, value in vars(arguments).items() if name in Config.__dataclass_fields__}
+    return (dataclasses.asdict(PRESETS[arguments.preset]) if "preset" in arguments else {}) | flags
+
+
+def chosen(arguments: argparse.Namespace) -> Config:
+    """The recipe of a new run: the preset, overridden by the flags."""
+    return Config(**(dataclasses.asdict(PRESETS["study"]) | asked(arguments)))
+
+
+def continued(saved: Config, wanted: Mapping[str, Any]) -> Config:
+    """The recipe of a run that goes on: the saved one, to as many epochs as are `wanted`.
+
+    Raises:
+        ConfigError: another knob is wanted at another value.
+    """
+    movable = ("epochs", "votes")  # a longer run, and a file that was moved
+    different = [name for name, value in wanted.items() if name not in movable and value != getattr(saved, name)]
+    if different:
+        names = ", ".join(f"{flag(name)} {json.dumps(getattr(saved, name))}" for name in different)
+        raise ConfigError(f"a run goes on with its own recipe, which has {names}: only --epochs may change")
+    return dataclasses.replace(saved, **{name: value for name, value in wanted.items() if name in movable})
