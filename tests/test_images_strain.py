@@ -16,8 +16,9 @@ from PIL import Image, ImageFile
 
 from facemotion import images
 from facemotion.errors import InputError, TooManyPixels
-from tests import bad_inputs
-from tests.bad_inputs import GENEROUS_S, assert_helpful, assert_picture, encoded, scene
+from tests import crafted
+from tests.bad_inputs import GENEROUS_S, assert_helpful, assert_picture
+from tests.crafted import encoded, scene
 
 PEAK_MB = 500
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,16 +30,16 @@ def test_memory_that_runs_out_is_an_input_error(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
     with pytest.raises(TooManyPixels, match="memory"):
-        images.load(bad_inputs.jpeg())
+        images.load(crafted.jpeg())
 
 
 SEEDS = {
-    "jpeg": bad_inputs.with_exif(6),
+    "jpeg": crafted.with_exif(6),
     "progressive": encoded(scene(), "JPEG", progressive=True),
-    "png": bad_inputs.png(),
+    "png": crafted.png(),
     "palette": encoded(scene().quantize(8), "PNG", transparency=b"\0\x80"),
-    "gif": bad_inputs.animated("GIF"),
-    "webp": bad_inputs.animated("WEBP"),
+    "gif": crafted.animated("GIF"),
+    "webp": crafted.animated("WEBP"),
     "bmp": encoded(scene(), "BMP"),
     "avif": encoded(scene(), "AVIF"),
 }
@@ -69,11 +70,11 @@ def test_any_bytes_end_in_an_input_error(data: bytes) -> None:
 
 
 def test_many_threads_at_once() -> None:
-    expected = images.load(bad_inputs.jpeg())
+    expected = images.load(crafted.jpeg())
     results: list[bool] = []
 
     def work() -> None:
-        results.extend(np.array_equal(images.load(bad_inputs.jpeg()), expected) for _ in range(20))
+        results.extend(np.array_equal(images.load(crafted.jpeg()), expected) for _ in range(20))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -93,16 +94,16 @@ def test_no_setting_of_pillow_is_changed() -> None:
 
 
 HEAVY = {
-    "bomb-60.png": lambda: bad_inputs.png_bomb(7746, 7746),
-    "bomb-400.png": lambda: bad_inputs.png_bomb(20000, 20000),
-    "bomb.webp": bad_inputs.webp_bomb,
+    "bomb-60.png": lambda: crafted.png_bomb(7746, 7746),
+    "bomb-400.png": lambda: crafted.png_bomb(20000, 20000),
+    "bomb.webp": crafted.webp_bomb,
     "at-the-limit.png": lambda: encoded(Image.new("RGBA", (8300, 6000), (9, 8, 7, 90)), "PNG", compress_level=1),
     "at-the-limit.jpg": lambda: encoded(Image.new("CMYK", (8300, 6000)), "JPEG", progressive=True, quality=30),
     "at-the-limit.webp": lambda: encoded(Image.new("RGBA", (6000, 4160), (9, 8, 7, 90)), "WEBP", method=0),
     "at-the-limit.avif": lambda: encoded(Image.new("RGBA", (6000, 4160), (9, 8, 7, 90)), "AVIF", speed=10),
-    "comments.gif": bad_inputs.gif_of_comments,
-    "frames.webp": bad_inputs.webp_of_many_frames,
-    "growing.gif": bad_inputs.gif_of_growing_frames,
+    "comments.gif": crafted.gif_of_comments,
+    "frames.webp": crafted.webp_of_many_frames,
+    "growing.gif": crafted.gif_of_growing_frames,
 }
 MEASURE = """
 import json, pathlib, re, sys, time
