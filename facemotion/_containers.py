@@ -23,8 +23,8 @@ _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # what else follows 0
 _JPEG_KEPT = ((0xE0, b"JFIF\0"), (0xE2, b"ICC_PROFILE\0"), (0xEE, b"Adobe"))
 _EXIF = b"Exif\0\0"
 _PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"IDAT", b"IEND")
-# An entry of an AVIF's list of items (ISO/IEC 14496-12, section 8.11.6): version 2 with an item's number of 2 bytes, or 3 with
-# one of 4; a protection index; the type.
+# An entry of an AVIF's list of items (ISO/IEC 14496-12, section 8.11.6): version 2 with an item's number of 2 bytes,
+# or 3 with one of 4; a protection index; the type.
 _AVIF_EXIF = re.compile(rb"(infe(?:\x02.{3}.{2}|\x03.{3}.{4}).{2})Exif", re.DOTALL)
 _RUN_LENGTH_CODED = (1, 2)  # BMP's compression; Pillow decodes it in Python, too slow for a stranger's picture
 
