@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from facemotion import EMOTIONS
@@ -89,6 +90,18 @@ def test_reads_a_run(run):
     assert metrics.accuracy(record.logits[2], record.labels) == pytest.approx(18 / 21)
 
 
+@pytest.mark.parametrize(("saved", "best"), [(None, 2), (3, 3), (1, 2)])
+def test_of_equally_good_epochs_the_saved_one_is_the_best(saved, best):
+    history = [{"epoch": epoch, "validation_accuracy": a} for epoch, a in ((1, 0.4), (2, 0.6), (3, 0.6))]
+    assert figures.Record(history, {}, np.empty(0), (), "validation", saved).best == best
+
+
+def test_reads_which_epoch_was_saved(run, tmp_path):
+    assert figures.saved_epoch(run) is None
+    torch.save({"network": {"weight": torch.zeros(3)}, "epoch": 7}, tmp_path / "best.pt")
+    assert figures.saved_epoch(tmp_path) == 7
+
+
 @pytest.mark.parametrize("missing", ["history.csv", "config.json", "predictions/002.npy", "validation_labels.npy"])
 def test_refuses_a_folder_that_is_no_run(run, tmp_path, missing):
     import shutil
@@ -120,6 +133,15 @@ def test_the_confusion_matrix_shows_counts_and_shares():
     assert (texts[0][3 * 7 + 3], texts[0][3 * 7 + 5]) == ("1,500", "500")
     assert (texts[1][3 * 7 + 3], texts[1][3 * 7 + 5]) == ("75", "25")
     assert [label.get_text() for label in left.get_yticklabels()] == list(EMOTIONS)
+
+
+def test_two_confusion_matrices_hold_percent_and_count_in_each_cell():
+    counts = np.zeros((7, 7), np.int64)
+    counts[3, 3], counts[3, 5] = 1500, 500
+    left, right = charts.two_confusions(counts, counts.T, ["before", "after"]).axes
+    assert [axes.get_title() for axes in (left, right)] == ["before", "after"]
+    assert left.texts[3 * 7 + 5].get_text() == "25 %\n500"
+    assert right.texts[5 * 7 + 3].get_text() == "100 %\n500"
 
 
 def test_the_curves_mark_the_best_epoch():

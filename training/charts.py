@@ -114,6 +114,18 @@ def confusion(counts: Counts, title: str) -> Figure:
     return figure
 
 
+def two_confusions(first: Counts, second: Counts, titles: Sequence[str]) -> Figure:
+    """Two confusion matrices [7, 7] side by side; a cell holds the percent of its row, and under it the count."""
+    figure = Figure(figsize=(10.4, 5.2))
+    for axes, counts, title in zip(figure.subplots(1, 2), (first, second), titles, strict=True):
+        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        texts = [
+            [f"{100 * s:.0f} %\n{n:,}" for s, n in zip(*row, strict=True)] for row in zip(shares, counts, strict=True)
+        ]
+        matrix(axes, shares, texts, title)
+    return figure
+
+
 def matrix(axes: Axes, shares: NDArray[np.float64], texts: list[list[str]], title: str) -> None:
     """One matrix: cells shaded by `shares`, 0..1, with `texts` in them."""
     axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1)

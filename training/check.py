@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from facemotion.faces import EMOTIONS
 from training import duplicates
 from training.data import Split, collect
-from training.sources import DataError, available
+from training.sources import DataError, Entry, available
 from training.votes import load_votes, not_a_face
 
 LISTED = 10  # names after which a list in the Markdown ends with "and ... more"; the JSON has them all
@@ -66,8 +67,21 @@ def inspect(data: Path, votes: Path | None = None, near: bool = True) -> Report:
         DataError: there are no such data, or a label is unknown.
     """
     read = {split: collect(data, split) for split in available(data)}
-    splits = {name: split for name, (split, _) in read.items()}
     problems = [(name, entry) for name, (_, entries) in read.items() for entry in entries]
+    return describe({name: split for name, (split, _) in read.items()}, problems, votes, near)
+
+
+def describe(
+    splits: dict[str, Split], problems: Sequence[tuple[str, Entry]] = (), votes: Path | None = None, near: bool = True
+) -> Report:
+    """The report of `inspect` on splits that were read already.
+
+    Args:
+        splits: by their names.
+        problems: pictures that cannot be used, each with its split's name.
+        votes: as for `inspect`.
+        near: likewise.
+    """
     everything = joined(list(splits.values()))
     names = [
         identify(name, label, row) for name, s in splits.items() for row, label in zip(s.names, s.labels, strict=True)

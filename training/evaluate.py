@@ -239,8 +239,13 @@ def unseen(
 
 def to_markdown(result: dict[str, Any]) -> str:
     """The result as three tables."""
-    lines = [f"# {result['model']}", "", f"On {result['rows']:,} pictures ({result.get('split', 'unnamed')}).", ""]
-    lines += ["| measure | value | 95 % interval |", "|---|---:|---:|"]
+    heading = f"# {result['model']}\n\nOn {result['rows']:,} pictures ({result.get('split', 'unnamed')}).\n"
+    return "\n".join([heading, overall_table(result), class_table(result), coverage_table(result)])
+
+
+def overall_table(result: dict[str, Any]) -> str:
+    """Accuracy and its kin with their intervals, and the calibration errors."""
+    lines = ["| measure | value | 95 % interval |", "|---|---:|---:|"]
     for name, title in (("accuracy", "accuracy"), ("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro-F1")):
         lines.append(f"| {title} | {result[name]:.3f} | {between(result['intervals'][name])} |")
     if fresh := result["not_in_train"]:
@@ -249,14 +254,23 @@ def to_markdown(result: dict[str, Any]) -> str:
     lines.append(f"| calibration error, before temperature | {result['ece_before_temperature']:.3f} | |")
     title = f"calibration error, at temperature {result['temperature']:.2f} from {result['temperature_from']}"
     lines.append(f"| {title} | {result['ece_after_temperature']:.3f} | |")
-    lines += ["", "| expression | precision | recall | F1 | 95 % interval of F1 | pictures |", "|---|" + "---:|" * 5]
+    return "\n".join(lines) + "\n"
+
+
+def class_table(result: dict[str, Any]) -> str:
+    """A row for each expression."""
+    lines = ["| expression | precision | recall | F1 | 95 % interval of F1 | pictures |", "|---|" + "---:|" * 5]
     for emotion, row in result["per_class"].items():
         numbers = f"{row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f}"
         interval = between(result["intervals"][f"f1_{emotion}"])
         lines.append(f"| {emotion} | {numbers} | {interval} | {row['support']:,} |")
-    lines += ["", "| most confident | accuracy |", "|---:|---:|"]
-    lines += [f"| {point['coverage']:.0%} | {point['accuracy']:.3f} |" for point in result["coverage"]]
     return "\n".join(lines) + "\n"
+
+
+def coverage_table(result: dict[str, Any]) -> str:
+    """Accuracy on the most confident shares of the pictures."""
+    rows = [f"| {point['coverage']:.0%} | {point['accuracy']:.3f} |" for point in result["coverage"]]
+    return "\n".join(["| most confident | accuracy |", "|---:|---:|", *rows]) + "\n"
 
 
 def between(interval: list[float]) -> str:

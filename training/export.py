@@ -23,9 +23,11 @@ from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.faces import EMOTIONS
 from facemotion.weights import CHECKSUMS, sha256
 from training import duplicates, metrics
+from training.config import Config
 from training.data import Split, load_split
+from training.inference import predict, to_device
+from training.run_directory import write_json
 from training.sources import KAGGLE_SET
-from training.train import Config, predict, to_device, write_json
 
 MAX_PARITY_ERROR = 0.02  # of a probability, between the run's float32 and the float16 that is published
 

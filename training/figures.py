@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
@@ -46,11 +47,15 @@ class Record:
     labels: metrics.Labels
     names: tuple[str, ...]
     split: str
+    saved: int | None = None
 
     @property
     def best(self) -> int:
-        """The epoch with the highest validation accuracy; of several the first, whose weights best.pt holds."""
-        return int(max(self.history, key=lambda row: row["validation_accuracy"])["epoch"])
+        """The epoch with the highest validation accuracy; of several the one that was `saved` in best.pt, if that is
+        known, else the first."""
+        highest = max(row["validation_accuracy"] for row in self.history)
+        epochs = [int(row["epoch"]) for row in self.history if row["validation_accuracy"] == highest]
+        return self.saved if self.saved in epochs else epochs[0]
 
 
 def main() -> None:
@@ -131,7 +136,13 @@ def read_run(run: Path) -> Record:
         raise DataError(f"{run} is no run directory of training.train with an epoch in it: {error}") from error
     if not history or any(rows.shape != (len(labels), len(EMOTIONS)) for rows in logits.values()):
         raise DataError(f"{run} holds no epoch, or predictions of other pictures than its validation_labels.npy")
-    return Record(history, logits, labels, names, config["validation_split"])
+    return Record(history, logits, labels, names, config["validation_split"], saved_epoch(run))
+
+
+def saved_epoch(run: Path) -> int | None:
+    """Which epoch's weights best.pt holds; its tensors are not read."""
+    file = run / "best.pt"
+    return torch.load(file, map_location="cpu", weights_only=True, mmap=True)["epoch"] if file.is_file() else None
 
 
 def draw_data(book: Book, splits: dict[str, Split], near: bool = True) -> None:
@@ -225,6 +236,16 @@ def draw_mistakes(book: Book, record: Record, probabilities: metrics.Floats, spl
     Raises:
         DataError: the run was judged on other pictures than `split` holds.
     """
+    judged = judged_on(record, split)
+    book.add("mistakes", lambda: grids.mistakes(judged, probabilities))
+
+
+def judged_on(record: Record, split: Split) -> Split:
+    """The pictures of `split` that the run was judged on, in its order.
+
+    Raises:
+        DataError: the run was judged on other pictures than `split` holds.
+    """
     place = {
         (name, label): row for row, (name, label) in enumerate(zip(split.names, split.labels.tolist(), strict=True))
     }
@@ -234,8 +255,7 @@ def draw_mistakes(book: Book, record: Record, probabilities: metrics.Floats, spl
         raise DataError(
             f"the run was judged on the picture {error}, which the data don't hold: name its own"
         ) from error
-    judged = Split(split.pictures[rows], record.labels, record.names)
-    book.add("mistakes", lambda: grids.mistakes(judged, probabilities))
+    return Split(split.pictures[rows], record.labels, record.names)
 
 
 def draw_chain(book: Book, photo: Path, weights: str) -> None:
