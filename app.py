@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from types import FrameType
 
 import numpy as np
 
@@ -28,10 +29,18 @@ def warm_up() -> None:
     pipeline.classifier.classify([grey[:64, :64]])
 
 
+def stop(number: int, frame: FrameType | None) -> None:
+    """Deletes the uploads and ends the server; in this order, since an open page may keep it from ending for longer
+    than `docker stop` waits before it kills."""
+    uploads.remove(folder)
+    signal.default_int_handler(number, frame)
+
+
 if __name__ == "__main__":
     threading.Thread(target=warm_up, daemon=True).start()
     uploads.keep_clean(folder)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` and `docker stop` end it as Ctrl-C does
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, `kill`, `docker stop`
+        signal.signal(number, stop)
     try:
         demo.launch(**launch_options())
     finally:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from facemotion import crops, networks, settings, weights
+from facemotion import crops, deadline, networks, settings, weights
 from facemotion.errors import BadArray, ModelFailure, UnknownModel, UnsafeWeights, WeightsError, WeightsMismatch
 from facemotion.faces import EMOTIONS
 
@@ -85,7 +85,10 @@ class EmotionClassifier:
             if crop.dtype != np.uint8 or crop.ndim != 3 or crop.shape[2] != 3 or 0 in crop.shape:
                 raise BadArray(f"A face crop must be uint8 [h, w, 3], but got {crop.dtype} {list(crop.shape)}.")
         step = settings.CLASSIFY_BATCH
-        batches = [self._forward(face_crops[start : start + step]) for start in range(0, len(face_crops), step)]
+        batches = []
+        for start in range(0, len(face_crops), step):
+            deadline.check()
+            batches.append(self._forward(face_crops[start : start + step]))
         return np.concatenate([np.empty((0, len(EMOTIONS)), np.float32), *batches])
 
     def is_uncertain(self, probabilities: NDArray[np.float32]) -> bool:

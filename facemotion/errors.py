@@ -13,7 +13,11 @@
     │   ├── BadArray              bad_array            an array whose meaning is not plain
     │   ├── ForbiddenSource       forbidden_source     a URL or path that is not opened for a visitor
     │   ├── BadOption             bad_option           a threshold, detail or the like outside its range
-    │   └── TooManyPictures       too_many_pictures    more pictures at once than the limit
+    │   ├── TooManyPictures       too_many_pictures    more pictures at once than the limit
+    │   ├── NotAVideo             not_a_video          text, a picture, sound alone, random bytes
+    │   ├── UnsupportedVideo      unsupported_video    a video, of a kind that is not read here; encrypted
+    │   ├── CorruptVideo          corrupt_video        a video that is damaged, or has no frames
+    │   └── VideoTooLong          video_too_long       more seconds or frames than the limit
     ├── WeightsError          a model cannot be had
     │   ├── UnknownModel          unknown_model        no model of that name
     │   ├── HubUnavailable        hub_unavailable      no answer, or not in time
@@ -23,7 +27,8 @@
     │   ├── WeightsMismatch       weights_mismatch     tensors, shapes or labels are not the network's
     │   ├── UnsafeWeights         unsafe_weights       a pickle where safetensors belong
     │   └── StorageError          storage              the cache folder is full or cannot be written
-    └── ModelFailure          model_failed         a model raised, or memory ran out, on one request
+    ├── ModelFailure          model_failed         a model raised, or memory ran out, on one request
+    └── TookTooLong           too_slow             a request passed the limit in seconds, and was stopped
 
 Every error has a `code`, which stays the same from version to version, and a message for the person who sees it: what
 was wrong, what is accepted, what to do next.
@@ -122,6 +127,30 @@ class TooManyPictures(InputError):
     code = "too_many_pictures"
 
 
+class NotAVideo(InputError):
+    """Text, a picture, sound alone, random bytes."""
+
+    code = "not_a_video"
+
+
+class UnsupportedVideo(InputError):
+    """A video, of a kind that is not read here, or encrypted."""
+
+    code = "unsupported_video"
+
+
+class CorruptVideo(InputError):
+    """A video that is damaged, or has no frames."""
+
+    code = "corrupt_video"
+
+
+class VideoTooLong(InputError):
+    """More seconds or frames than the limit."""
+
+    code = "video_too_long"
+
+
 class WeightsError(FacemotionError):
     """A model cannot be had."""
 
@@ -180,3 +209,9 @@ class ModelFailure(FacemotionError):
     """A model raised, or memory ran out, on one request; the next may succeed."""
 
     code = "model_failed"
+
+
+class TookTooLong(FacemotionError):
+    """A request passed the limit in seconds and was stopped; with less to do the next may succeed."""
+
+    code = "too_slow"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops, images, quality
+from facemotion import crops, deadline, images, quality
 from facemotion.classifier import EmotionClassifier
 from facemotion.detectors import FaceDetector
-from facemotion.errors import BadOption, FacemotionError, ModelFailure
+from facemotion.errors import BadOption, FacemotionError, ModelFailure, TookTooLong
 from facemotion.faces import Analysis, Box, Face
 
 BATCH_PICTURES = 16  # whose faces are classified together; bounds how many crops are held at once
@@ -76,6 +76,7 @@ class Pipeline:
         Raises:
             InputError: the picture cannot be read, or an option is outside its range.
             ModelFailure: a model raised, or memory ran out.
+            TookTooLong: a limit set by `deadline.within` has passed.
         """
         found = self._find(source, detail, threshold)
         return self._read([found])[0]
@@ -122,6 +123,7 @@ class Pipeline:
             return Analysis(0, 0, (0, 0), models=self.models, error=(error.code, error.message))
 
     def _find(self, source: images.Source | images.Picture, detail: str, threshold: float | None) -> _Found:
+        deadline.check()
         picture = source if isinstance(source, images.Picture) else images.load_picture(source)
         image, started = picture.pixels, time.perf_counter()
         with _model_failures("face detector"):
@@ -141,13 +143,13 @@ class Pipeline:
         """All at once; if that fails, each picture alone, so that one cannot spoil the answers for the others."""
         try:
             return self._read(found)
-        except ModelFailure:
+        except (ModelFailure, TookTooLong):
             return [self._read_alone(picture) for picture in found]
 
     def _read_alone(self, found: _Found) -> Analysis:
         try:
             return self._read([found])[0]
-        except ModelFailure as error:
+        except (ModelFailure, TookTooLong) as error:
             size, reason = (found.width, found.height), (error.code, error.message)
             return Analysis(*size, found.source_size, models=self.models, timings_ms=found.timings_ms, error=reason)
 

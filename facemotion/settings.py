@@ -23,6 +23,7 @@ def _number(name: str, default: int) -> int:
     return value
 
 
+# Limits. Who meets one is told so in a sentence; tests/test_server_limits.py meets each.
 MAX_FILE_BYTES = _number("MAX_FILE_BYTES", 20_000_000)  # a 24-megapixel phone photo has about 12 MB
 MAX_PIXELS = _number("MAX_PIXELS", 50_000_000)  # in the file's header, checked before decoding
 MAX_SIDE = _number("MAX_SIDE", 4096)  # longer pictures are reduced; keeps a 12-megapixel photo (4000 x 3000) as it is
@@ -30,9 +31,21 @@ MIN_SIDE = 10  # the smallest face that a detector here can find is about this s
 MAX_ASPECT = 50  # long side over short side
 MAX_FACES = _number("MAX_FACES", 300)  # the largest are kept
 MAX_PICTURES = _number("MAX_PICTURES", 50)  # in one gallery or one /analyze_batch
+MAX_VIDEO_BYTES = _number("MAX_VIDEO_BYTES", 200_000_000)  # a minute and a half of a phone's 1080p
+MAX_VIDEO_SECONDS = _number("MAX_VIDEO_SECONDS", 180)  # about as long to wait, on two cores
+MAX_VIDEO_PIXELS = 4096 * 2304  # of one frame; a decoder holds up to 17 of them
+VIDEO_WORK_SECONDS = _number("VIDEO_WORK_SECONDS", 900)  # of work on one video: three minutes in 4K take five to ten
 MAX_QUEUE = _number("MAX_QUEUE", 64)  # requests that wait; one more is refused
-MAX_VIEWERS = _number("MAX_VIEWERS", 8)  # cameras at the same time
-STREAM_SECONDS = _number("STREAM_SECONDS", 300)  # then a camera has to be started again
+MAX_VIEWERS = _number("MAX_VIEWERS", 8)  # cameras at the same time; one more waits for a place
+MAX_SESSIONS = _number("MAX_SESSIONS", 200)  # browsers whose last result is in memory, 5 MB each; the oldest goes
+REQUEST_SECONDS = _number("REQUEST_SECONDS", 120)  # of work, without waiting; of a gallery's photos, for each
+STREAM_SECONDS = _number("STREAM_SECONDS", 300)  # of work on one camera; then its place goes to who waits for one
+STREAM_IDLE_S = _number("STREAM_IDLE_S", 30)  # a camera that sends no frame for so long gives its place back
+MAX_BODY_BYTES = MAX_FILE_BYTES * 4 // 3 + 1_000_000  # of a request but an upload: one picture in base64, and the rest
+MAX_UPLOAD_BYTES = MAX_FILE_BYTES * MAX_PICTURES + 1_000_000  # of one upload: a whole gallery
+MAX_UPLOADS_BYTES = _number("MAX_UPLOADS_BYTES", 4_000_000_000)  # of the folder of uploads and results; then it is full
+FILES_LIVE_S = _number("FILES_LIVE_S", 3000)  # uploads and results are deleted after this,
+CLEAN_EVERY_S = _number("CLEAN_EVERY_S", 300)  # which is looked after this often: all are gone within the hour
 HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # for the whole download of a file's first byte, retries included
 
 DETECTION_THRESHOLD = 0.6  # default for boxes; scores of the embedded detector

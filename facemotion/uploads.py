@@ -16,8 +16,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-CLEAN_EVERY_S, FILES_LIVE_S = 300, 3000  # uploads and results are gone within the hour
-ABANDONED_S = 3600  # a server touches its folder every CLEAN_EVERY_S
+from facemotion import settings
+
+ABANDONED_S = 3600  # a server touches its folder every settings.CLEAN_EVERY_S
 PREFIX = "facemotion-uploads-"
 
 
@@ -52,23 +53,24 @@ def remove(folder: Path) -> None:
 
 
 def keep_clean(folder: Path) -> None:
-    """Deletes from now on, in a thread, what has lain in the folder for FILES_LIVE_S, whether or not gradio knows of it
-    (it does not of pictures that came by MCP). What is there already, the example photos of the page, stays."""
+    """Deletes from now on, in a thread, what has lain in the folder for settings.FILES_LIVE_S, whether or not gradio
+    knows of it (it does not of pictures that came by MCP). What is there already, the page's example photos, stays."""
     kept = frozenset(files(folder))
 
     def run() -> None:
         while folder.is_dir():
             os.utime(folder)
             delete_old(folder, kept)
-            time.sleep(CLEAN_EVERY_S)
+            time.sleep(settings.CLEAN_EVERY_S)
 
     threading.Thread(target=run, name="uploads", daemon=True).start()
 
 
 def delete_old(folder: Path, kept: frozenset[Path] = frozenset()) -> None:
-    """Deletes the files in a folder, at any depth, that were last written or handed out more than FILES_LIVE_S ago."""
+    """Deletes the files in a folder, at any depth, that were last written or handed out more than settings.FILES_LIVE_S
+    ago."""
     for file in files(folder):
-        if file not in kept and age_s(file) > FILES_LIVE_S:
+        if file not in kept and age_s(file) > settings.FILES_LIVE_S:
             file.unlink(missing_ok=True)
 
 
@@ -85,3 +87,16 @@ def age_s(file: Path) -> float:
         return time.time() - max(found.st_mtime, found.st_ctime)  # a copy may have the mtime of what was copied
     except FileNotFoundError:
         return 0.0
+
+
+def used_bytes() -> int:
+    """What lies in the folder that gradio writes to, at any depth."""
+    folder = Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio"))
+    return sum(_size(file) for file in files(folder))
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.lstat().st_size
+    except FileNotFoundError:
+        return 0

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemotion import settings
+from facemotion import deadline, settings
 from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppress
 from facemotion.detectors.passes import AUTO_SIDE, CLOSE_UP_SIDE, Window, tiles, whole
 from facemotion.errors import BadArray, BadOption
@@ -68,12 +68,16 @@ class FaceDetector(ABC):
         Raises:
             BadArray: `image` is not uint8 [H, W, 3].
             BadOption: `detail` or `threshold` is outside its range.
+            TookTooLong: a limit set by `deadline.within` has passed.
         """
         _check_image(image)
         self.check_options(detail, threshold)
         threshold = self.default_threshold if threshold is None else float(threshold)
         height, width = image.shape[:2]
-        found = [self._look(image, window, threshold) for window in self._plan(width, height, detail)]
+        found = []
+        for window in self._plan(width, height, detail):
+            deadline.check()
+            found.append(self._look(image, window, threshold))
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
         return _tidy(boxes, scores, width, height)

@@ -10,16 +10,22 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj, is_http_url_like, traverse
 
+from facemotion import deadline, settings
 from facemotion.errors import ForbiddenSource
 from facemotion.webui.errors import OUTSIDE, explain
+from facemotion.webui.streams import Streams
 
 LONGEST_PATH = 4096  # PATH_MAX of Linux
 
 
 class PublicBlocks(gr.Blocks):
     """Blocks whose every event, the preparation of its inputs included, ends in a result or in what `explain` makes of
-    the error; which opens no file but uploads, and no web address; and whose endpoints may be called with their
-    required arguments alone."""
+    the error; which ends in time; which opens no file but uploads, and no web address; and whose endpoints may be
+    called with their required arguments alone."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._streams = Streams()
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As in `gr.Blocks`.
@@ -30,9 +36,16 @@ class PublicBlocks(gr.Blocks):
         try:
             function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
             refuse_outside(inputs)
-            return await super().process_api(function, with_defaults(function.inputs, inputs), *args, **kwargs)
+            inputs = with_defaults(function.inputs, inputs)
+            event = self._stream_of(function, kwargs.get("event_id"))
+            with deadline.within(settings.REQUEST_SECONDS), self._streams.step(event, bool(inputs and inputs[0])):
+                return await super().process_api(function, inputs, *args, **kwargs)
         except Exception as error:
             raise explain(error) from error
+
+    def _stream_of(self, function: Any, event_id: str | None) -> Any:
+        """gradio's event, when this is a call of a stream."""
+        return self._queue.event_ids_to_events.get(event_id or "") if function.connection == "stream" else None
 
 
 def refuse_outside(inputs: Any) -> None:

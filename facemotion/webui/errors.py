@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 OUTSIDE = "This server opens no web addresses and no files of its own for a visitor. Upload the picture instead."
 _MEMORY = "Memory ran out on this request. Try again in a moment, or with a smaller picture."
-_UNEXPECTED = "Something went wrong here, not with your picture. Try again; if it stays, please report it."
-_BAD_VALUE = "An argument is not of the type that this endpoint takes. “Use via API” on the page lists them."
+UNEXPECTED = "Something went wrong here, not with your picture. Try again; if it stays, please report it."
+BAD_VALUE = "An argument is not of the type that this endpoint takes. “Use via API” on the page lists them."
 
 
 def explain(error: BaseException) -> gr.Error:
@@ -26,16 +26,16 @@ def explain(error: BaseException) -> gr.Error:
         return error
     known = _known(error)
     if known is None:
-        _log(error)
-        return _shown("internal", _UNEXPECTED)
+        log(error)
+        return _shown("internal", UNEXPECTED)
     if isinstance(known, ModelFailure):
-        _log(known.__cause__ or error)
+        log(known.__cause__ or error)
     return _shown(known.code, known.message)
 
 
 def _known(error: BaseException) -> FacemotionError | None:
     if isinstance(error, ComponentProcessingError) and error.__cause__ is not None:
-        return _known(error.__cause__) or BadOption(_BAD_VALUE)
+        return _known(error.__cause__) or BadOption(BAD_VALUE)
     if isinstance(error, FacemotionError):
         return error
     if isinstance(error, MemoryError):
@@ -43,12 +43,12 @@ def _known(error: BaseException) -> FacemotionError | None:
     if isinstance(error, InvalidPathError):
         return ForbiddenSource(OUTSIDE)
     if isinstance(error, ValidationError):
-        return BadOption(_BAD_VALUE)
+        return BadOption(BAD_VALUE)
     return None
 
 
-def _log(error: BaseException) -> None:
-    """Where it happened, without the message, which may quote what the visitor sent."""
+def log(error: BaseException) -> None:
+    """Writes down what kind of error it was and where, without its message, which may quote what the visitor sent."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     logger.error("a request failed with %s at\n%s", type(error).__name__, frames)
 

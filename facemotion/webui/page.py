@@ -6,13 +6,13 @@ from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
-from facemotion import settings, uploads
+from facemotion import settings
 from facemotion.pipeline import Pipeline
 from facemotion.webui import about_tab, api, gallery_tab, image_tab, theme, webcam_tab, words
 from facemotion.webui.blocks import PublicBlocks
-
-SESSIONS = 200  # browsers whose last analysis is held in memory, a few MB each
+from facemotion.webui.doors import Doors
 
 _HEADER = """
 <header class="fm-header"><h1>facemotion</h1>
@@ -26,7 +26,7 @@ _HEAD = """
 
 def build_page(pipeline: Pipeline) -> gr.Blocks:
     """The whole page around one pipeline, its queue set up, ready for `launch(**launch_options())`."""
-    cleaning = (uploads.CLEAN_EVERY_S, uploads.FILES_LIVE_S)
+    cleaning = (settings.CLEAN_EVERY_S, settings.FILES_LIVE_S)
     page: gr.Blocks = PublicBlocks(title="facemotion", analytics_enabled=False, delete_cache=cleaning)
     with page:
         gr.HTML(_HEADER + words.notices(pipeline.notices))
@@ -41,7 +41,7 @@ def build_page(pipeline: Pipeline) -> gr.Blocks:
                 about_tab.build(pipeline)
         gr.HTML(words.serving(pipeline.models))
         api.build(pipeline)
-    page.queue(max_size=settings.MAX_QUEUE)
+    page.queue(max_size=settings.MAX_QUEUE, api_open=False)  # nobody passes by the queue
     return page
 
 
@@ -56,10 +56,11 @@ def launch_options() -> dict[str, Any]:
         "css": theme.style_sheet(),
         "head": _HEAD,
         "max_file_size": settings.MAX_FILE_BYTES,
-        "state_session_capacity": SESSIONS,
+        "state_session_capacity": settings.MAX_SESSIONS,
         "enable_monitoring": False,  # else /monitoring/summary shows everybody's requests
         "run_history": False,  # else the browser keeps pictures and results
         "show_error": False,  # unexpected errors keep their text to themselves
+        "app_kwargs": {"middleware": [Middleware(Doors)]},
         "ssr_mode": False,  # the same page on a Space as at home
         "mcp_server": find_spec("mcp") is not None,
         "footer_links": ["api"],

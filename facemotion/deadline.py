@@ -1,0 +1,40 @@
+"""A limit in seconds for one request, looked at between tiles and batches: work stops there, no thread is killed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from facemotion.errors import TookTooLong
+
+_ends: ContextVar[tuple[float, float] | None] = ContextVar("_ends", default=None)  # time.monotonic() and the limit
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Work inside, in this thread or one that inherits its context, is to end in so many seconds.
+
+    Inside another limit, the one that ends first counts.
+    """
+    outer, end = _ends.get(), time.monotonic() + seconds
+    token = _ends.set(outer if outer is not None and outer[0] <= end else (end, seconds))
+    try:
+        yield
+    finally:
+        _ends.reset(token)
+
+
+def check() -> None:
+    """Called between two steps of long work; without a limit it does nothing.
+
+    Raises:
+        TookTooLong: the time is over.
+    """
+    limit = _ends.get()
+    if limit is not None and time.monotonic() > limit[0]:
+        raise TookTooLong(
+            f"This took longer than {limit[1]:g} seconds and was stopped. Send fewer or smaller pictures, or search "
+            "them less closely than “thorough”."
+        )

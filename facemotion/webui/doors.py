@@ -1,0 +1,177 @@
+"""The outermost layer of the server: which addresses are open, how much a request may carry, and one form of refusal,
+`{"title": code, "error": sentence, ...}`, for whatever gradio itself refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from gradio.route_utils import FnIndexInferError
+from starlette.exceptions import HTTPException
+
+from facemotion import settings, uploads
+from facemotion.webui import errors
+from facemotion.webui.refusals import Refusal, for_status
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+API = "/gradio_api"
+UPLOAD = f"{API}/upload"
+MCP = f"{API}/mcp"
+
+# What the page, gradio's clients and MCP use. gradio opens more: it fetches web addresses, keeps the state of a session
+# as a file, converts videos, reads component sources.
+_OPEN = re.compile(
+    r"/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|/(assets|static|svelte)/.*"
+    rf"|{API}/(info/?|openapi\.json|app_id/?|startup-events|theme\.css|upload|upload_progress|queue/(join|data|status)"
+    r"|(call|call/v2|run|api)/[^/]+/?|call/(v2/)?[^/]+/[^/]+|cancel|reset/?|heartbeat/[^/]+|stream/[^/]+(/close)?"
+    r"|file=.*|mcp(/.*)?)"
+)
+_FILE_ELSEWHERE = re.compile(rf"{API}/file=\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # any scheme: gradio fetches http(s)
+_ENDPOINTS = tuple(f"{API}/{name}" for name in ("call/", "run/", "api/", "queue/join"))
+_EVENT_ERROR = re.compile(rb'event: error\ndata: "(\d{3})?.*', re.DOTALL)  # gradio sends the text of any exception
+_LARGEST_REFUSAL = 1_000_000  # bytes of an error body that is looked into; more is replaced unread
+
+# The browser itself then refuses to load from, or to send to, anybody but this server.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
+    "connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+_HEADERS = [
+    (b"content-security-policy", _POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+class Doors:
+    """ASGI middleware around gradio's application. Errors that nobody foresaw end here too, logged without what the
+    visitor sent."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serves one request, or refuses it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(scope, send)
+        try:
+            _check_address(scope)
+            _check_room(scope)
+            await self.app(scope, _limited(scope, receive), answer.send)
+        except Refusal as refusal:
+            await answer.refuse(refusal)
+        except Exception as error:
+            foreseen = _foreseen(scope, error)
+            if foreseen is None:
+                errors.log(error)
+            await answer.refuse(foreseen or for_status(500))
+
+
+def _check_address(scope: Message) -> None:
+    path, query = scope["path"], parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    if not _OPEN.fullmatch(path) or "deep_link" in query:
+        raise for_status(404)
+    if _FILE_ELSEWHERE.match(path):
+        raise for_status(403)
+
+
+def _check_room(scope: Message) -> None:
+    if scope["path"] == UPLOAD and uploads.used_bytes() > settings.MAX_UPLOADS_BYTES:
+        raise for_status(507)
+
+
+def _limited(scope: Message, receive: Receive) -> Receive:
+    """`receive` that refuses a body above the limit, be its length announced or not."""
+    limit = settings.MAX_UPLOAD_BYTES if scope["path"] == UPLOAD else settings.MAX_BODY_BYTES
+    announced = dict(scope["headers"]).get(b"content-length", b"0")
+    if announced.isdigit() and int(announced) > limit:
+        raise for_status(413)
+    received = 0
+
+    async def counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise for_status(413)
+        return message
+
+    return counted
+
+
+def _foreseen(scope: Message, error: Exception) -> Refusal | None:
+    """A caller's mistake for which gradio has no answer; None for any other error."""
+    if isinstance(error.__cause__, HTTPException):  # raised by a stream of events, which has told the client already
+        return for_status(error.__cause__.status_code)
+    if not scope["path"].startswith(_ENDPOINTS):
+        return None
+    if isinstance(error, (FnIndexInferError, KeyError)):  # gradio looks endpoints up as if there could be none missing
+        return for_status(404)
+    return for_status(422) if isinstance(error, TypeError) else None
+
+
+class _Answer:
+    """What goes back: with our headers, and a refusal of gradio's put into our form. The head is held until the body
+    begins: an error may still come in its place."""
+
+    def __init__(self, scope: Message, send: Send) -> None:
+        self._send = send
+        self._head = scope["method"] == "HEAD"
+        self._translate = scope["path"].startswith(API) and not scope["path"].startswith(MCP)
+        self._held: Message = {}
+        self._body = b""
+        self._started = False
+
+    async def send(self, message: Message) -> None:
+        """Passes a message on, in its time."""
+        if message["type"] == "http.response.start":
+            self._held = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
+        elif self._translate and self._held["status"] >= 400:
+            await self._collect(message)
+        else:
+            if not self._started:
+                self._started = True
+                await self._send(self._held)
+            await self._send({**message, "body": _EVENT_ERROR.sub(_event_error, message.get("body", b""))})
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Sends the refusal; an answer that has begun is only ended if it is a stream of events, else broken off."""
+        if self._started:
+            if (b"content-type", b"text/event-stream; charset=utf-8") in self._held["headers"]:
+                await self._send({"type": "http.response.body"})
+            return
+        self._started = True
+        body = json.dumps(refusal.document()).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *_HEADERS]
+        await self._send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": b"" if self._head else body})
+
+    async def _collect(self, message: Message) -> None:
+        self._body = (self._body + message.get("body", b""))[:_LARGEST_REFUSAL]
+        if message.get("more_body"):
+            return
+        status = int(self._held["status"])
+        await self.refuse(_told(status, self._body) or for_status(status))
+
+
+def _event_error(found: re.Match[bytes]) -> bytes:
+    return b"event: error\ndata: " + json.dumps(for_status(int(found[1] or 500)).document()).encode() + b"\n\n"
+
+
+def _told(status: int, body: bytes) -> Refusal | None:
+    """The code and sentence of an error that one of our handlers raised, from the body of gradio's answer."""
+    try:
+        said = json.loads(body)
+        return Refusal(status, said["title"], said["error"]) if said["error"] else None
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,61 @@
+"""What the server refuses before any handler runs: a stable code and a sentence for each HTTP status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facemotion import settings
+from facemotion.webui.errors import BAD_VALUE, OUTSIDE, UNEXPECTED
+
+
+class Refusal(Exception):
+    """An answer other than the one that was asked for: HTTP status, code and sentence."""
+
+    def __init__(self, status: int, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status, self.code, self.sentence = status, code, sentence
+
+    def document(self) -> dict[str, Any]:
+        """As JSON: `title` and `error` as in the events of gradio, and `detail`, in which its clients look."""
+        return {"title": self.code, "error": self.sentence, "detail": self._detail()}
+
+    def _detail(self) -> Any:
+        if self.status != 422:
+            return self.sentence
+        # gradio_client shows of a 422 only what has the form of a failed validation
+        return [{"__type__": "validate", "is_valid": False, "parameter_name": self.code, "message": self.sentence}]
+
+
+def megabytes(count: int) -> str:
+    """20_000_000 -> "20 MB"."""
+    return f"{count / 1e6:.4g} MB"
+
+
+_NOTHING = "There is nothing at this address, or no longer: uploads and results are deleted within the hour."
+_TOO_LARGE = (
+    f"This is larger than the server takes: at most {megabytes(settings.MAX_FILE_BYTES)} a picture, and "
+    f"{settings.MAX_PICTURES} pictures at a time. Send it smaller, or in parts."
+)
+_BUSY = (
+    f"The server is busy: {settings.MAX_QUEUE} requests are waiting already, and no more are taken. "
+    "Try again in a moment."
+)
+_FULL = "The server has no room for more uploads at the moment. Try again later: they are deleted within the hour."
+_BAD_REQUEST = "This request is not of the form that the server takes. “Use via API” on the page describes it."
+
+_ANSWERS: dict[int, tuple[str, str]] = {
+    400: ("bad_request", _BAD_REQUEST),
+    403: ("forbidden_source", OUTSIDE),
+    404: ("not_found", _NOTHING),
+    405: ("bad_request", _BAD_REQUEST),
+    413: ("file_too_large", _TOO_LARGE),
+    422: ("bad_option", BAD_VALUE),
+    503: ("busy", _BUSY),
+    507: ("storage", _FULL),
+}
+
+
+def for_status(status: int) -> Refusal:
+    """The refusal that goes with an HTTP status of 400 or more."""
+    other = ("internal", UNEXPECTED) if status >= 500 else ("bad_request", _BAD_REQUEST)
+    return Refusal(status, *_ANSWERS.get(status, other))
