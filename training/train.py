@@ -188,14 +188,13 @@ def train_epoch(run: Run, pictures: Tensor, labels: Tensor, title: str) -> tuple
     if run.world.rank:
         torch.manual_seed(torch.initial_seed() + (run.world.rank << 32))
     sums = torch.zeros(2, device=run.device)
-    with tqdm(
-        total=len(labels), desc=title, unit=" pictures", mininterval=5, leave=False, disable=run.world.rank > 0
-    ) as bar:
+    silent = not run.world.is_first
+    with tqdm(total=len(labels), desc=title, unit=" pictures", mininterval=5, leave=False, disable=silent) as bar:
         for number, batch in enumerate(order):
             rows = run.world.share(batch)
             sums += step(run, pictures[rows], labels[rows], len(batch))
             bar.update(len(batch))
-            if number % SHOW_EVERY == 0:
+            if number % SHOW_EVERY == 0 and not silent:
                 bar.set_postfix(loss=f"{sums[0].item() * run.world.size / bar.n:.3f}", refresh=False)
     loss, right = (run.world.total(sums) / len(labels)).tolist()
     return loss, right
