@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from facemotion import settings
 from facemotion.errors import (
@@ -23,6 +23,7 @@ from facemotion.errors import (
 
 _SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # two letters at least: `C:/` is a drive
 _BASE64 = 4 / 3  # characters a byte
+_UNREADABLE = "This file cannot be read. Please check its name, or choose the photo again."
 _SLACK = 4096  # characters for the head of a data: URL and its line breaks
 
 
@@ -73,7 +74,14 @@ def _from_data_url(url: str) -> bytes:
         raise CorruptImage("The base64 of this data: URL is damaged. Please send the picture again.") from None
 
 
-def _from_path(source: str | os.PathLike[Any]) -> bytes:
+def open_file(source: str | os.PathLike[Any]) -> BinaryIO:
+    """An ordinary file of this machine, open for reading; never an address, a folder or a device.
+
+    Raises:
+        MissingInput: no name, no such file, or one that cannot be opened.
+        ForbiddenSource: a device, or a file without permission.
+        NotAnImage: a folder.
+    """
     try:
         path = Path(os.fsdecode(source))
         if not path.name and not path.parts:
@@ -83,14 +91,22 @@ def _from_path(source: str | os.PathLike[Any]) -> bytes:
             raise NotAnImage(f"{_short(path)} is a folder. Please give the picture itself.")
         if not stat.S_ISREG(kind):
             raise ForbiddenSource(f"{_short(path)} is no ordinary file, so it is not opened.")
-        with path.open("rb") as file:
-            return _checked(file.read(settings.MAX_FILE_BYTES + 1))
+        return path.open("rb")
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise MissingInput("There is no such file. Please check its name.") from None
     except PermissionError:
         raise ForbiddenSource("This file may not be opened. Please check its permissions.") from None
     except OSError:
-        raise MissingInput("This file cannot be read. Please check its name, or choose the photo again.") from None
+        raise MissingInput(_UNREADABLE) from None
+
+
+def _from_path(source: str | os.PathLike[Any]) -> bytes:
+    with open_file(source) as file:
+        try:
+            data = file.read(settings.MAX_FILE_BYTES + 1)
+        except OSError:
+            raise MissingInput(_UNREADABLE) from None
+    return _checked(data)
 
 
 def _short(path: Path) -> str:

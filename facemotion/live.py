@@ -49,8 +49,9 @@ class LiveSession:
     faces were guessed would lose in accuracy. Threads may share a session: one waits until the other's frame is done.
     """
 
-    def __init__(self, pipeline: Analyzer) -> None:
-        self._pipeline = pipeline
+    def __init__(self, pipeline: Analyzer, detail: str = "fast") -> None:
+        """`detail` is one of `settings.DETAILS`: how closely each frame is searched."""
+        self._pipeline, self._detail = pipeline, detail
         self._tracker = FaceTracker()
         self._interval = 0.0
         self._last_s: float | None = None
@@ -83,7 +84,7 @@ class LiveSession:
             ModelFailure: a model raised, or memory ran out.
         """
         with self._lock:
-            analysis = self._tracker.update(self._pipeline.analyze(frame, detail="fast"), time_s)
+            analysis = self._tracker.update(self._pipeline.analyze(frame, detail=self._detail), time_s)
             self._clock(time_s)
             self._record(analysis, time_s)
         return analysis

@@ -23,13 +23,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("images", "_colours", "_containers", "_formats", "_sources", "crops", "networks", "quality", "weights", "compat"),
     ("detectors", "classifier"),
     ("pipeline",),
-    ("tracking", "live", "drawing", "placement", "report"),
+    ("tracking", "live", "drawing", "placement", "report", "video"),
     ("webui", "cli", "__main__"),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # Only these may import the library, at any depth, at the top of the file or inside a function.
 OWNERS: dict[str, tuple[str, ...]] = {
+    "av": ("facemotion.video",),
     "gradio": ("facemotion.webui", "app"),
     "huggingface_hub": ("facemotion.weights", "training.publish"),
     "ultralytics": (

@@ -1,0 +1,12 @@
+"""A video file -> the same video with its faces drawn, a table of what they showed and when, and a summary.
+
+Frames are decoded, analysed, drawn and encoded one after the other; a fixed number of them is in memory, whatever the
+length. `annotate_video` does it in one call; `VideoJob` does it step by step, and can be stopped.
+"""
+
+from __future__ import annotations
+
+from facemotion.video.job import Result, VideoJob, annotate_video
+from facemotion.video.timeline import Person, Run
+
+__all__ = ["Person", "Result", "Run", "VideoJob", "annotate_video"]

@@ -1,0 +1,215 @@
+"""One video from end to end: read, analyse, draw, write, with the progress after each frame."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facemotion import drawing, settings
+from facemotion.errors import TookTooLong
+from facemotion.faces import Analysis
+from facemotion.live import Analyzer, LiveSession
+from facemotion.video.between import between
+from facemotion.video.frames import Frame
+from facemotion.video.outputs import under_other_names
+from facemotion.video.reading import Reader
+from facemotion.video.timeline import Person, Table, Timeline
+from facemotion.video.writing import Writer
+
+ANALYSED_PER_S = 10
+"""Frames of each second that are searched for faces, as many as of a camera; an expression takes half a second."""
+
+MAX_WAITING = 24
+"""Frames held until the next analysed one tells where their faces are: at 250 a second all of them, 66 MB at most."""
+
+_EARLY_S = 0.004  # a frame that comes so little before its time is analysed: times in milliseconds are rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The facts about a finished video.
+
+    `size` is the (width, height) of the annotated video, `source_size` that of the source, both upright; `sound` is
+    "kept" (the source's own, untouched), "encoded" (as AAC) or "none".
+    """
+
+    size: tuple[int, int]
+    source_size: tuple[int, int]
+    duration_s: float
+    frames: int
+    analysed: int
+    sound: str
+    people: tuple[Person, ...]
+    models: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, ready for JSON."""
+        width, height = self.size
+        video = {"width": width, "height": height, "source_size": list(self.source_size), "sound": self.sound}
+        counts = {"frames": self.frames, "analysed_frames": self.analysed, "duration_s": round(self.duration_s, 3)}
+        return {"video": video | counts, "people": [one.to_dict() for one in self.people], "models": self.models}
+
+
+def annotate_video(
+    pipeline: Analyzer,
+    source: str | os.PathLike[Any],
+    target: str | os.PathLike[str],
+    table: str | os.PathLike[str] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Result:
+    """Writes a video with its faces drawn as MP4 to `target`, and to `table` a CSV of what they showed and when.
+
+    Args:
+        pipeline: a `Pipeline`.
+        source: the path of an MP4, MOV, WebM, Matroska or AVI video.
+        progress: called with the share that is done, 0..1, after each frame.
+
+    Raises:
+        InputError, StorageError, TookTooLong, ModelFailure: as for `VideoJob`.
+    """
+    job = VideoJob(pipeline, source, Path(target), None if table is None else Path(table))
+    for done in job.run():
+        if progress is not None:
+            progress(done)
+    assert job.result is not None  # nobody else could have stopped it
+    return job.result
+
+
+class _Stopped(Exception):
+    """Unwinds a job that was stopped."""
+
+
+class VideoJob:
+    """Annotates one video, once: `run` does the work, and any thread may `stop` it.
+
+    Args:
+        pipeline: a `Pipeline`.
+        source: the path of a video.
+        target: where to write the annotated video, as MP4.
+        table: where to write the CSV, or None for none.
+    """
+
+    def __init__(
+        self, pipeline: Analyzer, source: str | os.PathLike[Any], target: Path, table: Path | None = None
+    ) -> None:
+        self._pipeline, self._source = pipeline, source
+        self._targets = (target,) if table is None else (target, table)
+        self._stopped = False
+        self.result: Result | None = None
+        """What came of it; None before the end, and when it was stopped."""
+
+    def stop(self) -> None:
+        """Ends the work with the frame that is at work."""
+        self._stopped = True
+
+    def run(self) -> Iterator[float]:
+        """Does the work, and yields after each frame the share that is done, 0..1.
+
+        The outputs get their names when they are complete. A job that fails, is stopped, or whose iterator is closed
+        leaves none of them behind.
+
+        Raises:
+            InputError: the video cannot be read, or is beyond a limit.
+            StorageError: an output cannot be written.
+            TookTooLong: it took more than `settings.VIDEO_WORK_SECONDS`.
+            ModelFailure: a model raised, or memory ran out.
+        """
+        with contextlib.suppress(_Stopped):
+            result = None
+            with under_other_names(*self._targets) as parts, Reader(self._source) as reader:
+                for result in self._steps(reader, *parts):
+                    if isinstance(result, float):
+                        yield result
+            assert isinstance(result, Result)
+            self.result = result
+            yield 1.0
+
+    def _steps(self, reader: Reader, target: Path, table: Path | None = None) -> Iterator[float | Result]:
+        """Shares done, and in the end the result."""
+        ends = time.monotonic() + settings.VIDEO_WORK_SECONDS
+        with contextlib.ExitStack() as open_files:
+            file = None if table is None else open_files.enter_context(table.open("w", encoding="utf-8", newline=""))
+            film: _Film | None = None
+            for part in reader:
+                self._check(ends)
+                if not isinstance(part, Frame):
+                    if film is not None and part.pts is not None:
+                        film.writer.write_sound(part, reader.sound_time_s(part.pts))
+                    continue
+                if film is None:
+                    size = part.pixels.shape[1], part.pixels.shape[0]
+                    writer = open_files.enter_context(Writer(target, size, reader.rate, reader.sound))
+                    film = _Film(self._pipeline, writer, None if file is None else Table(file))
+                film.take(part)
+                yield min(0.99, part.time_s / reader.duration_s) if reader.duration_s else 0.0
+            assert film is not None and reader.geometry is not None  # a reader without one frame has raised
+            film.finish()
+        yield film.result(reader.geometry.source_size)
+
+    def _check(self, ends: float) -> None:
+        if self._stopped:
+            raise _Stopped
+        if time.monotonic() > ends:
+            raise TookTooLong(
+                f"This video took more than {settings.VIDEO_WORK_SECONDS} seconds and was stopped. Cut it shorter, or "
+                "save it smaller."
+            )
+
+
+class _Film:
+    """The frames on their way from the reader to the writer."""
+
+    def __init__(self, pipeline: Analyzer, writer: Writer, table: Table | None) -> None:
+        self.writer = writer
+        self._session = LiveSession(pipeline, detail="auto")
+        self._table, self._timeline = table, Timeline()
+        self._waiting: list[Frame] = []
+        self._before: tuple[Analysis, float] | None = None
+        self._frames = self._analysed = 0
+        self._last_s = 0.0
+
+    def take(self, frame: Frame) -> None:
+        """The next frame: held, or analysed and written with those that were held for it."""
+        self._last_s = frame.time_s
+        soon = self._before is not None and frame.time_s + _EARLY_S < self._before[1] + 1 / ANALYSED_PER_S
+        if soon and len(self._waiting) < MAX_WAITING:
+            self._waiting.append(frame)
+            return
+        analysis = self._session.step(frame.pixels, frame.time_s)
+        self._analysed += 1
+        self._timeline.add(analysis, frame.time_s)
+        if self._table is not None:
+            self._table.add(analysis, frame.time_s)
+        self._release((analysis, frame.time_s))
+        self._write(frame, analysis)
+
+    def _release(self, after: tuple[Analysis, float]) -> None:
+        """Writes the frames that waited, each with its faces on the way to `after`."""
+        before, self._before = self._before or after, after
+        way_s = after[1] - before[1]
+        for frame in self._waiting:
+            share = (frame.time_s - before[1]) / way_s if way_s > 0 else 0.0
+            self._write(frame, between(before[0], after[0], share))
+        self._waiting = []
+
+    def _write(self, frame: Frame, analysis: Analysis) -> None:
+        self._frames += 1
+        self.writer.write(drawing.annotate(frame.pixels, analysis), frame.time_s)
+
+    def finish(self) -> None:
+        """Writes the frames after the last analysed one, their faces where they were."""
+        if self._before is not None:
+            self._release((self._before[0], self._before[1]))
+
+    def result(self, source_size: tuple[int, int]) -> Result:
+        """What came of it."""
+        assert self._before is not None  # the first frame is analysed at once
+        last = self._before[0]
+        people, models = self._timeline.people, dict(last.models)
+        counts = self._last_s, self._frames, self._analysed
+        return Result((last.width, last.height), source_size, *counts, self.writer.sound, people, models)
