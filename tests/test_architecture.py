@@ -19,11 +19,11 @@ MAX_LINES = 350
 # Each module may import those of its own row and of the rows above it. A new module takes its place here.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faces"),
-    ("settings", "uploads", "deadline"),
+    ("settings", "uploads", "deadline", "logs"),
     ("images", "_colours", "_containers", "_formats", "_sources", "crops", "networks", "quality", "weights", "compat"),
     ("detectors", "classifier"),
     ("pipeline",),
-    ("tracking", "live", "drawing", "placement", "report", "video"),
+    ("tracking", "live", "drawing", "heatmap", "placement", "report", "video"),
     ("webui", "cli", "__main__"),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -75,9 +75,9 @@ def no_loop_is_left_for_other_tests() -> Iterator[None]:
         gc.collect()
 
 
-def test_only_the_three_endpoints_are_public(page: gr.Blocks) -> None:
+def test_only_the_documented_endpoints_are_public(page: gr.Blocks) -> None:
     public = {function.api_name for function in page.fns.values() if function.api_visibility == "public"}
-    assert public == {"analyze", "annotate", "analyze_batch"}
+    assert public == {"analyze", "annotate", "explain", "analyze_batch"}
 
 
 def test_the_endpoints_need_only_the_picture(page: gr.Blocks) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -147,6 +148,24 @@ def test_batches_are_refused_likewise(http: httpx.Client, pictures: Any, code: s
     assert call(http, "analyze_batch", [pictures])[1]["title"] == code
 
 
+def test_explain_returns_the_face_with_its_heatmap(client: Client, examples: Path) -> None:
+    path = client.predict(handle_file(examples / "astronaut.png"), api_name="/explain")
+    with Image.open(path) as drawn:
+        assert drawn.format == "JPEG" and drawn.width == drawn.height
+        lower, upper = (
+            np.asarray(drawn.convert("HSV"))[rows, :, 1].mean()
+            for rows in (slice(drawn.height // 2, None), slice(drawn.height // 2))
+        )
+    assert lower > upper + 5  # her smile glows, and the rest is grey
+
+
+@pytest.mark.parametrize("face", [0, 2, 1.5, -1])
+def test_only_faces_that_were_found_can_be_explained(http: httpx.Client, uploaded: dict[str, Any], face: float) -> None:
+    event, error = call(http, "explain", [uploaded, face])
+    assert (event, error["title"]) == ("error", "bad_option")
+    assert "from 1 to 1" in error["error"]
+
+
 def test_too_many_pictures_are_refused(http: httpx.Client, uploaded: dict[str, Any]) -> None:
     event, error = call(http, "analyze_batch", [[uploaded] * (settings.MAX_PICTURES + 1)])
     assert (event, error["title"]) == ("error", "too_many_pictures")
@@ -159,7 +178,7 @@ def test_a_file_above_the_limit_is_refused(http: httpx.Client) -> None:
 
 def test_no_other_endpoint_is_listed(http: httpx.Client) -> None:
     listed = http.get("/gradio_api/info").json()
-    assert set(listed["named_endpoints"]) == {"/analyze", "/annotate", "/analyze_batch"}
+    assert set(listed["named_endpoints"]) == {"/analyze", "/annotate", "/explain", "/analyze_batch"}
     assert not listed["unnamed_endpoints"]
 
 

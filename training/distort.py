@@ -84,7 +84,7 @@ def cover(picture: Grey, top: float, left: float, height: float, width: float) -
     """A rectangle, in shares of the side, covered in the picture's mean: a hand, a mask, a microphone."""
     side = len(picture)
     y0, x0 = round(top * side), round(left * side)
-    covered = picture.copy()
+    covered: Grey = picture.copy()
     covered[y0 : y0 + round(height * side), x0 : x0 + round(width * side)] = round(picture.mean())
     return covered
 

@@ -12,19 +12,22 @@ from facemotion import drawing, settings
 from facemotion.errors import MissingInput, TooManyPictures
 from facemotion.images import Picture
 from facemotion.pipeline import Pipeline
+from facemotion.webui import explain as explaining
 from facemotion.webui.photo_input import PhotoInput, PhotosInput
 
 _ADD = "Add a photo: JPEG, PNG or WebP."
 
 
 def build(pipeline: Pipeline) -> None:
-    """Registers /analyze, /annotate and /analyze_batch, inside the current `gr.Blocks`."""
+    """Registers /analyze, /annotate, /explain and /analyze_batch, inside the current `gr.Blocks`."""
     photo = PhotoInput(visible=False, label="picture")
     photos = PhotosInput(visible=False, label="pictures", file_count="multiple")
     threshold = gr.Number(visible=False, label="threshold")
     detail = gr.Textbox("auto", visible=False, label="detail")
     picture = gr.Image(visible=False, label="annotated picture", format="jpeg")
     result, results = gr.JSON(visible=False, label="analysis"), gr.JSON(visible=False, label="analyses")
+    number = gr.Number(1, visible=False, label="face")
+    heat = gr.Image(visible=False, label="heatmap", format="jpeg")
     trigger = gr.Button(visible=False)
 
     def analyze(picture: Picture | None, threshold: float | None = None, detail: str = "auto") -> dict[str, Any]:
@@ -53,6 +56,22 @@ def build(pipeline: Pipeline) -> None:
         """
         return _annotate(pipeline, picture, threshold, detail)
 
+    def explain(
+        picture: Picture | None, face: float = 1, threshold: float | None = None, detail: str = "auto"
+    ) -> NDArray[np.uint8]:
+        """Show which parts of a face its expression label rests on: hiding the glowing ones makes it less probable.
+
+        Args:
+            picture: a photo (JPEG, PNG, WebP, GIF, BMP or AVIF), uploaded or as a data: URL in base64; no web address.
+            face: the face's number in the analysis; 1 is the largest.
+            threshold: smallest detection score of a face, 0 to 1; without it the detector's own.
+            detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
+
+        Returns:
+            The face in grey as JPEG, the parts that support its label glowing.
+        """
+        return _explain(pipeline, picture, face, threshold, detail)
+
     def analyze_batch(
         pictures: list[str], threshold: float | None = None, detail: str = "auto"
     ) -> list[dict[str, Any]]:
@@ -73,6 +92,7 @@ def build(pipeline: Pipeline) -> None:
     shared: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "models"}
     trigger.click(analyze, [photo, threshold, detail], result, api_name="analyze", **shared)
     trigger.click(annotate, [photo, threshold, detail], picture, api_name="annotate", **shared)
+    trigger.click(explain, [photo, number, threshold, detail], heat, api_name="explain", **shared)
     trigger.click(analyze_batch, [photos, threshold, detail], results, api_name="analyze_batch", **shared)
 
 
@@ -83,6 +103,14 @@ def _analyze(pipeline: Pipeline, picture: Picture | None, threshold: float | Non
 def _annotate(pipeline: Pipeline, picture: Picture | None, threshold: float | None, detail: str) -> NDArray[np.uint8]:
     picture = _present(picture)
     return drawing.annotate(picture.pixels, pipeline.analyze(picture, threshold=threshold, detail=detail))
+
+
+def _explain(
+    pipeline: Pipeline, picture: Picture | None, face: float, threshold: float | None, detail: str
+) -> NDArray[np.uint8]:
+    picture = _present(picture)
+    analysis = pipeline.analyze(picture, threshold=threshold, detail=detail)
+    return explaining.drawn(pipeline, picture.pixels, analysis, face)
 
 
 def _analyze_batch(

@@ -13,7 +13,7 @@ from facemotion import crops, drawing
 from facemotion.faces import Analysis, Face
 from facemotion.images import Picture
 from facemotion.pipeline import Pipeline
-from facemotion.webui import downloads, pictures, words
+from facemotion.webui import downloads, explain, pictures, words
 from facemotion.webui.photo_input import PhotoInput
 
 SHOWN_SIDE = 1280  # pixels; drawing and encoding more takes longer than the page can show
@@ -67,7 +67,7 @@ def build(pipeline: Pipeline) -> None:
         with gr.Column(scale=2, min_width=300):
             controls = _controls(pipeline.detector.default_threshold)
         with gr.Column(scale=3, min_width=300):
-            view = _view()
+            view = _view(pipeline)
     _connect(pipeline, controls, view)
 
 
@@ -109,18 +109,31 @@ class _View:
     summary: gr.HTML
     picture: gr.Image
     bars: gr.HTML
+    why: gr.Button
+    answer: gr.HTML
     crops: gr.Gallery
     table: gr.HTML
     downloads: gr.Row
 
     def everything(self) -> list[Any]:
-        return [self.state, self.summary, self.picture, self.bars, self.crops, self.table, self.downloads]
+        return [
+            self.state,
+            self.summary,
+            self.picture,
+            self.bars,
+            self.why,
+            self.answer,
+            self.crops,
+            self.table,
+            self.downloads,
+        ]
 
 
 _INVITATION = '<p class="fm-summary" role="status">Add a photo, or choose an example: its faces appear here.</p>'
 
 
-def _view() -> _View:
+def _view(pipeline: Pipeline) -> _View:
+    state = gr.State(None, time_to_live=STATE_SECONDS)
     summary = gr.HTML(_INVITATION)
     quiet: dict[str, Any] = {"show_label": False, "format": "jpeg", "interactive": False, "visible": False}
     alternative = "The photo with a numbered box around each face; the table below says the same in words"
@@ -128,10 +141,11 @@ def _view() -> _View:
     thumbnails = gr.Gallery(
         label="Faces, the largest first", allow_preview=False, buttons=[], elem_classes="fm-crops", **quiet
     )
-    bars, table = gr.HTML(), gr.HTML()
+    bars = gr.HTML()
+    why, answer = explain.build(pipeline, state)
+    table = gr.HTML()
     row = gr.Row(visible=False)
-    state = gr.State(None, time_to_live=STATE_SECONDS)
-    return _View(state, summary, picture, bars, thumbnails, table, row)
+    return _View(state, summary, picture, bars, why, answer, thumbnails, table, row)
 
 
 def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
@@ -151,7 +165,7 @@ def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
         show_progress_on=[view.picture],
         api_visibility="private",
     )
-    choice = [view.state, view.picture, view.bars, view.table]
+    choice = [view.state, view.picture, view.bars, view.answer, view.table]
     thumbnail = [*choice, view.crops]
     quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     labels.change(_draw, [view.state, labels], view.picture, **quick)
@@ -168,6 +182,8 @@ def _everything(shown: Shown | None, labels: bool) -> list[Any]:
             _INVITATION,
             gr.Image(None, visible=False),
             "",
+            gr.Button(visible=False),
+            "",
             gr.Gallery(None, visible=False),
             "",
             gr.Row(visible=False),
@@ -180,6 +196,8 @@ def _everything(shown: Shown | None, labels: bool) -> list[Any]:
         words.summary(shown.analysis),
         gr.Image(_draw(shown, labels), visible=True),
         words.bars(shown.face),
+        gr.Button(visible=found),
+        "",
         gr.Gallery(thumbnails, visible=found, selected_index=0 if found else None),
         words.table(shown.analysis, shown.selected),
         gr.Row(visible=True),
@@ -195,9 +213,9 @@ def _draw(shown: Shown | None, labels: bool) -> NDArray[np.uint8] | None:
 
 def _choose(shown: Shown | None, face_id: int | None, labels: bool) -> list[Any]:
     if shown is None or face_id is None:
-        return [gr.skip()] * 4
+        return [gr.skip()] * 5
     chosen = replace(shown, selected=face_id)
-    return [chosen, _draw(chosen, labels), words.bars(chosen.face), words.table(chosen.analysis, face_id)]
+    return [chosen, _draw(chosen, labels), words.bars(chosen.face), "", words.table(chosen.analysis, face_id)]
 
 
 def _choose_in_picture(shown: Shown | None, labels: bool, event: gr.SelectData) -> list[Any]:

@@ -1,0 +1,82 @@
+"""What the chosen face's label rests on, on demand: a button, and the face with the parts that matter glowing."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facemotion import crops, heatmap
+from facemotion.errors import BadOption, MissingInput
+from facemotion.faces import Analysis, Face
+from facemotion.pipeline import Pipeline
+
+_NOTHING = "There is no face to look at any more. Add the photo again."
+
+
+def build(pipeline: Pipeline, state: gr.State) -> tuple[gr.Button, gr.HTML]:
+    """Lays the button and the place for its answer out. `state` holds what has a `face` and its `crops`, or None."""
+    button = gr.Button("What does this label rest on?", size="sm", visible=False)
+    answer = gr.HTML()
+    button.click(
+        lambda shown: explanation(pipeline, shown),
+        state,
+        answer,
+        concurrency_limit=2,
+        concurrency_id="models",
+        api_visibility="private",
+    )
+    return button, answer
+
+
+def explanation(pipeline: Pipeline, shown: Any) -> str:
+    """The chosen face with its heatmap and a sentence, as HTML.
+
+    Raises:
+        MissingInput: the browser's state is gone.
+        ModelFailure: the network raised.
+    """
+    if shown is None or shown.face is None:
+        raise MissingInput(_NOTHING)
+    face: Face = shown.face
+    crop = shown.crops[face.id - 1]
+    heat = heatmap.heatmap(pipeline.classifier, crop, face.expression)
+    said = sentence(face, float(heat.max()))
+    picture = f'<img src="{_data_url(heatmap.overlay(crop, heat))}" alt="{said}">'
+    return f'<figure class="fm-heat" role="status">{picture}<figcaption>{said}</figcaption></figure>'
+
+
+def sentence(face: Face, fall: float) -> str:
+    """What the heatmap shows, in words; `fall` is its highest value."""
+    if fall < heatmap.PLAIN_FALL:
+        points = 100 * heatmap.PLAIN_FALL
+        return f"No single part decides: hiding any one moves “{face.expression}” by less than {points:.0f} points."
+    return f"Hiding the brightest part lowers “{face.expression}” by {100 * fall:.0f} points of a hundred."
+
+
+def drawn(pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysis, number: float) -> NDArray[np.uint8]:
+    """The crop of one face with its heatmap, RGB uint8 [S, S, 3].
+
+    Raises:
+        MissingInput: the picture shows no face.
+        BadOption: no face has that number.
+    """
+    faces = {face.id: face for face in analysis.faces}
+    if not faces:
+        raise MissingInput("No face was found in this picture, so there is none to explain.")
+    if number not in faces:
+        raise BadOption(f"face must be a number from 1 to {len(faces)}, the largest face first, but is {number!r}.")
+    face = faces[int(number)]
+    crop = crops.square(image, face.box)
+    return heatmap.overlay(crop, heatmap.heatmap(pipeline.classifier, crop, face.expression))
+
+
+def _data_url(pixels: NDArray[np.uint8]) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=90)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
