@@ -13,10 +13,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_TIMEOUT ?= 300
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
-.PHONY: help demo test lint bench format browser clean distclean
+.PHONY: help demo test lint train-smoke bench format browser clean distclean
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## start the page, on http://127.0.0.1:7860 unless GRADIO_SERVER_PORT says otherwise
 	@$(BIN)/python app.py
@@ -28,6 +28,10 @@ lint: $(VENV)/.installed-dev ## check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+train-smoke: $(VENV)/.installed-dev ## run the training kit once through, on little data and on a little of FACEMOTION_DATA
+	@$(BIN)/python -m training.train --smoke
+	@test -z "$$FACEMOTION_DATA" || $(BIN)/python -m training.train --smoke --data "$$FACEMOTION_DATA"
 
 bench: $(VENV)/.installed ## measure how long a visitor waits
 	@$(BIN)/python -m benchmarks.answer

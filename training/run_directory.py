@@ -76,8 +76,7 @@ class RunDirectory:
         """What stands fast before the first epoch, or before the first one after a stop."""
         (self.folder / "predictions").mkdir(parents=True, exist_ok=True)
         file = self.folder / "environment.json"
-        sessions = json.loads(file.read_text()) if self.last.exists() and file.exists() else []
-        write_json(file, [*sessions, environment])
+        write_json(file, [*self._sessions(file), environment])
         # Exports publish this file with the recipe: of a path only the name.
         recipe = recipe | {"votes": Path(recipe["votes"]).name}
         write_json(self.folder / "config.json", recipe | {k: environment[k] for k in ("commit", "dirty", "torch")})
@@ -85,6 +84,15 @@ class RunDirectory:
         write_json(self.folder / "validation_names.json", list(validation.names))
         if history:  # a run killed after its checkpoint may have left it a row short
             self.write_history(history)
+
+    def _sessions(self, file: Path) -> list[dict[str, Any]]:
+        """The environments in which the run went on so far; of a run that kept none, what its recipe tells."""
+        if not self.last.exists():
+            return []
+        if file.exists():
+            return list(json.loads(file.read_text(encoding="utf-8")))
+        recipe = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        return [{name: recipe[name] for name in ("commit", "torch") if name in recipe}]
 
     def write_epoch(self, logits: Tensor, content: dict[str, Any], is_best: bool) -> None:
         """Everything after an epoch; last.pt at last, so that a run killed on the way goes on from the one before.
