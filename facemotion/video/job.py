@@ -179,7 +179,10 @@ class _Film:
         soon = self._before is not None and frame.time_s + _EARLY_S < self._before[1] + 1 / ANALYSED_PER_S
         if soon and len(self._waiting) < MAX_WAITING:
             self._waiting.append(frame)
-            return
+        else:
+            self._look(frame)
+
+    def _look(self, frame: Frame) -> None:
         analysis = self._session.step(frame.pixels, frame.time_s)
         self._analysed += 1
         self._timeline.add(analysis, frame.time_s)
@@ -202,9 +205,9 @@ class _Film:
         self.writer.write(drawing.annotate(frame.pixels, analysis), frame.time_s)
 
     def finish(self) -> None:
-        """Writes the frames after the last analysed one, their faces where they were."""
-        if self._before is not None:
-            self._release((self._before[0], self._before[1]))
+        """Analyses the last frame, whenever it comes, for the sake of those that wait for the next."""
+        if self._waiting:
+            self._look(self._waiting.pop())
 
     def result(self, source_size: tuple[int, int]) -> Result:
         """What came of it."""

@@ -21,6 +21,7 @@ from facemotion import _sources, settings
 from facemotion.errors import (
     CorruptVideo,
     FileTooLarge,
+    ForbiddenSource,
     MissingInput,
     NotAVideo,
     TooManyPixels,
@@ -181,7 +182,7 @@ def _open(file: BinaryIO) -> Any:
 
 
 def _refuse(url: str, flags: int, options: dict[str, str]) -> Any:
-    raise PermissionError("a video may not name other files")
+    raise ForbiddenSource("This video refers to other files or addresses, and none is opened. Please convert it to MP4.")
 
 
 def _picture_stream(container: Any) -> Any:
