@@ -1,20 +1,26 @@
 """The training kit on a few small pictures: metrics worked out by hand, fast convolutions, runs that can be resumed."""
 
+import contextlib
+import csv
+import io
 import json
+import re
+import shlex
+import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from torch.nn import functional
 
-from facemotion import EMOTIONS, EmotionClassifier, crops, images
-from facemotion.faces import Box
-from training import data, export, metrics, train, winograd
-from training.train import Config
-
-FACE = Box(183, 120, 353, 333)  # in grace_hopper.jpg
+from facemotion import EMOTIONS, EmotionClassifier
+from tests.training_tree import write_tree
+from training import data, export, metrics, run_directory, train, winograd
+from training.config import Config
 
 
 def test_confusion_and_what_follows_from_it():
@@ -102,20 +108,8 @@ def test_winograd_keeps_the_parameters_names():
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory, examples):
-    """A data set of the usual form: variants of one face, told apart by a pattern that a network learns quickly."""
-    root = tmp_path_factory.mktemp("data")
-    face = crops.resize(crops.square(images.load(examples / "grace_hopper.jpg"), FACE)[..., 0], data.SIDE)
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 6), ("validation", 3)):
-        for label, emotion in enumerate(EMOTIONS):
-            folder = root / "images" / split / emotion
-            folder.mkdir(parents=True)
-            for number in range(count):
-                picture = face.astype(int) + generator.integers(-20, 20, face.shape)
-                picture[label * 6 : label * 6 + 6] = 255
-                Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(folder / f"{number}.png")
-    return root
+def tree(tmp_path_factory):
+    return write_tree(tmp_path_factory.mktemp("data"))
 
 
 def test_loads_a_tree_in_order(tree):
@@ -140,36 +134,156 @@ def test_refuses_a_picture_of_another_size(tmp_path):
         data.load_split(tmp_path, "train")
 
 
+CONFIG = Config(epochs=2, batch_size=14, seed=7, mean=0.4, limit=40)
+FLAGS = ["--epochs", "2", "--batch-size", "14", "--seed", "7", "--mean", "0.4", "--limit", "40", "--no-figures"]
+
+
 @pytest.fixture(scope="module")
 def runs(tree, tmp_path_factory):
-    """Two epochs straight through, and the same with a stop in between."""
+    """Two epochs straight through, and the same with Ctrl-C in the second one, continued as the program says then."""
     folder = tmp_path_factory.mktemp("runs")
-    config = Config(epochs=2, batch_size=14, seed=7, mean=0.4, limit=40)
-    train.train(config, tree, folder / "straight")
-    train.train(replace(config, epochs=1), tree, folder / "stopped")
-    train.train(Config(epochs=2), tree, folder / "stopped", resume=True)  # the rest of the recipe is the checkpoint's
+    train.train(CONFIG, tree, folder / "straight")
+    said = interrupted(["--data", str(tree), "--out", str(folder / "stopped"), *FLAGS], after=1)
+    assert said.startswith("\nStopped. What was done up to epoch 1 is kept; go on with")
+    # As if it had been killed between logging the second epoch and keeping it.
+    shutil.copytree(folder / "straight" / "tensorboard", folder / "stopped" / "tensorboard", dirs_exist_ok=True)
+    command = shlex.split(said.splitlines()[-1])
+    assert command[:3] == ["python", "-m", "training.train"]
+    call([*command[3:], "--no-figures"])
     return folder
+
+
+def call(arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["train", *arguments])
+        train.main()
+
+
+def interrupted(arguments, after):
+    """What the program says when Ctrl-C is pressed after some epochs."""
+    epochs, original = iter(range(after)), train.train_epoch
+
+    def pressed(*given):
+        if next(epochs, None) is None:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said), pytest.raises(SystemExit) as exit_:
+        patch.setattr(train, "train_epoch", pressed)
+        call(arguments)
+    assert exit_.value.code == 130
+    return said.getvalue()[said.getvalue().rindex("\nStopped") :]
 
 
 def test_a_resumed_run_equals_one_straight_through(runs):
     first, second = (torch.load(runs / name / "last.pt", weights_only=True) for name in ("straight", "stopped"))
     assert first["epoch"] == second["epoch"] == 2
-    assert json.loads((runs / "stopped" / "config.json").read_text())["mean"] == 0.4
+    assert first["config"] == second["config"] == CONFIG.to_dict()
     for name, tensor in first["network"].items():
         assert torch.equal(tensor, second["network"][name]), name
+    for number, state in first["optimizer"]["state"].items():
+        assert all(torch.equal(value, second["optimizer"]["state"][number][key]) for key, value in state.items())
+    assert [without_time(row) for row in first["history"]] == [without_time(row) for row in second["history"]]
+
+
+def without_time(row):
+    return {key: value for key, value in row.items() if key != "seconds"}
+
+
+def test_a_resumed_run_keeps_the_same_best_weights_predictions_and_metrics(runs):
+    first, second = (torch.load(runs / name / "best.pt", weights_only=True) for name in ("straight", "stopped"))
+    assert first["epoch"] == second["epoch"]
+    assert all(torch.equal(tensor, second["network"][name]) for name, tensor in first["network"].items())
+    predictions = [np.load(runs / name / "predictions" / "002.npy") for name in ("straight", "stopped")]
+    assert (predictions[0] == predictions[1]).all()
+    metrics_ = [json.loads((runs / name / "metrics.json").read_text()) for name in ("straight", "stopped")]
+    assert metrics_[0]["best_epoch"] == metrics_[1]["best_epoch"]
+
+
+def test_tensorboard_holds_each_epoch_once(runs):
+    for run in (runs / "straight", runs / "stopped"):
+        with (run / "history.csv").open(newline="") as lines:
+            history = list(csv.DictReader(lines))
+        expected = {(tag, int(r["epoch"])): float(r[name]) for r in history for name, tag in run_directory.TAGS.items()}
+        logged = [
+            (value.tag, event.step, value.tensor.float_val[0])
+            for file in sorted((run / "tensorboard").iterdir())
+            for event in EventFileLoader(str(file)).Load()
+            for value in event.summary.value
+            if value.tag in run_directory.TAGS.values()
+        ]
+        assert len(logged) == len(expected) == 10
+        assert {(tag, step): value for tag, step, value in logged} == pytest.approx(expected)
 
 
 def test_a_run_directory_tells_everything(runs):
     run = runs / "straight"
-    assert json.loads((run / "config.json").read_text())["network"] == "simplecnn"
+    config = json.loads((run / "config.json").read_text())
+    assert {key: config[key] for key in CONFIG.to_dict()} == CONFIG.to_dict()
+    assert re.fullmatch(r"[0-9a-f]{40}|unknown", config["commit"])
     assert len((run / "history.csv").read_text().splitlines()) == 3
     assert np.load(run / "predictions" / "002.npy").shape == (21, 7)
-    best = json.loads((run / "metrics.json").read_text())["best"]
-    assert (
-        best["validation_accuracy"]
-        >= json.loads((run / "metrics.json").read_text())["last_five"][0]["validation_accuracy"]
-    )
-    assert not list(run.glob("*.tmp"))
+    assert np.load(run / "validation_labels.npy").shape == (21,)
+    assert not list(run.rglob("*.tmp"))
+
+
+def test_a_run_directory_says_what_it_ran_on_each_time(runs):
+    straight, stopped = (json.loads((runs / n / "environment.json").read_text()) for n in ("straight", "stopped"))
+    assert [session["epochs_before"] for session in straight] == [0]
+    assert [session["epochs_before"] for session in stopped] == [0, 1]
+    for key in ("commit", "dirty", "python", "torch", "numpy", "facemotion", "platform", "processor", "device"):
+        assert key in straight[0]
+    assert (straight[0]["seed"], straight[0]["processes"]) == (7, 1)
+    assert straight[0]["torch"] == torch.__version__
+
+
+def test_metrics_tell_how_good_it_is(runs):
+    content = json.loads((runs / "straight" / "metrics.json").read_text())
+    assert len(content["last_five"]) == 2
+    assert content["best"]["validation_accuracy"] == max(row["validation_accuracy"] for row in content["last_five"])
+    assert content["best_epoch"]["accuracy"] == pytest.approx(content["best"]["validation_accuracy"])
+    assert content["best_epoch"]["not_in_train"]["rows"] == 21
+    low, high = content["last_epoch"]["intervals"]["accuracy"]
+    assert low <= content["last_epoch"]["accuracy"] <= high
+    assert content["pictures"]["validation"] == dict.fromkeys(EMOTIONS, 3)
+    assert content["parameters"] == 4_474_375
+
+
+def test_a_stop_before_the_first_epoch_leaves_nothing_to_go_on_from(tree, tmp_path):
+    said = interrupted(["--data", str(tree), "--out", str(tmp_path / "run"), *FLAGS], after=0)
+    assert "nothing to go on from; give the same command again" in said
+
+
+def test_what_is_left_out_of_training_is_said_and_recorded(tree, tmp_path, capsys):
+    shutil.copytree(tree, tmp_path / "data")
+    happy = tmp_path / "data" / "images" / "train" / "happy"
+    shutil.copy(happy / "0.png", happy / "copy.png")
+    shutil.copy(happy / "1.png", happy.parent / "sad" / "1b.png")
+    for split in ("train", "validation"):
+        Image.new("L", (48, 48), 127).save(tmp_path / "data" / "images" / split / "fear" / "blank.png")
+    config = Config(epochs=1, batch_size=20, drop=("duplicates", "conflicts", "blank"))
+    content = train.train(config, tmp_path / "data", tmp_path / "run")
+    assert "left out 4 of 45 training pictures: duplicates, conflicts, blank" in capsys.readouterr().out
+    assert sum(content["pictures"]["training"].values()) == 41
+    assert sum(content["pictures"]["validation"].values()) == 22  # judged on all of them
+    recipe = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert recipe["drop"] == ["duplicates", "conflicts", "blank"]
+
+
+def test_a_checkpoint_from_before_the_newer_knobs_goes_on(runs, tree, tmp_path):
+    old = ("network", "epochs", "batch_size", "learning_rate", "seed", "train_split", "validation_split")
+    old += ("mean", "std", "limit")
+    shutil.copytree(runs / "stopped", tmp_path / "run")
+    (tmp_path / "run" / "environment.json").unlink()
+    content = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
+    content["config"] = {name: content["config"][name] for name in old}
+    del content["scaler"]
+    torch.save(content, tmp_path / "run" / "last.pt")
+    assert train.saved_config(tmp_path / "run") == CONFIG
+    train.train(replace(CONFIG, epochs=2), tree, tmp_path / "run", resume=True)  # which has nothing left to do
+    sessions = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert [session.get("epochs_before") for session in sessions] == [None, 2]
 
 
 def test_a_finished_run_is_not_overwritten(runs, tree):
