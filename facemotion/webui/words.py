@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from html import escape
 
+from facemotion import settings
 from facemotion.drawing import COLOURS
 from facemotion.faces import EMOTIONS, Analysis, Face
 
@@ -42,8 +43,9 @@ def summary(analysis: Analysis) -> str:
         return f'<p class="fm-summary" role="status">{NO_FACES}</p>'
     noun = "1 face" if count == 1 else f"{count} faces"
     time = analysis.timings_ms.get("total", 0)
+    most = f" More than {count} are not read: these are the largest." if count >= settings.MAX_FACES else ""
     hint = "" if count == 1 else " Choose one, in the picture or below it, to see all its probabilities."
-    text = f"<b>{noun} found</b> in {time:.0f} ms.{hint}"
+    text = f"<b>{noun} found</b> in {time:.0f} ms.{most}{hint}"
     return f'<p class="fm-summary" role="status">{text}</p>'
 
 
