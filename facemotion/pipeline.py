@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops, deadline, images, quality
+from facemotion import crops, deadline, images, logs, quality
 from facemotion.classifier import EmotionClassifier
 from facemotion.detectors import FaceDetector
 from facemotion.errors import BadOption, FacemotionError, ModelFailure, TookTooLong
@@ -120,6 +120,7 @@ class Pipeline:
         try:
             return self._find(source, detail, threshold)
         except FacemotionError as error:
+            logs.log_failure(error)  # it ends here, in words
             return Analysis(0, 0, (0, 0), models=self.models, error=(error.code, error.message))
 
     def _find(self, source: images.Source | images.Picture, detail: str, threshold: float | None) -> _Found:
@@ -150,6 +151,7 @@ class Pipeline:
         try:
             return self._read([found])[0]
         except (ModelFailure, TookTooLong) as error:
+            logs.log_failure(error)
             size, reason = (found.width, found.height), (error.code, error.message)
             return Analysis(*size, found.source_size, models=self.models, timings_ms=found.timings_ms, error=reason)
 

@@ -17,6 +17,7 @@ from facemotion.errors import FacemotionError, MissingInput, TooManyPictures
 from facemotion.faces import Analysis
 from facemotion.pipeline import Pipeline
 from facemotion.webui import pictures
+from facemotion.webui.errors import explain
 
 LARGE_SIDE = 1280  # pixels of a picture that is opened or downloaded
 THUMB_SIDE = 400  # pixels of a thumbnail, twice its width on the page
@@ -94,10 +95,11 @@ def _entry(pipeline: Pipeline, path: str, keep: Keep) -> Entry:
     try:
         picture = images.load_picture(path)
         analysis = pipeline.analyze(picture)
-    except FacemotionError as error:
-        failed = Analysis(0, 0, (0, 0), models=pipeline.models, error=(error.code, error.message))
+        large = drawing.annotate(pictures.reduce(picture.pixels, LARGE_SIDE), analysis)
+    except (FacemotionError, MemoryError) as error:
+        shown = explain(error)
+        failed = Analysis(0, 0, (0, 0), models=pipeline.models, error=(str(shown.title), shown.message))
         return Entry(name, failed)
-    large = drawing.annotate(pictures.reduce(picture.pixels, LARGE_SIDE), analysis)
     stem = Path(path).stem
     return Entry(
         name,

@@ -12,6 +12,7 @@ from gradio_client.utils import is_file_obj, is_http_url_like, traverse
 
 from facemotion import deadline, settings
 from facemotion.errors import ForbiddenSource
+from facemotion.webui import leftovers
 from facemotion.webui.errors import OUTSIDE, explain
 from facemotion.webui.streams import Streams
 
@@ -33,15 +34,21 @@ class PublicBlocks(gr.Blocks):
         Raises:
             gr.Error: for everything that goes wrong.
         """
+        more_to_come = False
         try:
             function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
             refuse_outside(inputs)
             inputs = with_defaults(function.inputs, inputs)
             event = self._stream_of(function, kwargs.get("event_id"))
             with deadline.within(settings.REQUEST_SECONDS), self._streams.step(event, bool(inputs and inputs[0])):
-                return await super().process_api(function, inputs, *args, **kwargs)
+                result: dict[str, Any] = await super().process_api(function, inputs, *args, **kwargs)
+                more_to_come = bool(result.get("is_generating"))
+                return result
         except Exception as error:
             raise explain(error) from error
+        finally:
+            if not more_to_come:
+                leftovers.forget_caller(self, kwargs.get("session_hash"), kwargs.get("event_id"))
 
     def _stream_of(self, function: Any, event_id: str | None) -> Any:
         """gradio's event, when this is a call of a stream."""

@@ -11,9 +11,11 @@ from urllib.parse import parse_qs
 
 from gradio.route_utils import FnIndexInferError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from facemotion import settings, uploads
-from facemotion.webui import errors
+from facemotion.logs import log
+from facemotion.webui.errors import is_disk_full
 from facemotion.webui.refusals import Refusal, for_status
 
 Message = MutableMapping[str, Any]
@@ -67,14 +69,14 @@ class Doors:
         try:
             _check_address(scope)
             _check_room(scope)
-            await self.app(scope, _limited(scope, receive), answer.send)
+            await self.app(scope, _limited(scope, receive, answer), answer.send)
         except Refusal as refusal:
             await answer.refuse(refusal)
         except Exception as error:
             foreseen = _foreseen(scope, error)
             if foreseen is None:
-                errors.log(error)
-            await answer.refuse(foreseen or for_status(500))
+                log(error)
+            await answer.refuse(foreseen or for_status(507 if is_disk_full(error) else 500))
 
 
 def _check_address(scope: Message) -> None:
@@ -90,7 +92,7 @@ def _check_room(scope: Message) -> None:
         raise for_status(507)
 
 
-def _limited(scope: Message, receive: Receive) -> Receive:
+def _limited(scope: Message, receive: Receive, answer: _Answer) -> Receive:
     """`receive` that refuses a body above the limit, be its length announced or not."""
     limit = settings.MAX_UPLOAD_BYTES if scope["path"] == UPLOAD else settings.MAX_BODY_BYTES
     announced = dict(scope["headers"]).get(b"content-length", b"0")
@@ -103,7 +105,8 @@ def _limited(scope: Message, receive: Receive) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > limit:
-            raise for_status(413)
+            answer.instead = for_status(413)  # the framework takes what is raised here for a malformed body
+            raise answer.instead
         return message
 
     return counted
@@ -111,6 +114,8 @@ def _limited(scope: Message, receive: Receive) -> Receive:
 
 def _foreseen(scope: Message, error: Exception) -> Refusal | None:
     """A caller's mistake for which gradio has no answer; None for any other error."""
+    if isinstance(error, ClientDisconnect):  # in the middle of sending; nobody is there to read the answer
+        return for_status(400)
     if isinstance(error.__cause__, HTTPException):  # raised by a stream of events, which has told the client already
         return for_status(error.__cause__.status_code)
     if not scope["path"].startswith(_ENDPOINTS):
@@ -131,6 +136,7 @@ class _Answer:
         self._held: Message = {}
         self._body = b""
         self._started = False
+        self.instead: Refusal | None = None  # of whatever refusal comes
 
     async def send(self, message: Message) -> None:
         """Passes a message on, in its time."""
@@ -161,7 +167,7 @@ class _Answer:
         if message.get("more_body"):
             return
         status = int(self._held["status"])
-        await self.refuse(_told(status, self._body) or for_status(status))
+        await self.refuse(self.instead or _told(status, self._body) or for_status(status))
 
 
 def _event_error(found: re.Match[bytes]) -> bytes:

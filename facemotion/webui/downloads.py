@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from facemotion import drawing, report
@@ -15,6 +14,7 @@ from facemotion.errors import MissingInput
 from facemotion.faces import Analysis
 from facemotion.images import Picture
 from facemotion.webui.photo_input import PhotoInput
+from facemotion.webui.whole_files import save_bytes
 
 JPEG_QUALITY = 92  # of the downloaded picture; the page shows a lighter one
 NAME = "facemotion"
@@ -75,4 +75,4 @@ def _analysis(shown: Any) -> Analysis:
 
 def _file(file: gr.DownloadButton, suffix: str, content: bytes) -> str:
     """Writes to gradio's own folder, from which it deletes files by age."""
-    return str(save_bytes_to_cache(content, f"{NAME}.{suffix}", file.GRADIO_CACHE))
+    return save_bytes(content, f"{NAME}.{suffix}", file.GRADIO_CACHE)

@@ -3,20 +3,19 @@ a sentence. Handlers simply raise."""
 
 from __future__ import annotations
 
-import logging
-import traceback
+import errno
 
 import gradio as gr
 from gradio.exceptions import ComponentProcessingError, InvalidPathError
 from pydantic import ValidationError
 
-from facemotion.errors import BadOption, FacemotionError, ForbiddenSource, ModelFailure
-
-logger = logging.getLogger(__name__)
+from facemotion.errors import BadOption, FacemotionError, ForbiddenSource, ModelFailure, StorageError
+from facemotion.logs import log
 
 OUTSIDE = "This server opens no web addresses and no files of its own for a visitor. Upload the picture instead."
 _MEMORY = "Memory ran out on this request. Try again in a moment, or with a smaller picture."
 UNEXPECTED = "Something went wrong here, not with your picture. Try again; if it stays, please report it."
+FULL = "The server has no room for more files at the moment. Try again later: they are deleted within the hour."
 BAD_VALUE = "An argument is not of the type that this endpoint takes. “Use via API” on the page lists them."
 
 
@@ -28,7 +27,7 @@ def explain(error: BaseException) -> gr.Error:
     if known is None:
         log(error)
         return _shown("internal", UNEXPECTED)
-    if isinstance(known, ModelFailure):
+    if isinstance(known, (ModelFailure, StorageError)):  # whoever runs the server should know
         log(known.__cause__ or error)
     return _shown(known.code, known.message)
 
@@ -38,19 +37,18 @@ def _known(error: BaseException) -> FacemotionError | None:
         return _known(error.__cause__) or BadOption(BAD_VALUE)
     if isinstance(error, FacemotionError):
         return error
-    if isinstance(error, MemoryError):
-        return ModelFailure(_MEMORY)
-    if isinstance(error, InvalidPathError):
-        return ForbiddenSource(OUTSIDE)
-    if isinstance(error, ValidationError):
-        return BadOption(BAD_VALUE)
-    return None
+    meanings: list[tuple[bool, type[FacemotionError], str]] = [
+        (isinstance(error, MemoryError), ModelFailure, _MEMORY),
+        (is_disk_full(error), StorageError, FULL),
+        (isinstance(error, InvalidPathError), ForbiddenSource, OUTSIDE),
+        (isinstance(error, ValidationError), BadOption, BAD_VALUE),
+    ]
+    return next((kind(sentence) for applies, kind, sentence in meanings if applies), None)
 
 
-def log(error: BaseException) -> None:
-    """Writes down what kind of error it was and where, without its message, which may quote what the visitor sent."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("a request failed with %s at\n%s", type(error).__name__, frames)
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a file could not be written for want of room."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _shown(code: str, message: str) -> gr.Error:

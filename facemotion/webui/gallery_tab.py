@@ -8,7 +8,6 @@ from html import escape
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
 
 from facemotion import report, settings
 from facemotion.faces import EMOTIONS
@@ -18,6 +17,7 @@ from facemotion.webui import words
 from facemotion.webui.album import Album, Entry
 from facemotion.webui.photo_input import PhotosInput
 from facemotion.webui.pictures import examples as example_photos
+from facemotion.webui.whole_files import save_bytes
 
 GALLERIES_AT_ONCE = 2  # each keeps a core busy for as long as its photos last
 STATE_SECONDS = 3000  # the last album of a browser leaves memory after this, as its files do
@@ -52,7 +52,7 @@ class _Page:
 
     def keep(self, content: bytes, name: str) -> str:
         """Writes to gradio's folder and has gradio delete the file by age."""
-        path = str(save_bytes_to_cache(content, name, self.pictures.GRADIO_CACHE))
+        path = save_bytes(content, name, self.pictures.GRADIO_CACHE)
         self.pictures.temp_files.add(path)
         return path
 

@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 
 from facemotion import settings
 from facemotion.pipeline import Pipeline
-from facemotion.webui import about_tab, api, gallery_tab, image_tab, theme, webcam_tab, words
+from facemotion.webui import about_tab, api, gallery_tab, image_tab, leftovers, theme, webcam_tab, whole_files, words
 from facemotion.webui.blocks import PublicBlocks
 from facemotion.webui.doors import Doors
 
@@ -42,6 +42,8 @@ def build_page(pipeline: Pipeline) -> gr.Blocks:
         gr.HTML(words.serving(pipeline.models))
         api.build(pipeline)
     page.queue(max_size=settings.MAX_QUEUE, api_open=False)  # nobody passes by the queue
+    leftovers.attach(page)
+    whole_files.install()
     return page
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facemotion import settings
-from facemotion.webui.errors import BAD_VALUE, OUTSIDE, UNEXPECTED
+from facemotion.webui.errors import BAD_VALUE, FULL, OUTSIDE, UNEXPECTED
 
 
 class Refusal(Exception):
@@ -40,7 +40,6 @@ _BUSY = (
     f"The server is busy: {settings.MAX_QUEUE} requests are waiting already, and no more are taken. "
     "Try again in a moment."
 )
-_FULL = "The server has no room for more uploads at the moment. Try again later: they are deleted within the hour."
 _BAD_REQUEST = "This request is not of the form that the server takes. “Use via API” on the page describes it."
 
 _ANSWERS: dict[int, tuple[str, str]] = {
@@ -51,7 +50,7 @@ _ANSWERS: dict[int, tuple[str, str]] = {
     413: ("file_too_large", _TOO_LARGE),
     422: ("bad_option", BAD_VALUE),
     503: ("busy", _BUSY),
-    507: ("storage", _FULL),
+    507: ("storage", FULL),
 }
 
 

@@ -11,7 +11,6 @@ from weakref import WeakValueDictionary
 import gradio as gr
 import numpy as np
 from gradio.context import Context
-from gradio.processing_utils import save_bytes_to_cache
 from numpy.typing import NDArray
 
 from facemotion import drawing, settings
@@ -23,6 +22,7 @@ from facemotion.pipeline import Pipeline
 from facemotion.webui import camera, pictures, words
 from facemotion.webui.camera import CameraInput
 from facemotion.webui.timeline import strips
+from facemotion.webui.whole_files import save_bytes
 
 STREAM_EVERY_S = 0.1  # ten frames a second show an expression as it comes; more would take the cores from other viewers
 READOUT_EVERY_S = 0.25  # the numbers beside the picture; faster nobody can read
@@ -212,7 +212,7 @@ def _timeline_file(viewer: Viewer | None, folder: str) -> str:
             "There is nothing to download: no face was seen since the camera was last started, or it is more than "
             f"{STATE_SECONDS // 60} minutes ago. Start the camera and look into it, then download."
         )
-    return str(save_bytes_to_cache(timeline_csv(moments).encode(), "facemotion.csv", folder))
+    return save_bytes(timeline_csv(moments).encode(), "facemotion.csv", folder)
 
 
 def _who(frame: NDArray[np.uint8], analysis: Analysis) -> str:

@@ -1,0 +1,68 @@
+"""Results and uploads as files that are whole or not there: gradio leaves a part behind when the disk is full or the
+visitor goes in the middle."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from gradio import processing_utils, route_utils
+from PIL import Image
+from starlette.datastructures import FormData
+
+
+def install() -> None:
+    """Puts the functions below in the place of gradio's own, for everybody in the process."""
+    processing_utils.save_bytes_to_cache = save_bytes
+    processing_utils.save_pil_to_cache = save_picture
+    route_utils.GradioMultiPartParser = UploadParser  # type: ignore[misc]
+
+
+def save_bytes(data: bytes, file_name: str, cache_dir: str) -> str:
+    """Writes to a file of that name, in a folder named after the content, and returns its path, as gradio does.
+
+    Raises:
+        OSError: it cannot be written, such as on a full disk; then nothing of it is there.
+    """
+    folder = Path(cache_dir) / processing_utils.hash_bytes(data)
+    folder.mkdir(exist_ok=True, parents=True)
+    target = folder / Path(file_name).name
+    try:
+        handle, part = tempfile.mkstemp(dir=folder)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+            Path(part).replace(target)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+    except OSError:
+        with suppress(OSError):  # it holds the same content under another name
+            folder.rmdir()
+        raise
+    return str(target.resolve())
+
+
+def save_picture(img: Image.Image, cache_dir: str, name: str = "image", format: str = "webp") -> str:
+    """Likewise, of a picture in one of Pillow's formats; the arguments are named as gradio names them."""
+    data: bytes = processing_utils.encode_pil_to_bytes(img, format)  # type: ignore[no-untyped-call]
+    return save_bytes(data, f"{name}.{format}", cache_dir)
+
+
+class UploadParser(route_utils.GradioMultiPartParser):
+    """gradio's reader of uploads, which deletes what it wrote when a file is too large, but not when the visitor
+    disconnects or the disk is full."""
+
+    async def parse(self) -> FormData:
+        """As in gradio."""
+        try:
+            form: FormData = await super().parse()
+        except BaseException:
+            for file in self._files_to_close_on_error:
+                with suppress(OSError):  # closing writes what is still in memory
+                    file.close()
+                Path(file.name).unlink(missing_ok=True)
+            raise
+        return form
