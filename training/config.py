@@ -97,7 +97,7 @@ class Config:
 
 PRESETS = {
     "study": Config(),
-    "smoke": Config(epochs=2, batch_size=32, limit=160),
+    "smoke": Config(epochs=2, batch_size=32, limit=84),
 }
 PRESET_HELP = {
     "study": "the original study's recipe to the letter: SimpleCNN, cross entropy, Adam, 50 epochs",

@@ -139,7 +139,7 @@ def jittered(picture: NDArray[np.uint8], box: Box, generator: np.random.Generato
     crop = crops.square(picture, moved, generator.uniform(-JITTER, JITTER))
     grey = crops.resize(crops.to_grey(crop), SIDE)[:, :: generator.choice([1, -1])]
     lit = grey * generator.uniform(0.7, 1.2) + generator.uniform(-20, 20)
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(lit, 0, 255), np.uint8)
 
 
 def write_split(split: Split, out: Path) -> None:
