@@ -6,8 +6,8 @@
     torchrun --nproc-per-node 4 -m training.train --data fer2013 --out runs/study     # on four GPUs
 
 `--help` explains every knob; training/config.py holds them and the presets, training/run_directory.py says which files
-come out. On a CPU the same recipe and data give the same run to the last bit, also when it was stopped and resumed on the
-way; GPUs add up in an order of their own, and differ by rounding.
+come out. On a CPU the same recipe and data give the same run to the last bit, also when it was stopped and resumed on
+the way; GPUs add up in an order of their own, and differ by rounding.
 """
 
 from __future__ import annotations
