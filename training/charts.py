@@ -63,12 +63,13 @@ def colour(emotion: str) -> str:
     return "#{:02x}{:02x}{:02x}".format(*COLOURS[emotion])
 
 
-def curves(history: History, reference: tuple[float, float] | None = None) -> Figure:
+def curves(history: History, reference: tuple[float, float] | None = None, best: int | None = None) -> Figure:
     """Loss and accuracy after each epoch, in training and on validation.
 
     Args:
         history: rows of history.csv.
         reference: lowest and highest validation accuracy of somebody's last five epochs, drawn as a band.
+        best: the epoch to mark; else the first with the highest validation accuracy.
     """
     figure = Figure(figsize=(9, 3.6))
     left, right = figure.subplots(1, 2)
@@ -86,20 +87,29 @@ def curves(history: History, reference: tuple[float, float] | None = None) -> Fi
     if reference:
         label = f"the reference's last five epochs: {100 * reference[0]:.1f} to {100 * reference[1]:.1f} %"
         right.axhspan(*reference, color=GREY, alpha=0.35, linewidth=0, label=label)
-    mark_best(right, history)
+    mark_best(right, history, best)
     left.legend()
     right.legend(loc="lower right")
     return figure
 
 
-def mark_best(axes: Axes, history: History) -> None:
-    """A dot and its number at the epoch with the highest validation accuracy."""
-    best = max(history, key=lambda row: row["validation_accuracy"])
+def mark_best(axes: Axes, history: History, epoch: int | None = None) -> None:
+    """A dot and its number at that epoch, else at the first with the highest validation accuracy."""
+    highest = max(history, key=lambda row: row["validation_accuracy"])
+    best = next((row for row in history if row["epoch"] == epoch), highest)
     where = (best["epoch"], best["validation_accuracy"])
     axes.plot(*where, "o", color=BLUE, markersize=6, markeredgecolor="white", zorder=5)
     text = f"{100 * where[1]:.1f} % in epoch {where[0]:.0f}"
     late = where[0] > np.mean([row["epoch"] for row in history])
-    axes.annotate(text, where, (0, -17), textcoords="offset points", ha="right" if late else "left", color=BLUE)
+    axes.annotate(
+        text,
+        where,
+        (0, -22),
+        textcoords="offset points",
+        ha="right" if late else "left",
+        color=BLUE,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
+    )
     axes.margins(y=0.12)
 
 
@@ -199,7 +209,8 @@ def reliability(
         axes.grid()
     figure.get_layout_engine().set(wspace=0.08)
     figure.axes[0].set_ylabel("of these, right")
-    figure.supxlabel("The fuller a bar's colour, the more pictures it stands for.", fontsize=8, color=GREY)
+    note = "On the dashed line, right as often as it says. The fuller a bar's colour, the more pictures it stands for."
+    figure.supxlabel(note, fontsize=8, color=GREY)
     return figure
 
 
@@ -219,14 +230,14 @@ def coverage(accuracies: NDArray[np.float64], marked: float = 0.8) -> Figure:
     for share in (marked, 1.0):
         value = accuracies[max(1, round(share * count)) - 1]
         axes.plot(share, value, "o", color=BLUE, markersize=6, markeredgecolor="white", clip_on=False)
-        text = f"{100 * value:.1f} % of {100 * share:.0f} %"
+        text = f"{100 * value:.1f} % right of " + (f"the surest {100 * share:.0f} %" if share < 1 else "all")
         axes.annotate(text, (share, value), (-6, -12), textcoords="offset points", ha="right", color=BLUE)
     axes.set(
         xlim=(0, 1.01), xlabel="share of the pictures answered, the most confident first", ylabel="of these, right"
     )
     low, high = float(accuracies[first:].min()), float(accuracies[first:].max())
     axes.set_ylim(low - 0.14 * max(high - low, 0.1), min(1.005, high + 0.03))
-    axes.set_title("Accuracy against coverage")
+    axes.set_title("Accuracy against coverage: when only the surest answers count")
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.grid()

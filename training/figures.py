@@ -181,7 +181,7 @@ def conflicting_pairs(split: Split) -> list[tuple[int, int]]:
 
 def draw_run(book: Book, record: Record, reference: tuple[float, float] | None = None) -> metrics.Floats:
     """The figures of a run for which no picture is needed; returns the best epoch's calibrated probabilities."""
-    book.add("curves", lambda: charts.curves(record.history, reference))
+    book.add("curves", lambda: charts.curves(record.history, reference, record.best))
     frames = [draw_confusion(book, record, epoch) for epoch in tqdm(record.logits, desc="epochs", leave=False)]
     animate(frames, book.folder / "confusion.gif")
     book.names.append("confusion.gif")

@@ -18,6 +18,7 @@ from training.duplicates import copies
 from training.metrics import Floats
 
 TILE = 1.05  # inches a side
+SURE_MISTAKES = 24  # shown of the most confident ones
 
 Pictures = NDArray[np.uint8]
 
@@ -48,7 +49,7 @@ def samples(split: Split, per_emotion: int = 10, seed: int = 0) -> Figure:
     return figure
 
 
-def mistakes(split: Split, probabilities: Floats, shown: int = 24) -> Figure:
+def mistakes(split: Split, probabilities: Floats, shown: int = SURE_MISTAKES) -> Figure:
     """The pictures on which the network was surest and, by their label, wrong; each once, though it stand twice."""
     wrong = np.flatnonzero(probabilities.argmax(1) != split.labels)
     order = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")]
