@@ -110,7 +110,7 @@ def test_the_queue_is_bounded(page: gr.Blocks) -> None:
         ("show_error", False),
         ("enable_monitoring", False),
         ("run_history", False),
-        ("max_file_size", settings.MAX_FILE_BYTES),
+        ("max_file_size", settings.MAX_VIDEO_BYTES),  # of pictures less: see test_server.py
     ],
 )
 def test_doors_that_gradio_leaves_open_are_closed(option: str, value: Any) -> None:

@@ -19,6 +19,7 @@ from tests.visitor import Server, Visitor, call, data_url, server
 
 LIMITS = {
     "MAX_FILE_BYTES": 1_000_000,
+    "MAX_VIDEO_BYTES": 4_000_000,
     "MAX_PIXELS": 17_000_000,
     "MAX_PICTURES": 4,
     "MAX_FACES": 2,

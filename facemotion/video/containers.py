@@ -10,6 +10,7 @@ from facemotion import _formats
 from facemotion.errors import EmptyFile, FacemotionError, NotAVideo, UnsupportedFormat, UnsupportedVideo
 
 ACCEPTED = "MP4, MOV, WebM, Matroska (MKV) and AVI videos are read here"
+SUFFIXES = (".mp4", ".m4v", ".mov", ".qt", ".3gp", ".webm", ".mkv", ".avi")  # their usual names
 HEAD_BYTES = 4096
 
 _MOV_BOXES = (

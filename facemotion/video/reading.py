@@ -182,7 +182,7 @@ def _open(file: BinaryIO) -> Any:
 
 
 def _refuse(url: str, flags: int, options: dict[str, str]) -> Any:
-    raise ForbiddenSource("This video refers to other files or addresses, and none is opened. Please convert it to MP4.")
+    raise ForbiddenSource("This video refers to other files or addresses, which are not opened. Convert it to MP4.")
 
 
 def _picture_stream(container: Any) -> Any:

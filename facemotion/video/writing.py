@@ -142,7 +142,7 @@ class _Encoded:
         late = (packet.pts or 0) * packet.time_base - Fraction(time_s)
         for frame in frames:
             if frame.pts is not None:
-                frame.pts -= round(late / frame.time_base)
+                frame.pts -= round(late / (frame.time_base or packet.time_base))
             yield from self._encode(frame)
 
     def _encode(self, frame: Any) -> Iterator[av.Packet[Any]]:

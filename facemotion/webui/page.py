@@ -10,7 +10,19 @@ from starlette.middleware import Middleware
 
 from facemotion import settings
 from facemotion.pipeline import Pipeline
-from facemotion.webui import about_tab, api, gallery_tab, image_tab, leftovers, theme, webcam_tab, whole_files, words
+from facemotion.webui import (
+    about_tab,
+    api,
+    gallery_tab,
+    image_tab,
+    leftovers,
+    theme,
+    video_api,
+    video_tab,
+    webcam_tab,
+    whole_files,
+    words,
+)
 from facemotion.webui.blocks import PublicBlocks
 from facemotion.webui.doors import Doors
 
@@ -35,12 +47,15 @@ def build_page(pipeline: Pipeline) -> gr.Blocks:
                 image_tab.build(pipeline)
             with gr.Tab("Webcam"):
                 webcam_tab.build(pipeline)
+            with gr.Tab("Video"):
+                video_tab.build(pipeline)
             with gr.Tab("Gallery"):
                 gallery_tab.build(pipeline)
             with gr.Tab("About"):
                 about_tab.build(pipeline)
         gr.HTML(words.serving(pipeline.models))
         api.build(pipeline)
+        video_api.build(pipeline)
     page.queue(max_size=settings.MAX_QUEUE, api_open=False)  # nobody passes by the queue
     leftovers.attach(page)
     whole_files.install()
@@ -57,7 +72,7 @@ def launch_options() -> dict[str, Any]:
         "theme": theme.theme(),
         "css": theme.style_sheet(),
         "head": _HEAD,
-        "max_file_size": settings.MAX_FILE_BYTES,
+        "max_file_size": max(settings.MAX_FILE_BYTES, settings.MAX_VIDEO_BYTES),  # `whole_files` tells them apart
         "state_session_capacity": settings.MAX_SESSIONS,
         "enable_monitoring": False,  # else /monitoring/summary shows everybody's requests
         "run_history": False,  # else the browser keeps pictures and results

@@ -33,8 +33,9 @@ def megabytes(count: int) -> str:
 
 _NOTHING = "There is nothing at this address, or no longer: uploads and results are deleted within the hour."
 _TOO_LARGE = (
-    f"This is larger than the server takes: at most {megabytes(settings.MAX_FILE_BYTES)} a picture, and "
-    f"{settings.MAX_PICTURES} pictures at a time. Send it smaller, or in parts."
+    f"This is larger than the server takes: at most {megabytes(settings.MAX_FILE_BYTES)} a picture, "
+    f"{megabytes(settings.MAX_VIDEO_BYTES)} a video, and {settings.MAX_PICTURES} pictures at a time. "
+    "Send it smaller, or in parts."
 )
 _BUSY = (
     f"The server is busy: {settings.MAX_QUEUE} requests are waiting already, and no more are taken. "

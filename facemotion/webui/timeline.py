@@ -1,9 +1,10 @@
-"""The last seconds of a stream as HTML: for each person a strip in the colours of the expressions, with their names."""
+"""A stretch of time as HTML: for each person a strip in the colours of the expressions, with their names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from facemotion.drawing import COLOURS, text_colour
 from facemotion.faces import EMOTIONS
@@ -14,6 +15,14 @@ SPAN_S = 20.0  # shown; the whole record can be downloaded
 GAP_S = 1.0  # without a face for longer, the strip is empty
 MAX_PEOPLE = 4  # strips; the ones seen last
 NAMED_SHARE = 0.13  # of the strip's width, from which the expression's name fits on a phone
+
+
+class Stretch(Protocol):
+    """A stretch of time in which one face showed one expression, in seconds."""
+
+    start_s: float
+    end_s: float
+    expression: str
 
 
 @dataclass(slots=True)
@@ -32,13 +41,14 @@ def strips(timeline: Iterable[Moment], now_s: float) -> str:
     people = sorted(sorted(last_seen, key=lambda one: -last_seen[one])[:MAX_PEOPLE])
     if not people:
         return ""
-    rows = "".join(_strip(one, [m for m in recent if m.id == one], now_s) for one in people)
+    rows = "".join(strip(one, _pieces([m for m in recent if m.id == one]), now_s - SPAN_S, SPAN_S) for one in people)
     axis = f'<div class="fm-axis" aria-hidden="true"><span>{SPAN_S:.0f} s ago</span><span>now</span></div>'
     return f'<section class="fm-timeline" aria-label="The last {SPAN_S:.0f} seconds">{rows}{axis}</section>'
 
 
-def _strip(identity: int, moments: list[Moment], now_s: float) -> str:
-    blocks = "".join(_block(piece, now_s) for piece in _pieces(moments))
+def strip(identity: int, pieces: Iterable[Stretch], start_s: float, span_s: float) -> str:
+    """One person's strip, from `start_s` on and `span_s` long."""
+    blocks = "".join(_block(piece, start_s, span_s) for piece in pieces)
     return f'<div class="fm-strip"><span class="fm-who">Face {identity}</span><div class="fm-band">{blocks}</div></div>'
 
 
@@ -58,9 +68,9 @@ def _expression(moment: Moment) -> str:
     return EMOTIONS[moment.probabilities.index(max(moment.probabilities))]
 
 
-def _block(piece: _Piece, now_s: float) -> str:
-    left = 1 - (now_s - piece.start_s) / SPAN_S
-    share = max((piece.end_s - piece.start_s) / SPAN_S, 0.004)
+def _block(piece: Stretch, start_s: float, span_s: float) -> str:
+    left = (piece.start_s - start_s) / span_s
+    share = max((piece.end_s - piece.start_s) / span_s, 0.004)
     name = piece.expression if share >= NAMED_SHARE else ""
     colours = f"background:{words.css_colour(piece.expression)};color:rgb{text_colour(COLOURS[piece.expression])}"
     place = f"left:{left * 100:.2f}%;width:{share * 100:.2f}%"

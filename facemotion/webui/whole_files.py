@@ -11,6 +11,10 @@ from pathlib import Path
 from gradio import processing_utils, route_utils
 from PIL import Image
 from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException
+
+from facemotion import settings
+from facemotion.video import containers
 
 
 def install() -> None:
@@ -53,7 +57,29 @@ def save_picture(img: Image.Image, cache_dir: str, name: str = "image", format: 
 
 class UploadParser(route_utils.GradioMultiPartParser):
     """gradio's reader of uploads, which deletes what it wrote when a file is too large, but not when the visitor
-    disconnects or the disk is full."""
+    disconnects or the disk is full; and which has one limit for all files, pictures and videos."""
+
+    _part_bytes = 0
+
+    def on_part_begin(self) -> None:
+        """As in gradio."""
+        super().on_part_begin()
+        self._part_bytes = 0
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """As in gradio; what is not named as a video is held against the limit of pictures.
+
+        Raises:
+            MultiPartException: it is too large.
+        """
+        file = self._current_part.file
+        limit = settings.MAX_FILE_BYTES if file is None else upload_limit(file.filename or "")
+        self._part_bytes += end - start
+        if self._part_bytes > limit:
+            if self.upload_progress is not None:
+                self.upload_progress.set_done(self.upload_id or "")
+            raise MultiPartException(f"File size exceeded maximum allowed size of {limit} bytes.")
+        super().on_part_data(data, start, end)
 
     async def parse(self) -> FormData:
         """As in gradio."""
@@ -66,3 +92,9 @@ class UploadParser(route_utils.GradioMultiPartParser):
                 Path(file.name).unlink(missing_ok=True)
             raise
         return form
+
+
+def upload_limit(name: str) -> int:
+    """The most bytes of an upload of this name. Its content is looked at when it is decoded."""
+    is_video = name.lower().endswith(containers.SUFFIXES)
+    return settings.MAX_VIDEO_BYTES if is_video else settings.MAX_FILE_BYTES
