@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from facemotion.faces import EMOTIONS
 
@@ -17,7 +19,7 @@ class SimpleCNN(nn.Module):
     Output: logits, float [N, 7], in the order of `EMOTIONS`.
     """
 
-    input_size = 48
+    input_size, input_channels = 48, 3
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +51,80 @@ def _block(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
     )
 
 
-NETWORKS: dict[str, type[nn.Module]] = {"simplecnn": SimpleCNN}
+class EmotionNet(nn.Module):
+    """A residual network with squeeze and excitation: 2,072,497 parameters, 136 million multiply-adds.
+
+    Halving the resolution after the first convolution keeps most of the work where a face's parts are already in
+    view. Residual blocks: He et al., "Deep Residual Learning for Image Recognition", 2016; the average before the
+    shortcut's convolution: He et al., "Bag of Tricks for Image Classification", 2019; squeeze and excitation: Hu et
+    al., "Squeeze-and-Excitation Networks", 2018.
+
+    Input: float [N, 1, 48, 48], grey, normalised.
+    Output: logits, float [N, 7], in the order of `EMOTIONS`.
+    """
+
+    input_size, input_channels = 48, 1
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU())
+        self.body = nn.Sequential(
+            ResidualBlock(32, 48, stride=2),
+            ResidualBlock(48, 112, stride=2),
+            ResidualBlock(112, 112),
+            ResidualBlock(112, 224, stride=2),
+            ResidualBlock(224, 224),
+        )
+        self.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(224, len(EMOTIONS))
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.body(self.stem(images)))
+        return logits
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions and a gate for each channel, added to what came in."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels_out)
+        self.gate = SqueezeExcitation(channels_out)
+        same = channels_in == channels_out and stride == 1
+        self.shortcut = nn.Identity() if same else _shortcut(channels_in, channels_out, stride)
+
+    def forward(self, images: Tensor) -> Tensor:
+        inner = functional.relu(self.norm1(self.conv1(images)))
+        inner = self.gate(self.norm2(self.conv2(inner)))
+        return functional.relu(inner + self.shortcut(images))
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by a number from 0 to 1 that depends on the means of all."""
+
+    def __init__(self, channels: int, reduction: int = 8) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(channels, channels // reduction)
+        self.excite = nn.Linear(channels // reduction, channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        scale = torch.sigmoid(self.excite(functional.relu(self.squeeze(images.mean((2, 3))))))
+        return images * scale[:, :, None, None]
+
+
+def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.AvgPool2d(stride) if stride > 1 else nn.Identity(),
+        nn.Conv2d(channels_in, channels_out, 1, bias=False),
+        nn.BatchNorm2d(channels_out),
+    )
+
+
+NETWORKS: dict[str, type[nn.Module]] = {"simplecnn": SimpleCNN, "emotionnet": EmotionNet}
 
 
 def build(name: str) -> nn.Module:
@@ -68,4 +143,4 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-__all__ = ["NETWORKS", "SimpleCNN", "build", "count_parameters"]
+__all__ = ["NETWORKS", "EmotionNet", "SimpleCNN", "build", "count_parameters"]

@@ -38,6 +38,27 @@ def test_simplecnn_is_the_network_of_the_study():
     assert network(torch.zeros(2, 3, 48, 48)).shape == (2, 7)
 
 
+def test_emotionnet_keeps_its_size():
+    network = networks.build("emotionnet").eval()
+    assert networks.count_parameters(network) == 2_072_497
+    assert multiplications(network) < multiplications(networks.build("simplecnn").eval()) / 2
+    assert network(torch.zeros(2, 1, 48, 48)).shape == (2, 7)
+
+
+def multiplications(network):
+    """Of the convolutions, for one picture."""
+    counts = []
+
+    def count(module, _, output):
+        counts.append(output.numel() * module.weight[0].numel())
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    network(torch.zeros(1, network.input_channels, 48, 48))
+    return sum(counts)
+
+
 @pytest.mark.parametrize("count", [0, 1, 5, settings.CLASSIFY_BATCH + 1])
 def test_a_row_of_probabilities_for_each_crop(classifier, count):
     crops = [np.random.default_rng(i).integers(0, 256, (30 + i, 40, 3), np.uint8) for i in range(count)]

@@ -34,8 +34,15 @@ class WinogradConv2d(nn.Conv2d):
 def use_winograd(network: nn.Module) -> None:
     """Turns the convolutions that gain from it into `WinogradConv2d`, in place; parameters keep their names."""
     for module in network.modules():
-        if type(module) is nn.Conv2d and module.kernel_size[0] in TILES and module.in_channels >= 16:
+        if type(module) is nn.Conv2d and _gains(module):
             module.__class__ = WinogradConv2d
+
+
+def _gains(module: nn.Conv2d) -> bool:
+    side = module.kernel_size[0]
+    keeps_size = module.stride == (1, 1) and module.padding in ("same", (side // 2, side // 2))
+    plain = module.dilation == (1, 1) and module.groups == 1 and module.kernel_size == (side, side)
+    return keeps_size and plain and side in TILES and module.in_channels >= 16
 
 
 def convolve(images: Tensor, kernel: Tensor, tile: int) -> Tensor:
