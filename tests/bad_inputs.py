@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -118,7 +119,7 @@ REFUSED: tuple[Case, ...] = (
 
 READ: tuple[Case, ...] = (
     Case(6, "zip-appended.jpg", lambda: jpeg() + crafted.zip_file()),
-    Case(11, "phone.jpg", lambda: encoded(scene(6000, 4000), "JPEG")),
+    Case(11, "phone.jpg", crafted.phone_photo),
     *(Case(15, f"turned-{n}.jpg", lambda n=n: crafted.with_exif(n)) for n in range(1, 9)),
     *(Case(16, f"exif-{name}", lambda data=data: data) for name, data in crafted.malformed_exif().items()),
     *(Case(17, f"gps.{kind.lower()}", lambda k=kind: crafted.with_gps(k)) for kind in ("JPEG", "PNG", "WEBP", "AVIF")),
@@ -143,7 +144,7 @@ READ: tuple[Case, ...] = (
     Case(21, "picture.bmp", lambda: encoded(scene(), "BMP")),
     Case(21, "picture.avif", lambda: encoded(scene(), "AVIF")),
     *(Case(23, name, jpeg) for name in ("фото 😀.jpg", "a" * 200 + ".jpg", "no-extension", "photo.txt", "-rf.jpg")),
-    *(Case(23, name, jpeg) for name in ("=cmd|' /C calc'!A0.jpg", "<img src=x onerror=alert(1)>.jpg", "a\x1b[31m.jpg")),
+    *(Case(23, name, jpeg) for name in ("=cmd|'calc'!A0.jpg", "<img src=x onerror=alert(1)>.jpg", "a\x1b[31m.jpg")),
 )
 
 NAMES = (
@@ -151,6 +152,39 @@ NAMES = (
     *("b" * 300 + ".jpg", ".jpg", "photo\0.jpg", "photo\r\n.jpg", "CON.jpg"),
 )
 """Names that no file system of ours has to hold, as an upload may bear them; what comes with them is a good picture."""
+
+ADDRESSES = (
+    *(
+        "http://127.0.0.1:22/",
+        "http://localhost/photo.jpg",
+        "HTTP://[::1]/photo.jpg",
+        "http://0x7f000001/",
+        "http://127.1/",
+    ),
+    *(
+        "http://10.0.0.1/photo.jpg",
+        "https://192.168.0.1/",
+        "http://172.16.0.1/",
+        "http://[fd00::1]/",
+        "http://0.0.0.0/",
+    ),
+    *("http://169.254.169.254/latest/meta-data", "http://metadata.google.internal/", "http://2852039166/"),
+    *("https://example.org/redirect?to=http://localhost", "http://user:secret@localhost/", "//127.0.0.1/photo.jpg"),
+    *(
+        "file:///etc/passwd",
+        "FILE:/etc/passwd",
+        "ftp://localhost/photo.jpg",
+        "gopher://localhost/",
+        "s3://bucket/photo.jpg",
+    ),
+)
+"""Addresses that nobody may be asked to open: loopback, private, of a cloud's metadata, redirects, other schemes."""
+
+OPTIONS: tuple[dict[str, Any], ...] = (
+    *({"threshold": value} for value in (float("nan"), float("inf"), -1, 2, 1e308, "x", "", [0.5])),
+    *({"detail": value} for value in ("closely", "", "auto\0", "a" * 10_000, 7, None, ["auto"])),
+)
+"""Options of which each is refused."""
 
 FILES: tuple[Case, ...] = REFUSED + READ
 """Every file of the corpus; HEIC stands apart, as reading it depends on what is installed."""

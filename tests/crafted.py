@@ -36,6 +36,12 @@ def jpeg() -> bytes:
 
 
 @cache
+def phone_photo() -> bytes:
+    """24 megapixels."""
+    return encoded(scene().resize((6000, 4000)), "JPEG")
+
+
+@cache
 def png() -> bytes:
     return encoded(scene(), "PNG")
 
@@ -210,13 +216,17 @@ def webp_with_exif(body: bytes) -> bytes:
 
 
 def avif_with_exif(body: bytes) -> bytes:
-    """The body takes the place of one that Pillow wrote, padded with what stood there."""
-    room, mark = 600, b"MM\0*"
+    """The body takes the place of one that Pillow wrote, of which the rest remains."""
+    whole, body = _avif_with_long_exif(), body or bytes(600)
+    start = whole.index(b"MM\0*")
+    return whole[:start] + body + whole[start + len(body) :]
+
+
+@cache
+def _avif_with_long_exif() -> bytes:
     exif = Image.Exif()
-    exif[MAKER] = "x" * room
-    whole = encoded(scene(), "AVIF", exif=exif.tobytes(), quality=100)
-    start = whole.index(mark)
-    return whole[:start] + (body or bytes(room)) + whole[start + len(body or bytes(room)) :]
+    exif[MAKER] = "x" * 600
+    return encoded(scene(), "AVIF", exif=exif.tobytes(), quality=100)
 
 
 def data_url(data: bytes) -> str:
