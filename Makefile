@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_TIMEOUT ?= 300
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
-.PHONY: help demo test lint train-smoke bench format browser clean distclean
+.PHONY: help demo test lint train-smoke bench fuzz format browser clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ train-smoke: $(VENV)/.installed-dev ## run the training kit once through, on lit
 
 bench: $(VENV)/.installed ## measure how long a visitor waits
 	@$(BIN)/python -m benchmarks.answer
+
+fuzz: $(VENV)/.installed-fuzz ## mutate pictures, guided by coverage; SECONDS=3600 for an hour, 300 unless given
+	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),300)
+	@! ls tests/fuzz/cases/found-* 2>/dev/null || { echo "tests/fuzz/README.md says what to do with these."; exit 1; }
 
 format: $(VENV)/.installed-dev ## put the style right where that can be done by machine
 	@$(BIN)/ruff check --fix .
@@ -63,6 +67,10 @@ $(VENV)/.installed-dev: requirements-dev.txt requirements-train.txt $(VENV)/.ins
 	@echo "Installing requirements-dev.txt into $(VENV) ..."
 	@$(PIP) install -r requirements-dev.txt
 	@$(BIN)/python -m pip --disable-pip-version-check check
+	@touch $@
+
+$(VENV)/.installed-fuzz: requirements-fuzz.txt $(VENV)/.installed-dev
+	@$(PIP) install -r requirements-fuzz.txt
 	@touch $@
 
 browser: $(VENV)/.installed-dev $(VENV)/.node
