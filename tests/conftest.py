@@ -85,9 +85,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 @pytest.fixture(scope="session")
-def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server of `app_url` has its log.txt, and in uploads/ its visitors' files."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="session")
+def app_url(server_folder: Path) -> Iterator[str]:
     """The address of a real server, app.py in a process of its own on a free port, for as long as the tests run."""
-    folder = tmp_path_factory.mktemp("server")
+    folder = server_folder
     port = free_port()
     log = folder / "log.txt"
     with log.open("wb") as output:
