@@ -17,7 +17,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from torch.nn import functional
 
-from facemotion import EMOTIONS, EmotionClassifier
+from facemotion import EmotionClassifier
 from tests.training_tree import write_tree
 from training import data, export, metrics, run_directory, train, winograd
 from training.config import Config
@@ -134,8 +134,8 @@ def test_refuses_a_picture_of_another_size(tmp_path):
         data.load_split(tmp_path, "train")
 
 
-CONFIG = Config(epochs=2, batch_size=14, seed=7, mean=0.4, limit=40)
-FLAGS = ["--epochs", "2", "--batch-size", "14", "--seed", "7", "--mean", "0.4", "--limit", "40", "--no-figures"]
+CONFIG = Config(epochs=2, batch_size=14, seed=7, mean=0.4, limit=20)
+FLAGS = ["--epochs", "2", "--batch-size", "14", "--seed", "7", "--mean", "0.4", "--limit", "20", "--no-figures"]
 
 
 @pytest.fixture(scope="module")
@@ -223,8 +223,8 @@ def test_a_run_directory_tells_everything(runs):
     assert {key: config[key] for key in CONFIG.to_dict()} == CONFIG.to_dict()
     assert re.fullmatch(r"[0-9a-f]{40}|unknown", config["commit"])
     assert len((run / "history.csv").read_text().splitlines()) == 3
-    assert np.load(run / "predictions" / "002.npy").shape == (21, 7)
-    assert np.load(run / "validation_labels.npy").shape == (21,)
+    assert np.load(run / "predictions" / "002.npy").shape == (20, 7)
+    assert np.load(run / "validation_labels.npy").shape == (20,)
     assert not list(run.rglob("*.tmp"))
 
 
@@ -243,10 +243,10 @@ def test_metrics_tell_how_good_it_is(runs):
     assert len(content["last_five"]) == 2
     assert content["best"]["validation_accuracy"] == max(row["validation_accuracy"] for row in content["last_five"])
     assert content["best_epoch"]["accuracy"] == pytest.approx(content["best"]["validation_accuracy"])
-    assert content["best_epoch"]["not_in_train"]["rows"] == 21
+    assert content["best_epoch"]["not_in_train"]["rows"] == 20
     low, high = content["last_epoch"]["intervals"]["accuracy"]
     assert low <= content["last_epoch"]["accuracy"] <= high
-    assert content["pictures"]["validation"] == dict.fromkeys(EMOTIONS, 3)
+    assert [sum(counts.values()) for counts in content["pictures"].values()] == [20, 20]
     assert content["parameters"] == 4_474_375
 
 
@@ -294,9 +294,10 @@ def test_a_finished_run_is_not_overwritten(runs, tree):
 def test_the_exported_folder_loads_and_agrees_with_the_run(runs, tree, tmp_path):
     config = export.export(runs / "straight", tree, tmp_path / "model")
     classifier = EmotionClassifier.from_pretrained(str(tmp_path / "model"))
-    split = data.load_split(tree, "validation")
+    split = data.limited(data.load_split(tree, "validation"), CONFIG.limit, CONFIG.seed)
     probabilities = classifier.classify([np.dstack([picture] * 3) for picture in split.pictures])
     assert metrics.accuracy(probabilities, split.labels) == pytest.approx(config["metrics"]["accuracy"])
-    assert config["metrics"]["rows_not_in_train"] == 21
+    assert config["metrics"]["rows_not_in_train"] == 20
+    assert "trained on 20 pictures of train; the epoch was chosen and judged on the 20 of validation" in config["data"]
     recorded = export.recorded_logits(runs / "straight", config["metrics"]["epoch"])
     assert np.abs(probabilities - metrics.softmax(recorded, config["temperature"])).max() < export.MAX_PARITY_ERROR

@@ -17,7 +17,7 @@ from training.processes import World, batches
 from training.sources import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
-LIMIT_S = 240
+LIMIT_S = 500  # it takes ten on an idle machine
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def records(tmp_path_factory):
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)], alone, folder
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_two_processes_average_to_the_gradients_of_one(records):
     both, alone, _ = records
     assert len(alone["gradients"]) == 2
@@ -92,7 +92,7 @@ def test_two_processes_average_to_the_gradients_of_one(records):
             assert (averaged - gradient).abs().max() < 1e-5
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_two_processes_see_every_row_once(records):
     both, alone, _ = records
     assert [len(record["pictures"]) for record in both] == [21, 20]
@@ -100,7 +100,7 @@ def test_two_processes_see_every_row_once(records):
     assert len(set(alone["pictures"])) == 41
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_only_the_first_process_writes(records):
     both, _, folder = records
     assert any("last" in path for path in both[0]["written"])

@@ -15,7 +15,7 @@ from training import duplicates
 from training.sources import SIDE, SUFFIXES, DataError, Entry, scan
 from training.votes import load_votes, not_a_face
 
-__all__ = ["DROPS", "SIDE", "SUFFIXES", "DataError", "Split", "collect", "leave_out", "load_split"]
+__all__ = ["DROPS", "SIDE", "SUFFIXES", "DataError", "Split", "collect", "leave_out", "limited", "load_split"]
 
 DROPS = ("duplicates", "conflicts", "blank", "not_a_face")
 """What `load_split` can leave out: all but the first of equal pictures, equal pictures with different labels, blank
@@ -80,6 +80,14 @@ def leave_out(split: Split, drop: Sequence[str], votes: Path | None = None) -> S
     if not len(kept):
         raise DataError(f"of {len(split):,} pictures none is left without {', '.join(drop)}")
     return kept
+
+
+def limited(split: Split, limit: int, seed: int) -> Split:
+    """`limit` of the rows, drawn by the seed; all of them where it is 0 or there are not so many."""
+    if not limit or limit >= len(split):
+        return split
+    rows = np.random.default_rng(seed).choice(len(split), limit, replace=False)
+    return Split(split.pictures[rows], split.labels[rows], tuple(split.names[row] for row in rows))
 
 
 def collect(root: Path, split: str) -> tuple[Split, list[Entry]]:

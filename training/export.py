@@ -24,7 +24,7 @@ from facemotion.faces import EMOTIONS
 from facemotion.weights import CHECKSUMS, sha256
 from training import duplicates, metrics
 from training.config import Config
-from training.data import Split, load_split
+from training.data import Split, limited, load_split
 from training.inference import predict, to_device
 from training.run_directory import write_json
 from training.sources import KAGGLE_SET
@@ -51,7 +51,8 @@ def export(run: Path, data: Path, out: Path) -> dict[str, Any]:
     recipe = json.loads((run / "config.json").read_text())
     saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
     config = Config(**{k: v for k, v in recipe.items() if k in Config.__dataclass_fields__})
-    split, known = load_split(data, config.validation_split), load_split(data, config.train_split)
+    split = limited(load_split(data, config.validation_split), config.limit, config.seed)
+    known = load_split(data, config.train_split)
     tensors = as_float16(saved["network"])
     logits = logits_of(config, tensors, split)
     parity = float(np.abs(metrics.softmax(logits) - metrics.softmax(recorded_logits(run, saved["epoch"]))).max())
@@ -67,7 +68,7 @@ def export(run: Path, data: Path, out: Path) -> dict[str, Any]:
         "temperature": temperature,
         "uncertain": thresholds,
         "metrics": figures | {"epoch": saved["epoch"], "float16_parity": parity},
-        "data": describe_data(config, known, split),
+        "data": describe_data(config, trained_on(run, known), split),
         "recipe": recipe | {"epochs_run": epochs_run(run)},
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -142,12 +143,20 @@ def epochs_run(run: Path) -> int:
     return len((run / "history.csv").read_text().splitlines()) - 1
 
 
-def describe_data(config: Config, train: Split, validation: Split) -> str:
+def trained_on(run: Path, known: Split) -> int:
+    """How many pictures the run learned from, as it recorded; without a record (or an end), all that are `known`."""
+    file = run / "metrics.json"
+    counts = json.loads(file.read_text()).get("pictures") if file.is_file() else None
+    return sum(counts["training"].values()) if counts else len(known)
+
+
+def describe_data(config: Config, trained: int, validation: Split) -> str:
     """What the model was trained and judged on, in a sentence."""
     split = config.validation_split
+    without = f", without {', '.join(config.drop).replace('_', ' ')}" if config.drop else ""
     return (
-        f"FER2013 (ICML 2013 challenge) in the split of {KAGGLE_SET}: trained on the {len(train):,} pictures of "
-        f"{config.train_split}; the epoch was chosen and judged on the {len(validation):,} of {split}."
+        f"FER2013 (ICML 2013 challenge) in the split of {KAGGLE_SET}: trained on {trained:,} pictures of "
+        f"{config.train_split}{without}; the epoch was chosen and judged on the {len(validation):,} of {split}."
     )
 
 

@@ -57,6 +57,8 @@ class World:
             return
         if device.type not in BACKENDS:
             raise DataError(f"several processes train on CUDA or on the CPU, not on {device.type}: --device cpu")
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # else each process keeps a context on the first GPU too
         distributed.init_process_group(BACKENDS[device.type])
         try:
             yield

@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -28,7 +27,7 @@ from tqdm import tqdm
 from facemotion import networks
 from training import duplicates, evaluate, figures, provenance
 from training.config import Config, asked, chosen, continued, parse
-from training.data import DataError, Split, leave_out, load_split
+from training.data import DataError, Split, leave_out, limited, load_split
 from training.devices import choose_device, has_bf16_units, precision_of
 from training.inference import as_input, predict, to_device
 from training.processes import World, batches
@@ -37,6 +36,7 @@ from training.winograd import use_winograd
 
 __all__ = ["Config", "Run", "choose_device", "predict", "to_device", "train", "write_json"]
 
+LEAST_JUDGED = 2  # validation pictures
 SHOW_EVERY = 20  # steps: asking a GPU for the loss makes it wait
 
 
@@ -86,7 +86,7 @@ def train(
     else:
         RunDirectory(out).check_free()
     with world.joined(where):
-        splits = load_training(config, data, world), limited(load_split(data, config.validation_split), config)
+        splits = load_training(config, data, world), load_validation(config, data)
         run = Run(config, out, where, world, resume)
         run.write_start(splits[1])
         try:
@@ -252,15 +252,19 @@ def load_training(config: Config, data: Path, world: World) -> Split:
     if config.drop and world.is_first:
         gone = len(whole) - len(kept)
         print(f"left out {gone:,} of {len(whole):,} training pictures: {', '.join(config.drop)}", flush=True)
-    return limited(kept, config)
+    return limited(kept, config.limit, config.seed)
 
 
-def limited(split: Split, config: Config) -> Split:
-    """`config.limit` of the pictures, drawn by its seed."""
-    if not config.limit or config.limit >= len(split):
-        return split
-    rows = np.random.default_rng(config.seed).choice(len(split), config.limit, replace=False)
-    return Split(split.pictures[rows], split.labels[rows], tuple(split.names[row] for row in rows))
+def load_validation(config: Config, data: Path) -> Split:
+    """The pictures to judge on: all, whatever the training leaves out, but for the limit.
+
+    Raises:
+        DataError: there are fewer than two, too few to choose a temperature on one half and judge on the other.
+    """
+    split = limited(load_split(data, config.validation_split), config.limit, config.seed)
+    if len(split) < LEAST_JUDGED:
+        raise DataError(f"{data} holds {len(split)} picture in {config.validation_split}: judging needs {LEAST_JUDGED}")
+    return split
 
 
 def saved_config(out: Path) -> Config:
