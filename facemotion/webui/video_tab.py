@@ -62,8 +62,7 @@ def build(pipeline: Pipeline) -> None:
 
     accepted = page.run.click(accept, page.video, page.outputs(), queue=False, **_QUIET)
     found = accepted.success(find, [page.video, page.turn], page.outputs(), **_QUIET, **QUEUE)
-    found.failure(lambda: {page.status: said.note(said.INVITATION)}, None, [page.status], **_QUIET)
-    found.then(lambda: page.buttons(busy=False), None, [page.run, page.stop], **_QUIET)
+    found.failure(lambda: _idle(page), None, [page.run, page.stop, page.status], **_QUIET)
     page.stop.click(stop, None, None, queue=False, **_QUIET)
     cast(gr.Blocks, Context.root_block).unload(stop)
 
@@ -93,6 +92,11 @@ def _accept(page: _Page, turns: Turns, path: str | None, session: str) -> Update
         raise MissingInput("There is no video yet. Add one first.")
     shut: Update = {page.results: gr.Column(visible=False), page.shown: None, page.people: "", page.csv: None}
     return page.buttons(busy=True) | shut | {page.status: said.note(said.WAITING), page.turn: turns.begin(session)}
+
+
+def _idle(page: _Page) -> Update:
+    """As before the first video; the error itself is shown by gradio."""
+    return page.buttons(busy=False) | {page.status: said.note(said.INVITATION)}
 
 
 def _find(pipeline: Pipeline, page: _Page, path: str | None, turn: Turn | None) -> Iterator[Update]:

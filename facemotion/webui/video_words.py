@@ -50,7 +50,7 @@ def summary(result: Result) -> str:
     found = f"<b>{len(people)} face{'' if len(people) == 1 else 's'} followed</b>" if people else _NOBODY
     sound = {"kept": "The sound is untouched.", "encoded": "The sound was encoded anew.", "none": "It has no sound."}
     facts = (
-        f"in {clock(result.duration_s)} minutes; {result.analysed} of {result.frames} frames were analysed, "
+        f"in {_length(result.duration_s)}; {result.analysed} of {result.frames} frames were analysed, "
         f"about {ANALYSED_PER_S} a second, and the boxes between them interpolated. {sound[result.sound]}"
     )
     return note(f"{found} {facts}")
@@ -70,7 +70,7 @@ def timeline(result: Result) -> str:
         return ""
     rows = "".join(strip(one.id, one.runs, 0.0, span_s) for one in people)
     axis = f'<div class="fm-axis" aria-hidden="true"><span>0:00</span><span>{clock(result.duration_s)}</span></div>'
-    return f'<section class="fm-timeline" aria-label="Expressions over time"><h3>Over time</h3>{rows}{axis}</section>'
+    return f'<section class="fm-timeline" aria-label="Expressions over time"><h2>Over time</h2>{rows}{axis}</section>'
 
 
 def table(result: Result) -> str:
@@ -96,6 +96,10 @@ def _seconds(one: Person) -> float:
     return sum(one.seconds.values())
 
 
+def _length(seconds: float) -> str:
+    return f"{seconds:.1f} seconds" if seconds < 60 else f"{clock(seconds)} minutes"
+
+
 def clock(seconds: float) -> str:
     """65.2 -> "1:05"."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"
