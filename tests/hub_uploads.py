@@ -29,6 +29,7 @@ class Uploads:
         self.variables: dict[str, dict[str, str]] = {}
         self.pull_requests: list[str] = []
         self.payment_required = False
+        self.private: set[str] = set()  # names of models
         self._uploaded: dict[str, bytes] = {}
         routes = (
             ("/api/repos/create", self._create, "POST"),
@@ -74,7 +75,8 @@ class Uploads:
         repository = self.hub.repositories.get(_key(kind, owner, name))
         if repository is None or _token(request) not in (WRITER, READER):
             return Response(status_code=401, headers={"X-Error-Code": "RepoNotFound"} if repository is None else {})
-        return JSONResponse({"id": f"{owner}/{name}", "sha": repository.main, "siblings": []})
+        about = {"id": f"{owner}/{name}", "sha": repository.main, "siblings": [], "gated": False}
+        return JSONResponse(about | {"private": f"{owner}/{name}" in self.private})
 
     async def _tree(self, request: Request, kind: str, owner: str, name: str, revision: str) -> Response:
         repository = self._repository(kind, owner, name)

@@ -123,6 +123,7 @@ def test_figures_travel_and_stand_on_the_card(uploads: Uploads, tmp_path: Path, 
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "loss_curve.png").write_bytes((examples / "astronaut.png").read_bytes())
     (tmp_path / "figures" / "notes.txt").write_text("not a figure")
+    (tmp_path / "figures" / "mistakes.png").write_bytes(b"pictures of the data, which stay at home")
     publish.main([*MODEL, "--figures", str(tmp_path / "figures")])
     files = uploads.files(REPO)
     assert set(files) == MODEL_FILES | {"figures/loss_curve.png"}

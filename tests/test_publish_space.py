@@ -30,7 +30,6 @@ def test_a_space_holds_exactly_the_files_of_the_app(hub: Hub, uploads: Uploads) 
     assert files["app.py"] == (space.ROOT / "app.py").read_bytes()
     assert set(files) >= {"facemotion/webui/page.py", "facemotion/assets/simplecnn/model.safetensors"}
     assert not [path for path in files if "__pycache__" in path or "/." in path]
-    assert files["README.md"] == (space.ROOT / "README.md").read_bytes()
     assert uploads.variables == {}
 
 
@@ -75,6 +74,40 @@ def test_a_space_fetches_and_serves_the_weights_that_were_pinned(
     assert f"/spaces/{DEMO}" in output and "may need a paid plan" in output
 
 
+def test_private_weights_need_a_secret_and_are_fetched_at_the_start(
+    uploads: Uploads, published: Reference, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uploads.private.add(REPO)
+    publish.main([*SPACE, "--weights", str(published)])
+    output = capsys.readouterr().out
+    assert f"{REPO} is private or gated" in output and "a secret named HF_TOKEN" in output
+    assert f"/spaces/{DEMO}/settings" in output
+    front_matter = yaml.safe_load(uploads.files(f"spaces/{DEMO}")["README.md"].decode().split("---\n")[1])
+    assert "preload_from_hub" not in front_matter and REPO in front_matter["models"]
+    assert uploads.variables == {DEMO: {"FACEMOTION_WEIGHTS": str(published)}}
+
+
+def test_the_readme_of_a_space_links_nothing_that_is_not_there() -> None:
+    files = space.files()
+    text = files["README.md"].decode()
+    targets = [link["target"] for link in space.LINK.finditer(text)]
+    assert "LICENSE" in targets and any("://" in target for target in targets)
+    assert [target for target in targets if "://" not in target and target not in files] == []
+    assert "SECURITY.md (in the project's sources)" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[a](LICENSE#top) [b](https://x/y.md) [c](#part)", "[a](LICENSE#top) [b](https://x/y.md) [c](#part)"),
+        ("See [b](docs/b.md).", "See b (in the project's sources)."),
+        ("a\n![c](docs/c.png)\nb ![d](LICENSE)", "a\n\nb ![d](LICENSE)"),
+    ],
+)
+def test_dangling_links_become_text(text: str, expected: str) -> None:
+    assert space.without_dangling_links(text, {"LICENSE"}) == expected
+
+
 def test_the_readme_keeps_all_else_that_configures_the_space() -> None:
     text = (space.ROOT / "README.md").read_text("utf-8")
     before, after = (
@@ -93,7 +126,8 @@ def test_a_dry_run_of_a_space_asks_nothing(
     monkeypatch.delenv("HF_TOKEN", raising=False)
     publish.main([*SPACE, "--weights", PIN, "--dry-run"])
     output = capsys.readouterr().out
-    assert "app.py" in output and f"FACEMOTION_WEIGHTS={PIN}" in output and "/spaces/" not in output
+    assert "app.py" in output and f"FACEMOTION_WEIGHTS={PIN}" in output and "Published" not in output
+    assert "If you/facemotion is private or gated, the Space needs a secret named HF_TOKEN" in output
     assert hub.requests == []
 
 

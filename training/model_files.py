@@ -15,6 +15,8 @@ from training.space import ROOT
 ONNX_FILE = "model.onnx"
 CARD = "README.md"
 FIGURES = {".png", ".jpg", ".gif", ".webp"}
+# These of training.figures show pictures of the data, which are not ours to publish.
+PICTURES_OF_DATA = {"samples", "equal", "near", "mistakes"}
 RUN_FILES = ("config.json", "best.pt", "history.csv", "predictions")
 
 
@@ -66,7 +68,9 @@ def figures_of(run: Path | None) -> Path | None:
 
 
 def figure_files(folder: Path | None) -> list[Path]:
-    return sorted(file for file in folder.glob("*") if file.suffix in FIGURES) if folder else []
+    """The figures in a folder that may be published, by name."""
+    found = folder.glob("*") if folder else ()
+    return sorted(file for file in found if file.suffix in FIGURES and file.stem not in PICTURES_OF_DATA)
 
 
 def digest(content: bytes) -> str:

@@ -39,6 +39,12 @@ HOSTING = (
     "A new Gradio Space on the free hardware may need a paid plan (PRO for a person, Team or Enterprise for an "
     "organisation); other hardware is billed for the time it runs. Prices: https://huggingface.co/pricing"
 )
+# Secrets are what a Space's settings hand to the running app; nothing says that a build sees them.
+SECRET = (
+    "If {weights} is private or gated, the Space needs a secret named HF_TOKEN, a token that may read it: set it at "
+    "{endpoint}/spaces/{repo}/settings. Without it the embedded weights serve, and the page says so."
+)
+CLOSED = "{weights} is private or gated: it is fetched when the Space starts, not when it is built."
 
 
 class PublishError(Exception):
@@ -80,10 +86,13 @@ def publish_space(options: argparse.Namespace) -> None:
     api = None if options.dry_run else connect()
     if api and reference:
         reference = complete(reference)
-    files = space.files(weights=reference)
+    closed = bool(api and reference and is_closed(api, reference))
+    files = space.files(weights=reference, preload=not closed)
     show(files, f"spaces/{options.repo}")
     serves = f"={reference}" if reference else " is left as it is; unset, the embedded weights serve."
     print(f"\n{VARIABLE}{serves}\n{HOSTING}")
+    if reference:
+        print(about_access(reference, options.repo, closed))
     if api is None:
         print("Dry run: nothing was sent.")
         return
@@ -110,6 +119,21 @@ def complete(reference: Reference) -> Reference:
     """With the checksum of the weights, which are fetched and loaded to see that this version of the app can."""
     EmotionClassifier.from_pretrained(str(reference))
     return weights.pinned(reference, weights.resolve(reference, WEIGHTS_FILE))
+
+
+def is_closed(api: Any, reference: Reference) -> bool:
+    """Whether the weights are private or gated."""
+    with explained(reference.repo):
+        found = api.model_info(reference.repo)
+    return bool(found.private or found.gated)
+
+
+def about_access(reference: Reference, repo: str, closed: bool) -> str:
+    """What a Space needs to fetch the weights."""
+    from huggingface_hub import constants  # noqa: PLC0415
+
+    secret = SECRET.format(weights=reference.repo, repo=repo, endpoint=constants.ENDPOINT)
+    return f"{CLOSED.format(weights=reference.repo)}\n{secret}" if closed else secret
 
 
 def show(files: Mapping[str, bytes], repo: str) -> None:

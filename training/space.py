@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container
 from pathlib import Path
 
 import yaml
@@ -13,21 +15,24 @@ from facemotion.weights import CHECKSUMS
 ROOT = Path(__file__).resolve().parent.parent
 README = "README.md"
 BESIDE = ("app.py", "requirements.txt", "LICENSE", "NOTICE")
+LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^]]*)\]\((?P<target>[^)\s]+)\)")  # [text](target), ![text](target)
 # Of the package: code, looks and example photos by their kind, all else only if its checksum is listed. What somebody
 # left lying about (a .env, a note, a checkpoint) is of no such kind.
 KINDS = {".py", ".typed", ".css", ".js", ".svg", ".png", ".jpg"}
 
 
-def files(root: Path = ROOT, weights: Reference | None = None) -> dict[str, bytes]:
+def files(root: Path = ROOT, weights: Reference | None = None, preload: bool = True) -> dict[str, bytes]:
     """Every file of the Space, by its path there: the app's, and nothing else of the project.
 
     Args:
         root: the project's folder.
-        weights: pinned; what the Space shall fetch when it is built.
+        weights: pinned; what the Space shall serve.
+        preload: fetch them when the Space is built, not when it starts.
     """
     content = {name: (root / name).read_bytes() for name in BESIDE}
     content |= {file.relative_to(root).as_posix(): file.read_bytes() for file in package_files(root / "facemotion")}
-    content[README] = readme((root / README).read_text("utf-8"), weights).encode()
+    text = without_dangling_links((root / README).read_text("utf-8"), {README, *content})
+    content[README] = readme(text, weights, preload).encode()
     return dict(sorted(content.items()))
 
 
@@ -46,12 +51,26 @@ def is_hidden(file: Path, package: Path) -> bool:
     return any(part.startswith((".", "__pycache__")) for part in file.relative_to(package).parts)
 
 
-def readme(text: str, weights: Reference | None) -> str:
-    """The README, with those weights in its front matter: built into the Space, and named as its model."""
+def without_dangling_links(text: str, there: Container[str]) -> str:
+    """The Markdown without pictures, and with the bare text of links, whose file is not `there`."""
+
+    def mend(link: re.Match[str]) -> str:
+        target = link["target"].partition("#")[0]
+        if not target or ":" in target or target in there:
+            return link[0]
+        return "" if link["image"] else f"{link['text']} (in the project's sources)"
+
+    return LINK.sub(mend, text)
+
+
+def readme(text: str, weights: Reference | None, preload: bool = True) -> str:
+    """The README, with those weights in its front matter: named as its model, and built into the Space with
+    `preload`."""
     if weights is None:
         return text
     _, front_matter, rest = text.split("---\n", 2)
     content = yaml.safe_load(front_matter)
     content["models"] = [*dict.fromkeys([*content.get("models", []), weights.repo])]
-    content["preload_from_hub"] = [f"{weights.repo} {WEIGHTS_FILE},{CONFIG_FILE} {weights.revision}"]
+    if preload:
+        content["preload_from_hub"] = [f"{weights.repo} {WEIGHTS_FILE},{CONFIG_FILE} {weights.revision}"]
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---\n{rest}"
