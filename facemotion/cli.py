@@ -1,4 +1,5 @@
-"""`python -m facemotion photo.jpg folder/`: the expressions in photos, as a table, JSON, CSV and drawn pictures.
+"""`python -m facemotion photo.jpg folder/`: the expressions in photos, as a table, JSON, CSV and drawn pictures. With
+`video` as the first word it is `cli_video`'s command.
 
 Results go to standard output, all else to standard error. The exit status is 0 when every picture was analysed, 1 when
 one failed or a file could not be written (the others are done all the same), 2 for a mistake in the options, 130 after
@@ -34,9 +35,14 @@ _CSV = "faces.csv"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status; `arguments` are those of the command line unless given."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        if given[:1] == ["video"]:  # a folder of that name is ./video
+            from facemotion import cli_video  # noqa: PLC0415
+
+            return cli_video.run(given[1:])
         parser = _parser()
-        options = parser.parse_args(arguments)
+        options = parser.parse_args(given)
         _check(parser, options)
         return _run(options)
     except KeyboardInterrupt:
@@ -57,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facemotion",
         description="Finds every face in photos and says which of seven expressions each shows.",
-        epilog="Exit status: 0 all done, 1 a picture failed, 2 wrong options, 130 stopped.",
+        epilog="Exit status: 0 all done, 1 a picture failed, 2 wrong options, 130 stopped. Videos: facemotion video -h",
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture, or a folder of pictures")
     parser.add_argument("-r", "--recursive", action="store_true", help="search folders within folders too")

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("detectors", "classifier"),
     ("pipeline",),
     ("tracking", "live", "drawing", "heatmap", "placement", "report", "video"),
-    ("webui", "cli", "__main__"),
+    ("webui", "cli", "cli_video", "__main__"),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 

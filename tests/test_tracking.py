@@ -157,13 +157,13 @@ def test_labels_do_not_flicker():
     [(10, 0, 250, 20), (30, 0, 700, 5), (10, 0.1, 180, 30), (30, 0.1, 350, 30), (10, 0.3, 110, 30), (30, 0.3, 200, 30)],
 )
 def test_label_changes_a_minute(fps, memory_s, before, after):
-    """Noise of a video lasts: neighbouring frames are blurred or lit alike. Of a minute, a change in two seconds stays."""
+    """The noise of a video lasts, as neighbouring frames are lit and blurred alike. A change in two seconds is left."""
     tracker, random = FaceTracker(), np.random.default_rng(1)
     kept = math.exp(-1 / fps / memory_s) if memory_s else 0.0
     noise, raw, shown = np.zeros(len(EMOTIONS)), [], []
     for index in range(60 * fps):
         noise = kept * noise + math.sqrt(1 - kept**2) * random.normal(0, 0.6, len(EMOTIONS))
-        scores = np.exp(noise + [0, 0, 0, 0, 2.0, 1.7, 0])
+        scores = np.exp(noise + np.array([0, 0, 0, 0, 2.0, 1.7, 0]))
         one = face(200, 200, scores=tuple(scores / scores.sum()))
         raw.append(one.expression)
         shown.append(tracker.update(frame(one), index / fps).faces[0].expression)
