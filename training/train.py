@@ -176,7 +176,7 @@ def fit(run: Run, training: tuple[Tensor, Tensor], validation: tuple[Tensor, Ten
                 "train_loss": loss,
                 "train_accuracy": accuracy,
                 "validation_loss": functional.cross_entropy(logits, labels).item(),
-                "validation_accuracy": (logits.argmax(1) == labels).float().mean().item(),
+                "validation_accuracy": (logits.argmax(1) == labels).sum().item() / len(labels),
                 "seconds": time.perf_counter() - started,
             }
             run.finish_epoch(row, logits)
@@ -197,8 +197,8 @@ def train_epoch(run: Run, pictures: Tensor, labels: Tensor, title: str) -> tuple
             bar.update(len(batch))
             if number % SHOW_EVERY == 0 and not silent:
                 bar.set_postfix(loss=f"{sums[0].item() * run.world.size / bar.n:.3f}", refresh=False)
-    loss, right = (run.world.total(sums) / len(labels)).tolist()
-    return loss, right
+    loss, right = run.world.total(sums).tolist()
+    return loss / len(labels), right / len(labels)
 
 
 def step(run: Run, pictures: Tensor, labels: Tensor, batch_rows: int) -> Tensor:
