@@ -233,6 +233,8 @@ def data(material: Material, show: Mapping[str, str]) -> str:
     return "\n".join(
         [
             "## The data\n",
+            "FER2013 (I. Goodfellow et al., arXiv:1307.0414) was gathered by a web search: research data, whose rights "
+            "were not cleared one by one. Examples are shown here to judge the model by.\n",
             "\n".join(check.count_table(facts["splits"])) + "\n",
             show["distribution"],
             show["samples"],
