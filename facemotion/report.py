@@ -17,7 +17,7 @@ COLUMNS: tuple[str, ...] = (
 """The columns of the table, in order: the keys of each row of `to_rows`."""
 
 # A spreadsheet runs a cell that begins with one of these as a formula, also behind a tab (OWASP, "CSV Injection").
-_FORMULA_STARTS = ("=", "+", "-", "@")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width twins
 
 
 def to_rows(analyses: Sequence[Analysis], names: Sequence[str]) -> list[dict[str, Any]]:

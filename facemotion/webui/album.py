@@ -22,6 +22,8 @@ from facemotion.webui.errors import explain
 LARGE_SIDE = 1280  # pixels of a picture that is opened or downloaded
 THUMB_SIDE = 400  # pixels of a thumbnail, twice its width on the page
 JPEG_QUALITY = 88
+_NOT_IN_NAMES = '/\\:*?"<>|'  # separators of paths on some system, or refused by Windows
+_LONGEST_STEM = 200  # bytes; systems take 255 for a whole name
 
 Keep = Callable[[bytes, str], str]
 """Writes bytes to a temporary file of that name, which is deleted by age, and returns its path."""
@@ -124,8 +126,14 @@ def zip_bytes(album: Album) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:  # a JPEG does not compress further
         for index, entry in enumerate(album.shown):
-            archive.write(entry.large, f"{index + 1:02d}-{Path(entry.name).stem}.jpg")
+            archive.write(entry.large, f"{index + 1:02d}-{_portable(Path(entry.name).stem)}.jpg")
     return stream.getvalue()
+
+
+def _portable(stem: str) -> str:
+    """A name that every system can unpack, and no system takes for more than a name."""
+    kept = (one if one.isprintable() and one not in _NOT_IN_NAMES else "_" for one in stem)
+    return "".join(kept).encode()[:_LONGEST_STEM].decode(errors="ignore").strip(". ")
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:

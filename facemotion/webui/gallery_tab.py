@@ -15,6 +15,7 @@ from facemotion.pipeline import Pipeline
 from facemotion.webui import album as albums
 from facemotion.webui import words
 from facemotion.webui.album import Album, Entry
+from facemotion.webui.chosen import ChosenItem
 from facemotion.webui.photo_input import PhotosInput
 from facemotion.webui.pictures import examples as example_photos
 from facemotion.webui.whole_files import save_bytes
@@ -152,7 +153,7 @@ def _finished(page: _Page, album: Album | None) -> Update:
     }
 
 
-def _open(album: Album | None, event: gr.SelectData) -> list[Any]:
+def _open(album: Album | None, event: ChosenItem) -> list[Any]:
     """Values for the opened photo and its faces."""
     if album is None or event.index >= len(album.shown):
         return [gr.skip(), gr.skip()]

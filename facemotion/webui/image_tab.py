@@ -14,6 +14,7 @@ from facemotion.faces import Analysis, Face
 from facemotion.images import Picture
 from facemotion.pipeline import Pipeline
 from facemotion.webui import downloads, explain, pictures, words
+from facemotion.webui.chosen import ChosenItem, ChosenPoint, require_choice
 from facemotion.webui.photo_input import PhotoInput
 
 SHOWN_SIDE = 1280  # pixels; drawing and encoding more takes longer than the page can show
@@ -84,9 +85,10 @@ class _Controls:
 def _controls(default_threshold: float) -> _Controls:
     photo = PhotoInput(label="Photo", sources=["upload", "clipboard", "webcam"], buttons=["fullscreen"], height=300)
     with gr.Column(elem_classes="fm-examples"):
-        gr.Examples(
+        examples = gr.Examples(
             [[path] for path in pictures.examples()], photo, label="Or try one of these", api_visibility="private"
         )
+    require_choice(examples.dataset)
     labels = gr.Checkbox(True, label="Show labels in the picture")
     with gr.Accordion("Detection", open=False):
         threshold = gr.Slider(
@@ -218,11 +220,11 @@ def _choose(shown: Shown | None, face_id: int | None, labels: bool) -> list[Any]
     return [chosen, _draw(chosen, labels), words.bars(chosen.face), "", words.table(chosen.analysis, face_id)]
 
 
-def _choose_in_picture(shown: Shown | None, labels: bool, event: gr.SelectData) -> list[Any]:
+def _choose_in_picture(shown: Shown | None, labels: bool, event: ChosenPoint) -> list[Any]:
     face_id = None if shown is None else face_at(shown, *event.index)
     thumbnail = gr.skip() if face_id is None else gr.Gallery(selected_index=face_id - 1)
     return [*_choose(shown, face_id, labels), thumbnail]
 
 
-def _choose_in_crops(shown: Shown | None, labels: bool, event: gr.SelectData) -> list[Any]:
+def _choose_in_crops(shown: Shown | None, labels: bool, event: ChosenItem) -> list[Any]:
     return _choose(shown, event.index + 1, labels)

@@ -1,0 +1,66 @@
+"""What a visitor clicked on, checked: a program may send anything in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from facemotion.errors import BadOption, MissingInput
+
+_FARTHEST = 1e6  # pixels; NaN is not below it, nor a number too long for a float
+
+
+class ChosenItem(gr.SelectData):
+    """A click on an item of a gallery; `index` is its number from 0.
+
+    Raises:
+        BadOption: what was sent names no item.
+    """
+
+    index: int
+
+    def __init__(self, target: Any, data: Any) -> None:
+        super().__init__(target, _complete(data))
+        if not isinstance(self.index, int) or isinstance(self.index, bool) or self.index < 0:
+            raise BadOption("A choice is the number of an item, from 0. Please choose one on the page.")
+
+
+class ChosenPoint(gr.SelectData):
+    """A click in a picture; `index` is its (x, y) in pixels of the picture that is shown.
+
+    Raises:
+        BadOption: what was sent is no point.
+    """
+
+    index: tuple[float, float]
+
+    def __init__(self, target: Any, data: Any) -> None:
+        super().__init__(target, _complete(data))
+        if not isinstance(self.index, (list, tuple)) or len(self.index) != 2 or not all(map(_is_pixel, self.index)):
+            raise BadOption("A choice in a picture is two numbers, x and y. Please choose a face on the page.")
+
+
+def require_choice(examples: gr.Dataset) -> None:
+    """Makes a request that names no example one that is refused: gradio's own handler trips over it.
+
+    From then on `examples` raises MissingInput when no example was chosen.
+    """
+    look_up: Callable[[int], Any] = examples.preprocess
+
+    def preprocess(payload: int | None) -> Any:
+        if payload is None:
+            raise MissingInput("No example was chosen. Please choose one on the page.")
+        return look_up(payload)
+
+    examples.preprocess = preprocess  # type: ignore[method-assign]
+
+
+def _complete(data: Any) -> dict[str, Any]:
+    """`data` with the keys that gradio takes for granted."""
+    return {"index": None, "value": None} | (data if isinstance(data, dict) else {})
+
+
+def _is_pixel(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _FARTHEST
