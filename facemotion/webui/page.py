@@ -71,7 +71,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": theme.theme(),
         "css": theme.style_sheet(),
-        "head": _HEAD,
+        "head": _HEAD + theme.script(),
         "max_file_size": max(settings.MAX_FILE_BYTES, settings.MAX_VIDEO_BYTES),  # `whole_files` tells them apart
         "state_session_capacity": settings.MAX_SESSIONS,
         "enable_monitoring": False,  # else /monitoring/summary shows everybody's requests

@@ -24,10 +24,12 @@ def theme() -> gr.themes.Base:
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_400",
         color_accent="*primary_700",
+        link_text_color="*primary_700",
+        link_text_color_dark="*primary_400",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_800",
         button_primary_text_color="white",
         button_secondary_background_fill="*background_fill_primary",
         button_secondary_background_fill_dark="*neutral_800",
@@ -39,6 +41,11 @@ def theme() -> gr.themes.Base:
         slider_color="*primary_700",
         slider_color_dark="*primary_400",
     )
+
+
+def script() -> str:
+    """What the page does that gradio does not, as an element of its head."""
+    return f"<script>{(files('facemotion') / 'assets' / 'page.js').read_text('utf-8')}</script>"
 
 
 def style_sheet() -> str:

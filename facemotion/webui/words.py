@@ -95,7 +95,7 @@ def bars(face: Face | None) -> str:
     caution = f'<p class="fm-caution">Read with care: {reasons}.</p>' if reasons else ""
     title = f"Face {face.id} shows: {face.expression}, {percent(face.confidence)}"
     label = f"Probabilities of face {face.id}"
-    return f'<section class="fm-bars" aria-label="{label}"><h3>{title}</h3>{caution}{rows}</section>'
+    return f'<section class="fm-bars" aria-label="{label}"><h2>{title}</h2>{caution}{rows}</section>'
 
 
 def _bar(expression: str, share: float, top: bool) -> str:
