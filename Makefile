@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_TIMEOUT ?= 300
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
-.PHONY: help demo test lint train-smoke bench fuzz format browser clean distclean
+.PHONY: help demo test lint train-smoke bench load fuzz format browser clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench: $(VENV)/.installed ## measure how long a visitor waits
 fuzz: $(VENV)/.installed-fuzz ## mutate pictures, guided by coverage; SECONDS=3600 for an hour, 300 unless given
 	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),300)
 	@! ls tests/fuzz/cases/found-* 2>/dev/null || { echo "tests/fuzz/README.md says what to do with these."; exit 1; }
+
+load: $(VENV)/.installed-dev ## 8 visitors for MINUTES=5, then 500 equal requests: what is answered, what is kept
+	@MINUTES=$(MINUTES) $(BIN)/python -m benchmarks.load
 
 format: $(VENV)/.installed-dev ## put the style right where that can be done by machine
 	@$(BIN)/ruff check --fix .

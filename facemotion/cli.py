@@ -234,11 +234,19 @@ def _deliver(analyses: list[Analysis], names: list[str], options: argparse.Names
 
 
 def _write_csv(target: Path, text: str) -> bool:
+    """Whole or not at all; a pipe or a terminal is written to as it is."""
+    final = target.resolve()
+    part = target if target.exists() and not target.is_file() else final.with_name(f".{os.getpid()}.part")
     try:
-        target.write_text(text, encoding="utf-8", newline="")
+        part.write_text(text, encoding="utf-8", newline="")
+        if part != target:
+            part.replace(final)
     except OSError as error:
         _say(f"{_shown(target)}: {error.strerror or error}.")
         return False
+    finally:
+        if part != target:
+            part.unlink(missing_ok=True)
     return True
 
 

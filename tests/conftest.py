@@ -12,11 +12,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from facemotion import Pipeline
 from tests.hub import Faults, Hub
+
+if TYPE_CHECKING:
+    from tests.running import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
@@ -111,6 +115,19 @@ def app_url(server_folder: Path) -> Iterator[str]:
         yield url
     finally:
         stop(server)
+
+
+@pytest.fixture(scope="session")
+def strained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose models can be made to fail, with a short queue, one camera and hurried cleaning; it tells what it
+    holds."""
+    from tests import running
+
+    limits = {"MAX_QUEUE": 12, "MAX_VIEWERS": 1, "STREAM_IDLE_S": 4, "STREAM_SECONDS": 8}
+    settings = {f"FACEMOTION_{name}": str(value) for name, value in limits.items()}
+    with running.server(tmp_path_factory.mktemp("strained"), **settings) as server:
+        server.hurry()
+        yield server
 
 
 def free_port() -> int:

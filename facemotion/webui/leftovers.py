@@ -107,8 +107,9 @@ def _idle_sessions(queue: Any, busy: set[str]) -> set[str]:
 
 
 def _delivered_sessions(queue: Any, busy: set[str]) -> set[str]:
-    """Those whose every result was fetched; a session's next request makes its entry anew."""
-    return {name for name, ids in queue.pending_event_ids_session.items() if not ids} - busy
+    """Those whose every result was fetched, or whose visitor left; a session's next request makes its entry anew."""
+    ids, messages = queue.pending_event_ids_session, queue.pending_messages_per_session
+    return {name for name in ids if not ids[name] or name not in messages} - busy
 
 
 def _uploads() -> set[str]:

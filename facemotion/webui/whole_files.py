@@ -90,8 +90,15 @@ class UploadParser(route_utils.GradioMultiPartParser):
                 with suppress(OSError):  # closing writes what is still in memory
                     file.close()
                 Path(file.name).unlink(missing_ok=True)
+            self._stop_tracking()
             raise
         return form
+
+    def _stop_tracking(self) -> None:
+        """Whoever watches the progress of a failed upload is told that there is none."""
+        if self.upload_progress is not None:
+            self.upload_progress._statuses.pop(str(self.upload_id), None)
+            self.upload_progress._signals.pop(str(self.upload_id), None)
 
 
 def upload_limit(name: str) -> int:
