@@ -154,6 +154,65 @@ def test_work_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert left_over(tmp_path) == ["a.mp4"]
 
 
+def announcing(table: bytes, content: bytes) -> Callable[[Path], None]:
+    """Makes a small MP4 whose one table of that name has this content."""
+
+    def make(path: Path) -> None:
+        data = write(path, PLAIN, Recipe(seconds=0.2, sound=None)).read_bytes()
+        inner = (b"edts", b"elst") if table == b"elst" else (b"mdia", b"minf", b"stbl", table)
+        path.write_bytes(grown(data, (b"moov", b"trak", *inner), bytes(4) + content))
+
+    return make
+
+
+def numbers(*values: int) -> bytes:
+    return b"".join(value.to_bytes(4, "big") for value in values)
+
+
+MANY = 50_000_000  # frames, for which FFmpeg reserves 3.7 GB
+BOMBS: dict[str, Callable[[Path], None]] = {
+    "frames of one size": announcing(b"stsz", numbers(100, MANY)),
+    "frames of one byte": announcing(b"stsz", numbers(1, MANY)),
+    "one run of times": announcing(b"stts", numbers(1, MANY, 3000)),
+    "one run of times of 1": announcing(b"stts", numbers(1, MANY, 1)),
+    "many runs of times": announcing(b"stts", numbers(100, *[MANY // 100, 30] * 100)),
+    "edits": announcing(b"elst", numbers(5000, *[100, 0, 1 << 16] * 5000)),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_an_index_that_asks_for_gigabytes(tmp_path: Path, name: str) -> None:
+    BOMBS[name](tmp_path / "a.mp4")
+    with pytest.raises(CorruptVideo, match="memory"):
+        annotate_video(Finder(), tmp_path / "a.mp4", tmp_path / "out.mp4")
+
+
+def test_a_fragment_that_asks_for_gigabytes(tmp_path: Path) -> None:
+    options = {"movflags": "frag_keyframe+empty_moov"}
+    data = write(tmp_path / "a.mp4", PLAIN, Recipe(seconds=0.4, sound=None, options=options)).read_bytes()
+    assert annotate_video(Finder(), tmp_path / "a.mp4", tmp_path / "out.mp4").frames == 10  # fragments as such are read
+    at = data.index(b"trun") + 8
+    (tmp_path / "a.mp4").write_bytes(data[:at] + numbers(MANY) + data[at + 4 :])
+    with pytest.raises(CorruptVideo, match="memory"):
+        annotate_video(Finder(), tmp_path / "a.mp4", tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_flipped_bytes_end_in_a_result_or_a_sentence(tmp_path: Path, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    suffix = (".mp4", ".mkv", ".avi")[seed % 3]
+    recipe = Recipe(seconds=0.5, codec="mpeg4" if suffix == ".avi" else "libx264", sound="aac" if seed % 2 else None)
+    path = write(tmp_path / f"a{suffix}", PLAIN, recipe)
+    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    data[random.integers(0, len(data), 30)] = random.integers(0, 256, 30)
+    path.write_bytes(data.tobytes())
+    try:
+        annotate_video(Finder(), path, tmp_path / "out.mp4")
+    except InputError as error:
+        assert error.message.endswith(".")
+    assert set(left_over(tmp_path)) <= {path.name, "out.mp4"}
+
+
 class Watch:
     """Tells whether a file was opened, by whomever, through Linux's inotify."""
 

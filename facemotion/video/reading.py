@@ -28,7 +28,7 @@ from facemotion.errors import (
     UnsupportedVideo,
     VideoTooLong,
 )
-from facemotion.video import containers
+from facemotion.video import containers, index
 from facemotion.video.frames import Frame, Geometry
 
 VIDEO_CODECS = (
@@ -167,16 +167,11 @@ def _open(file: BinaryIO) -> Any:
         raise FileTooLarge(f"This video is larger than {limit:g} MB. Please cut it shorter, or save it smaller.")
     name = containers.sniff(file.read(containers.HEAD_BYTES))
     file.seek(0)
+    bounds: dict[str, Any] = {"format": name, "container_options": _SHUT, "options": _BOUNDED}
+    if name == "mov":
+        index.check(file)
     try:
-        return av.open(
-            file,
-            "r",
-            format=name,
-            container_options=_SHUT,
-            options=_BOUNDED,
-            metadata_errors="replace",
-            io_open=_refuse,
-        )
+        return av.open(file, "r", metadata_errors="replace", io_open=_refuse, **bounds)
     except (FFmpegError, ValueError) as error:
         raise CorruptVideo(_DAMAGED) from error
 
