@@ -33,7 +33,7 @@ def test_it_runs_on_the_example_photos(notebook: Any, tmp_path: Path, monkeypatc
     for name in ("FACEMOTION_DATA", "FACEMOTION_PHOTO", "FACEMOTION_WEIGHTS", "FACEMOTION_DETECTOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FACEMOTION_EPOCHS", "2")
-    monkeypatch.setenv("FACEMOTION_LIMIT", "28")
+    monkeypatch.setenv("FACEMOTION_LIMIT", "21")
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "TMPDIR"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
