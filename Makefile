@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_TIMEOUT ?= 300
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
-.PHONY: help demo test lint train-smoke bench load fuzz format browser clean distclean
+.PHONY: help demo test lint audit train-smoke bench load fuzz format browser clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,10 +24,14 @@ demo: $(VENV)/.installed ## start the page, on http://127.0.0.1:7860 unless GRAD
 test: $(VENV)/.installed-dev browser ## run the tests; ARGS="-k name" picks some
 	@$(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) $(ARGS)
 
-lint: $(VENV)/.installed-dev ## check style and types
+lint: $(VENV)/.installed-dev ## check style, types and weak spots
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/bandit -q -c pyproject.toml -r facemotion training app.py
+
+audit: $(VENV)/.installed-dev ## ask PyPI for known weaknesses of what is installed
+	@$(BIN)/pip-audit --local --strict --progress-spinner off
 
 train-smoke: $(VENV)/.installed-dev ## run the training kit once through, on little data and on a little of FACEMOTION_DATA
 	@$(BIN)/python -m training.train --smoke

@@ -24,6 +24,10 @@ DARK = """dark => {
   document.body.style.background = value("--body-background-fill");
   document.body.style.color = value("--body-text-color");
 }"""
+# Nothing fades in or out any more.
+STILL = """() => document.getAnimations().every(
+  one => one.playState !== "running" || !one.effect.getKeyframes().some(frame => "opacity" in frame)
+    || one.effect.getComputedTiming().iterations === Infinity)"""
 GRAVE = {"serious", "critical"}
 ACCEPTED: dict[str, str] = {}
 """By rule: why a grave finding in gradio's own markup can be mended neither by style nor by script. None is left."""
@@ -45,6 +49,7 @@ def page(app_url: str) -> Iterator[sync_api.Page]:
 
 def grave(page: sync_api.Page) -> list[str]:
     """The serious and critical findings as the page stands, one a line."""
+    page.wait_for_function(STILL, timeout=PATIENCE_MS)
     result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     found: list[dict[str, Any]] = [one for one in result["violations"] if one["impact"] in GRAVE]
     return [
