@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,6 +93,15 @@ def test_the_numbers_are_those_of_the_files(written: tuple[Path, list[Path]], da
     assert "| processor | an abacus |" in text and f"| commit | {'f' * 40} |" in text
     assert "An epoch took 8 s" in text and "| learning rate | `0.0001` |" in text
     assert "| of validation, also in train | 1 |" in text
+
+
+def test_a_run_that_was_started_twice_tells_both_machines() -> None:
+    sessions = [{"processor": "one", "gpu": None, "torch": "2", "dirty": False}, {"processor": "two", "torch": "2"}]
+    twice = report_sections.machines(SimpleNamespace(machines=sessions, config={}), None)
+    assert "| processor | one, then two |" in twice and "| torch | 2 |" in twice and "gpu" not in twice
+    assert "started 2 times" in twice and "was changed" not in twice
+    once = report_sections.machines(SimpleNamespace(machines=[{"dirty": True}], config={}), None)
+    assert "did not record its processor" in once and "was changed" in once and "started" not in once
 
 
 def test_a_shrunk_figure_keeps_the_colours_that_matter(tmp_path: Path) -> None:
