@@ -104,7 +104,8 @@ class EmotionClassifier:
     def _forward(self, face_crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         size, normalisation = self.config["input"]["size"], self.config["normalisation"]
         try:
-            batch = crops.to_input(face_crops, size, normalisation["mean"], normalisation["std"])
+            channels = networks.input_channels(self.config["network"])
+            batch = crops.to_input(face_crops, size, normalisation["mean"], normalisation["std"], channels)
             with torch.inference_mode():
                 logits = self.network(torch.from_numpy(batch))
                 probabilities = torch.softmax(logits / self.config["temperature"], dim=1)

@@ -38,23 +38,26 @@ def square(image: NDArray[np.uint8], box: Box, margin: float = MARGIN) -> NDArra
     return np.ascontiguousarray(inside[rows - rows[0]][:, columns - columns[0]])
 
 
-def to_input(crops: Sequence[NDArray[np.uint8]], size: int, mean: float, std: float) -> NDArray[np.float32]:
-    """What the networks take: grey, `size` x `size`, shifted by `mean` and divided by `std`, repeated over three
-    channels, because FER2013 has no colours to learn from.
+def to_input(
+    crops: Sequence[NDArray[np.uint8]], size: int, mean: float, std: float, channels: int = 3
+) -> NDArray[np.float32]:
+    """What the networks take: grey, `size` x `size`, shifted by `mean` and divided by `std`, because FER2013 has no
+    colours to learn from.
 
     Args:
         crops: RGB uint8 [h, w, 3] each, of any size.
         size: side of the network's input in pixels.
         mean: of the pixels on the scale 0..1.
         std: likewise.
+        channels: how often the grey picture is repeated; the study's network expects colours.
 
     Returns:
-        float32 [N, 3, size, size].
+        float32 [N, channels, size, size].
     """
     grey = np.empty((len(crops), 1, size, size), np.float32)
     for index, crop in enumerate(crops):
         grey[index, 0] = resize(to_grey(crop), size)
-    return np.repeat((grey / 255 - mean) / std, 3, axis=1).astype(np.float32)
+    return np.repeat((grey / 255 - mean) / std, channels, axis=1).astype(np.float32)
 
 
 def to_grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

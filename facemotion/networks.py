@@ -138,9 +138,14 @@ def build(name: str) -> nn.Module:
     return NETWORKS[name]()
 
 
+def input_channels(name: str) -> int:
+    """How many channels a network takes: each holds the same grey picture."""
+    return int(NETWORKS[name].input_channels)  # type: ignore[call-overload]
+
+
 def count_parameters(network: nn.Module) -> int:
     """How many numbers training adjusts."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-__all__ = ["NETWORKS", "EmotionNet", "SimpleCNN", "build", "count_parameters"]
+__all__ = ["NETWORKS", "EmotionNet", "SimpleCNN", "build", "count_parameters", "input_channels"]

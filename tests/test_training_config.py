@@ -59,7 +59,7 @@ def test_a_recipe_survives_json_and_checkpoints(tmp_path):
         ({"std": 0.0}, "--std must be above 0"),
         ({"limit": -5}, r"--limit must be 0 \(all\) or more"),
         ({"drop": ("ugly",)}, "--drop must be some of duplicates, conflicts, blank, not_a_face"),
-        ({"drop": ("not_a_face",)}, "--votes must be given for --drop not_a_face"),
+        ({"drop": ("not_a_face",)}, "--votes must be given for --crowd and for --drop not_a_face"),
     ],
 )
 def test_values_outside_a_knobs_range_are_refused(values, sentence):

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from facemotion import networks
+
 LICENSE = "agpl-3.0"
 SOURCE = "FER2013 (ICML 2013 challenge)"
 
@@ -53,8 +55,8 @@ and the API.
 """
 
 ONNX = """\
-`model.onnx` needs no PyTorch. Its input `images` is float32 [N, 3, {size}, {size}]: each face in grey, reduced to
-{size} x {size}, divided by 255, minus {mean}, divided by {std}, repeated over three channels. Its output
+`model.onnx` needs no PyTorch. Its input `images` is float32 [N, {channels}, {size}, {size}]: each face, reduced to
+{size} x {size}, divided by 255, minus {mean}, divided by {std}; its colours: {colours}. Its output
 `probabilities` is float32 [N, 7], calibrated, in the order {labels}. On {samples} fixed pictures ONNX Runtime and
 PyTorch differ by {parity:.1e} at most.
 """
@@ -170,6 +172,8 @@ def about_onnx(config: Mapping[str, Any], onnx: Onnx) -> str:
         labels=", ".join(config["labels"]),
         parity=onnx.parity,
         samples=onnx.samples,
+        channels=networks.input_channels(config["network"]),
+        colours=config["input"].get("colours", "grey"),
         **config["normalisation"],
     )
 

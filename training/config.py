@@ -30,6 +30,7 @@ def knob(default: Any, group: str, help: str) -> Any:
 
 
 NETWORK, DATA, OPTIMISATION = "the network", "the data", "the optimisation"
+OPTIMIZERS, SCHEDULES = ("adam", "sgd"), ("constant", "cosine")
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ class Config:
     drop: tuple[str, ...] = knob(
         (), DATA, f"What to leave out of the training pictures, with commas between: {', '.join(DROPS)}."
     )
-    votes: str = knob("", DATA, "FER+'s votes, fer2013new.csv, by which `--drop not_a_face` goes.")
+    votes: str = knob("", DATA, "FER+'s votes, fer2013new.csv, by which --crowd and --drop not_a_face go.")
     limit: int = knob(0, DATA, "Pictures of each part to use, drawn by the seed; 0 takes all.")
+    augment: bool = knob(False, DATA, "Show every picture as serving might meet it: another box, light, blur, noise.")
+    crowd: float = knob(0.0, DATA, "How much FER+'s voters count beside FER2013's label, 0..1; needs --votes.")
     mean: float = knob(0.5, DATA, "Grey level, on the scale 0..1, that the network sees as 0.")
     std: float = knob(0.25, DATA, "Difference of grey levels, on the scale 0..1, that the network sees as 1.")
     epochs: int = knob(50, OPTIMISATION, "Passes over the training pictures. Alone of all, it may change on --resume.")
@@ -55,7 +58,15 @@ class Config:
     batch_size: int = knob(
         64, OPTIMISATION, "Pictures per step of the optimizer; several processes share them out between them."
     )
-    learning_rate: float = knob(1e-4, OPTIMISATION, "Step size of Adam, the same from the first step to the last.")
+    optimizer: str = knob("adam", OPTIMISATION, "adam, or sgd with Nesterov's momentum.")
+    learning_rate: float = knob(1e-4, OPTIMISATION, "Step size, the largest of the run where it has a schedule.")
+    schedule: str = knob("constant", OPTIMISATION, "Of the step size: constant, or cosine down to 0.")
+    warm_up: float = knob(0.0, OPTIMISATION, "Epochs in which a cosine schedule first rises from 0.")
+    weight_decay: float = knob(0.0, OPTIMISATION, "Of sgd: the part of each weight that a step of size 1 takes off.")
+    average: float = knob(0.0, OPTIMISATION, "Judge and keep a running average of the weights, of this decay; 0: none.")
+    label_smoothing: float = knob(0.0, OPTIMISATION, "Part of each target that is spread over all classes.")
+    mixup: float = knob(0.0, OPTIMISATION, "Blend pictures in pairs, by shares from Beta(X, X); 0: none.")
+    balance: float = knob(0.0, OPTIMISATION, "How far rare classes count as if they were as frequent as others, 0..1.")
     seed: int = knob(
         0, OPTIMISATION, "Start of all that is random: first weights, order of pictures, dropout, --limit."
     )
@@ -72,11 +83,26 @@ class Config:
             "epochs": (self.epochs >= 1, "1 or more"),
             "batch_size": (self.batch_size >= 2, "2 or more: batch norm cannot train on a single picture"),
             "learning_rate": (0 < self.learning_rate < float("inf"), "above 0"),
+            "optimizer": (self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
+            "schedule": (self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+            "warm_up": (0 <= self.warm_up < self.epochs, "0 or more, and less than --epochs"),
+            "weight_decay": (
+                self.weight_decay == 0 or (self.optimizer == "sgd" and 0 < self.weight_decay < 1),
+                "0, or with --optimizer sgd below 1",
+            ),
+            "average": (0 <= self.average < 1, "0 (none) or more, and below 1"),
+            "label_smoothing": (0 <= self.label_smoothing < 1, "0 or more, and below 1"),
+            "mixup": (0 <= self.mixup < float("inf"), "0 (none) or more"),
+            "balance": (0 <= self.balance <= 1, "from 0 to 1"),
+            "crowd": (0 <= self.crowd <= 1, "from 0 to 1"),
             "seed": (self.seed >= 0, "0 or more"),
             "std": (0 < self.std < float("inf"), "above 0"),
             "limit": (self.limit >= 0, "0 (all) or more"),
             "drop": (set(self.drop) <= set(DROPS), f"some of {', '.join(DROPS)}"),
-            "votes": (bool(self.votes) or "not_a_face" not in self.drop, "given for --drop not_a_face"),
+            "votes": (
+                bool(self.votes) or not (self.crowd or "not_a_face" in self.drop),
+                "given for --crowd and for --drop not_a_face",
+            ),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,10 +123,25 @@ class Config:
 
 PRESETS = {
     "study": Config(),
+    "modern": Config(
+        network="emotionnet",
+        drop=("blank",),
+        augment=True,
+        epochs=100,
+        batch_size=128,
+        optimizer="sgd",
+        learning_rate=0.1,
+        schedule="cosine",
+        warm_up=3.0,
+        weight_decay=5e-4,
+        average=0.998,
+        balance=0.5,
+    ),
     "smoke": Config(epochs=2, batch_size=32, limit=84),
 }
 PRESET_HELP = {
     "study": "the original study's recipe to the letter: SimpleCNN, cross entropy, Adam, 50 epochs",
+    "modern": "EmotionNet, augmented as serving meets faces; with --votes FILE --crowd 0.5 on FER+'s labels too",
     "smoke": "two epochs on few pictures: whether everything runs, not how well",
 }
 
@@ -165,6 +206,9 @@ def _add_knob(section: argparse._ArgumentGroup, field: dataclasses.Field[Any]) -
     others = [f"{name}: {value}" for name, value in values.items() if value != field.default]
     start = "none" if field.default in ((), "") else field.default
     shown = f"{field.metadata['help']} ({'; '.join([f'study: {start}', *others])})"
+    if isinstance(field.default, bool):
+        section.add_argument(flag(field.name), action=argparse.BooleanOptionalAction, help=shown.replace("%", "%%"))
+        return
     kind = _names if isinstance(field.default, tuple) else type(field.default)
     metavar = {int: "N", float: "X", tuple: "LIST"}.get(type(field.default), "NAME")
     section.add_argument(flag(field.name), type=kind, metavar=metavar, help=shown.replace("%", "%%"))

@@ -63,7 +63,7 @@ def export(run: Path, data: Path, out: Path) -> dict[str, Any]:
     content = {
         "network": config.network,
         "labels": list(EMOTIONS),
-        "input": {"size": split.pictures.shape[1], "colours": "grey, repeated over three channels"},
+        "input": {"size": split.pictures.shape[1], "colours": colours(config.network)},
         "normalisation": {"mean": config.mean, "std": config.std},
         "temperature": temperature,
         "uncertain": thresholds,
@@ -148,6 +148,11 @@ def trained_on(run: Path, known: Split) -> int:
     file = run / "metrics.json"
     counts = json.loads(file.read_text()).get("pictures") if file.is_file() else None
     return sum(counts["training"].values()) if counts else len(known)
+
+
+def colours(network: str) -> str:
+    """What the network is given of a colour picture, in words."""
+    return "grey" if networks.input_channels(network) == 1 else "grey, repeated over three channels"
 
 
 def describe_data(config: Config, trained: int, validation: Split) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.data import Split
@@ -21,13 +23,18 @@ class Normalisation(Protocol):
 
 def to_device(split: Split, config: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
     """Normalised grey pictures float32 [N, 1, 48, 48] and labels int64 [N]."""
-    pictures = torch.from_numpy(split.pictures).unsqueeze(1).float().div_(255)
-    return ((pictures - config.mean) / config.std).to(device), torch.from_numpy(split.labels).to(device)
+    return normalised(split.pictures, config).to(device), torch.from_numpy(split.labels).to(device)
 
 
-def as_input(grey: Tensor) -> Tensor:
-    """Grey [N, 1, H, W] repeated to the three channels that the network takes."""
-    return grey.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+def normalised(pictures: NDArray[np.uint8], config: Normalisation) -> Tensor:
+    """Grey uint8 [N, H, W] -> float32 [N, 1, H, W]."""
+    return (torch.from_numpy(pictures).unsqueeze(1).float().div_(255) - config.mean) / config.std
+
+
+def as_input(grey: Tensor, network: nn.Module) -> Tensor:
+    """Grey [N, 1, H, W] repeated to the channels that the network takes."""
+    channels = int(network.input_channels)  # type: ignore[arg-type]
+    return grey.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
@@ -35,4 +42,4 @@ def predict(network: nn.Module, pictures: Tensor, bf16: bool = False, batch_size
     """Logits, float32 [N, 7], with the network in evaluation mode; computed in float32, or in bfloat16."""
     network.eval()
     with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):
-        return torch.cat([network(as_input(chunk)) for chunk in pictures.split(batch_size)]).float()
+        return torch.cat([network(as_input(chunk, network)) for chunk in pictures.split(batch_size)]).float()

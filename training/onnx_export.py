@@ -1,6 +1,6 @@
 """A classifier -> model.onnx, for those who run it without PyTorch.
 
-Input `images`: float32 [N, 3, S, S], as `facemotion.crops.to_input` makes it. Output `probabilities`: float32 [N, 7],
+Input `images`: float32 [N, C, S, S], as `facemotion.crops.to_input` makes it. Output `probabilities`: float32 [N, 7],
 calibrated, in the order of `EMOTIONS`. What a user of the file has to know stands in its metadata too.
 """
 
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facemotion import EmotionClassifier, crops
+from facemotion import EmotionClassifier, crops, networks
 
 OPSET = 18  # the lowest that the exporter writes by itself: runtimes of 2023 already read it
 MAX_PARITY_ERROR = 1e-4  # of a probability, between PyTorch and ONNX Runtime; both compute in float32
@@ -62,13 +62,13 @@ def export(classifier: EmotionClassifier, file: Path) -> float:
 
 
 def _write(classifier: EmotionClassifier, file: Path) -> None:
-    size = classifier.config["input"]["size"]
+    size, channels = classifier.config["input"]["size"], networks.input_channels(classifier.config["network"])
     model = Calibrated(classifier.network, classifier.config["temperature"]).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's remarks on its own code
         program = torch.onnx.export(
             model,
-            (torch.zeros(2, 3, size, size),),
+            (torch.zeros(2, channels, size, size),),
             input_names=["images"],
             output_names=["probabilities"],
             dynamic_shapes=({0: torch.export.Dim("faces")},),
@@ -98,7 +98,8 @@ def parity_error(classifier: EmotionClassifier, file: Path, pictures: Sequence[N
 
     normalisation = classifier.config["normalisation"]
     size = classifier.config["input"]["size"]
-    images = crops.to_input(pictures, size, normalisation["mean"], normalisation["std"])
+    channels = networks.input_channels(classifier.config["network"])
+    images = crops.to_input(pictures, size, normalisation["mean"], normalisation["std"], channels)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     (probabilities,) = session.run(["probabilities"], {"images": images})
     return float(np.abs(probabilities - classifier.classify(pictures)).max())

@@ -94,18 +94,18 @@ class RunDirectory:
         recipe = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         return [{name: recipe[name] for name in ("commit", "torch") if name in recipe}]
 
-    def write_epoch(self, logits: Tensor, content: dict[str, Any], is_best: bool) -> None:
+    def write_epoch(self, logits: Tensor, content: dict[str, Any], best: dict[str, Any] | None) -> None:
         """Everything after an epoch; last.pt at last, so that a run killed on the way goes on from the one before.
 
         Args:
             logits: of the validation pictures, [N, 7].
-            content: of last.pt, with the keys "epoch", "history" and "network".
-            is_best: whether best.pt becomes this epoch's.
+            content: of last.pt, with the keys "epoch" and "history".
+            best: the weights for best.pt, where this epoch is the best so far.
         """
         epoch = content["epoch"]
         write_array(self.folder / "predictions" / f"{epoch:03d}.npy", logits.numpy().astype(np.float16))
-        if is_best:
-            save(self.best, {"network": content["network"], "epoch": epoch})
+        if best is not None:
+            save(self.best, {"network": best, "epoch": epoch})
         save(self.last, content)
         self.write_history(content["history"])
 

@@ -30,6 +30,16 @@ from training.config import Config, asked, chosen, continued, parse
 from training.data import DataError, Split, leave_out, limited, load_split
 from training.devices import choose_device, has_bf16_units, precision_of
 from training.inference import as_input, predict, to_device
+from training.lessons import Lessons
+from training.optimisation import (
+    average_of,
+    losses_of,
+    mixed,
+    optimizer_for,
+    right_answers,
+    set_step_size,
+    step_size,
+)
 from training.processes import World, batches
 from training.run_directory import Board, Row, RunDirectory, write_json
 from training.winograd import use_winograd
@@ -90,7 +100,7 @@ def train(
         run = Run(config, out, where, world, resume)
         run.write_start(splits[1])
         try:
-            fit(run, *(to_device(split, config, where) for split in splits))
+            fit(run, Lessons(splits[0], config, where), to_device(splits[1], config, where))
         finally:
             run.close()
     return finish(run, *splits, draw=draw) if world.is_first else {}
@@ -107,7 +117,8 @@ class Run:
         self.network = networks.build(config.network).to(device, memory_format=torch.channels_last)
         if device.type == "cpu" and not has_bf16_units():
             use_winograd(self.network)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+        self.optimizer = optimizer_for(config, self.network)
+        self.average = average_of(self.network, config.average) if config.average else None
         self.precision = precision_of(device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision.scaled)
         if resume:
@@ -119,6 +130,8 @@ class Run:
         """Goes back to where a checkpoint was written."""
         self.network.load_state_dict(checkpoint["network"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
+        if self.average:
+            self.average.load_state_dict(checkpoint["average"])
         if checkpoint.get("scaler"):
             self.scaler.load_state_dict(checkpoint["scaler"])
         self.epoch, self.history = checkpoint["epoch"], checkpoint["history"]
@@ -131,8 +144,14 @@ class Run:
             "history": self.history,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
             "scaler": self.scaler.state_dict(),
         }
+
+    @property
+    def judged(self) -> torch.nn.Module:
+        """The network whose answers count: the one that is trained, or the running average of its weights."""
+        return self.average.module if self.average else self.network
 
     def write_start(self, validation: Split) -> None:
         """The recipe, what it runs on, the pictures it is judged on, and the curves so far."""
@@ -156,21 +175,23 @@ class Run:
         former = max((r["validation_accuracy"] for r in self.history), default=-1.0)
         self.epoch = int(row["epoch"])
         self.history.append(row)
-        self.directory.write_epoch(logits.cpu(), self.state(), row["validation_accuracy"] > former)
+        self.directory.write_epoch(
+            logits.cpu(), self.state(), self.judged.state_dict() if row["validation_accuracy"] > former else None
+        )
         if self.board:
             self.board.add(row)
         print(", ".join(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
 
 
-def fit(run: Run, training: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor]) -> None:
+def fit(run: Run, lessons: Lessons, validation: tuple[Tensor, Tensor]) -> None:
     """Trains from where the run stands to its last epoch; the first process judges and writes after each."""
     for epoch in range(run.epoch + 1, run.config.epochs + 1):
         started = time.perf_counter()
         seed_everything(run.config.seed, epoch)
-        loss, accuracy = train_epoch(run, *training, f"epoch {epoch}/{run.config.epochs}")
+        loss, accuracy = train_epoch(run, lessons, epoch)
         if run.world.is_first:
             pictures, labels = validation
-            logits = predict(run.network, pictures, run.precision.dtype is torch.bfloat16)
+            logits = predict(run.judged, pictures, run.precision.dtype is torch.bfloat16)
             row = {
                 "epoch": epoch,
                 "train_loss": loss,
@@ -182,35 +203,43 @@ def fit(run: Run, training: tuple[Tensor, Tensor], validation: tuple[Tensor, Ten
             run.finish_epoch(row, logits)
 
 
-def train_epoch(run: Run, pictures: Tensor, labels: Tensor, title: str) -> tuple[float, float]:
+def train_epoch(run: Run, lessons: Lessons, epoch: int) -> tuple[float, float]:
     """One pass over the training pictures in random order; returns the mean loss and accuracy on the way."""
     run.parallel.train()
-    order = batches(len(labels), run.config.batch_size, run.world)  # drawn alike in every process, unlike dropout
+    pictures, targets = lessons.pictures(epoch), lessons.targets
+    title = f"epoch {epoch}/{run.config.epochs}"
+    order = batches(len(targets), run.config.batch_size, run.world)  # drawn alike in every process, unlike dropout
     if run.world.rank:
         torch.manual_seed(torch.initial_seed() + (run.world.rank << 32))
     sums = torch.zeros(2, device=run.device)
     silent = not run.world.is_first
-    with tqdm(total=len(labels), desc=title, unit=" pictures", mininterval=5, leave=False, disable=silent) as bar:
+    with tqdm(total=len(targets), desc=title, unit=" pictures", mininterval=5, leave=False, disable=silent) as bar:
         for number, batch in enumerate(order):
             rows = run.world.share(batch)
-            sums += step(run, pictures[rows], labels[rows], len(batch))
+            progress = (epoch - 1 + number / len(order)) / run.config.epochs
+            set_step_size(run.optimizer, step_size(run.config, progress))
+            sums += step(run, pictures[rows], targets[rows], lessons.prior, len(batch))
             bar.update(len(batch))
             if number % SHOW_EVERY == 0 and not silent:
                 bar.set_postfix(loss=f"{sums[0].item() * run.world.size / bar.n:.3f}", refresh=False)
     loss, right = run.world.total(sums).tolist()
-    return loss / len(labels), right / len(labels)
+    return loss / len(targets), right / len(targets)
 
 
-def step(run: Run, pictures: Tensor, labels: Tensor, batch_rows: int) -> Tensor:
+def step(run: Run, pictures: Tensor, targets: Tensor, prior: Tensor, batch_rows: int) -> Tensor:
     """One step of the optimizer on this process's share of a batch; returns its summed loss and its right answers."""
+    if run.config.mixup:
+        pictures, targets = mixed(pictures, targets, run.config.mixup)
     with run.precision.autocast(run.device.type):
-        logits = run.parallel(as_input(pictures))
-    losses = functional.cross_entropy(logits.float(), labels, reduction="none")
+        logits = run.parallel(as_input(pictures, run.network))
+    losses = losses_of(logits, targets, run.config, prior)
     run.optimizer.zero_grad(set_to_none=True)
     run.scaler.scale(run.world.loss(losses, batch_rows)).backward()
     run.scaler.step(run.optimizer)
     run.scaler.update()
-    return torch.stack([losses.detach().sum(), (logits.argmax(1) == labels).sum()])
+    if run.average:
+        run.average.update_parameters(run.network)
+    return torch.stack([losses.detach().sum(), right_answers(logits, targets)])
 
 
 def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str, Any]:
