@@ -77,19 +77,21 @@ def no_loop_is_left_for_other_tests() -> Iterator[None]:
 
 def test_only_the_documented_endpoints_are_public(page: gr.Blocks) -> None:
     public = {function.api_name for function in page.fns.values() if function.api_visibility == "public"}
-    assert public == {"analyze", "annotate", "explain", "analyze_batch"}
+    assert public == {"analyze", "annotate", "explain", "analyze_batch", "analyze_video"}
 
 
 def test_the_endpoints_need_only_the_picture(page: gr.Blocks) -> None:
+    others = {"/analyze_batch": ["pictures"], "/analyze_video": ["video"]}
     for name, endpoint in page.get_api_info()["named_endpoints"].items():
         required = [p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]]
-        assert required == (["pictures"] if name == "/analyze_batch" else ["picture"]), name
+        assert required == others.get(name, ["picture"]), name
 
 
 def test_the_page_has_its_tabs_in_order(page: gr.Blocks) -> None:
     assert [block.label for block in page.blocks.values() if isinstance(block, gr.Tab)] == [
         "Image",
         "Webcam",
+        "Video",
         "Gallery",
         "About",
     ]
