@@ -82,7 +82,7 @@ def curves(history: History, reference: tuple[float, float] | None = None, best:
         axes.set(xlabel="epoch", title=f"{what.capitalize()} after each epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
-    left.set_ylim(bottom=0)
+    left.set_ylim(0, 1.05 * max(max(row["train_loss"], row["validation_loss"]) for row in history))
     right.yaxis.set_major_formatter(PercentFormatter(1, 0))
     if reference:
         label = f"the reference's last five epochs: {100 * reference[0]:.1f} to {100 * reference[1]:.1f} %"
