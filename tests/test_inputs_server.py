@@ -26,7 +26,9 @@ from tests.test_server import META, call, upload
 
 HARMLESS = ("Traceback", "site-packages", "/", "\\", crafted.GPS_SECRET)
 SERVED = [case for case in FILES if case.error is not FileTooLarge]  # a longer upload is turned away before any decoder
-ONE_OF_EACH = list({(case.row, case.error, case.name[-4:]): case for case in SERVED if case.row != 11}.values())
+# The decoder and the command line are given all of the corpus; here every row, error and kind of file stands once.
+ONE_OF_EACH = list({(case.row, case.error, case.name[-4:]): case for case in SERVED}.values())
+ONE_A_ROW = list({(case.row, case.error): case for case in SERVED if case.row != 11}.values())
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def queued(http: httpx.Client, endpoint: str, data: list[Any], **more: Any) -> d
     raise AssertionError("the stream ended without a result")
 
 
-@pytest.mark.parametrize("case", SERVED, ids=str)
+@pytest.mark.parametrize("case", ONE_OF_EACH, ids=str)
 def test_a_file_by_rest(case: Case, http: httpx.Client, server_folder: Path) -> None:
     data, before = case.make(), kept(server_folder)
     sent = upload(http, case.name, data)
@@ -97,7 +99,7 @@ def test_a_file_by_rest(case: Case, http: httpx.Client, server_folder: Path) -> 
     assert kept(server_folder) - before <= {Path(sent["path"])}
 
 
-@pytest.mark.parametrize("case", ONE_OF_EACH, ids=str)
+@pytest.mark.parametrize("case", ONE_A_ROW, ids=str)
 def test_a_file_by_gradio_client(case: Case, client: Client, tmp_path: Path) -> None:
     data = case.make()
     path = tmp_path / case.name.replace("/", "_")
@@ -111,7 +113,7 @@ def test_a_file_by_gradio_client(case: Case, client: Client, tmp_path: Path) -> 
     assert_told(caught.value.title, caught.value.message, expected)
 
 
-@pytest.mark.parametrize("case", [case for case in SERVED if case.row in (2, 3, 7, 8, 12)], ids=str)
+@pytest.mark.parametrize("case", [case for case in ONE_A_ROW if case.error], ids=str)
 def test_a_file_as_the_page_asks(case: Case, http: httpx.Client) -> None:
     data = case.make()
     outcome = queued(http, "analyze", [upload(http, case.name, data)])
@@ -140,7 +142,7 @@ def test_a_file_above_the_limit_leaves_nothing(http: httpx.Client, server_folder
     assert kept(server_folder) == before
 
 
-@pytest.mark.parametrize("case", [case for case in SERVED if case.row in (2, 3, 4, 6, 10, 16, 21)], ids=str)
+@pytest.mark.parametrize("case", [case for case in ONE_A_ROW if case.row in (2, 3, 4, 6, 10, 16, 21)], ids=str)
 def test_a_data_url(case: Case, http: httpx.Client, server_folder: Path) -> None:
     data, before = case.make(), kept(server_folder)
     event, answer = call(http, "analyze", [{"url": crafted.data_url(data)}])
@@ -179,7 +181,7 @@ def test_a_data_url_above_the_limit(http: httpx.Client, server_folder: Path) -> 
     assert kept(server_folder) == before
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "AVIF"])
 def test_no_place_in_the_drawn_picture(kind: str, client: Client, tmp_path: Path) -> None:
     path = tmp_path / "photo"
     path.write_bytes(crafted.with_gps(kind))
@@ -210,7 +212,7 @@ def test_a_gallery_has_limits(count: int, code: str, http: httpx.Client) -> None
 def test_options_outside_their_range(options: dict[str, Any], client: Client, http: httpx.Client) -> None:
     sent = upload(http, "a.jpg", crafted.jpeg())
     values = [options.get("threshold"), options.get("detail", "auto")]
-    for endpoint, pictures in (("analyze", sent), ("annotate", sent), ("analyze_batch", [sent])):
+    for endpoint, pictures in (("analyze", sent), ("analyze_batch", [sent])):
         event, answer = call(http, endpoint, [pictures, *values])
         assert (event, answer["title"]) == ("error", "bad_option")
     if isinstance(values[0], float) and not math.isfinite(values[0]):
@@ -220,7 +222,7 @@ def test_options_outside_their_range(options: dict[str, Any], client: Client, ht
     assert (caught.value.title, caught.value.message) == ("bad_option", answer["error"])
 
 
-@pytest.mark.parametrize("picture", FACES, ids=str)
+@pytest.mark.parametrize("picture", FACES[:3], ids=str)
 def test_faces_that_are_hard_or_many(picture: Composition, client: Client, tmp_path: Path) -> None:
     path = tmp_path / picture.name
     path.write_bytes(picture.png())
