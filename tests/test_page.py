@@ -113,11 +113,21 @@ def test_the_queue_is_bounded(page: gr.Blocks) -> None:
         ("enable_monitoring", False),
         ("run_history", False),
         ("max_file_size", settings.MAX_VIDEO_BYTES),  # of pictures less: see test_server.py
+        ("state_session_capacity", settings.MAX_SESSIONS),
+        ("ssr_mode", False),
     ],
 )
 def test_doors_that_gradio_leaves_open_are_closed(option: str, value: Any) -> None:
     assert launch_options()[option] == value
-    assert "allowed_paths" not in launch_options()
+    assert not {"allowed_paths", "share", "server_name"} & launch_options().keys()
+
+
+def test_every_request_comes_through_the_doors(page: gr.Blocks) -> None:
+    from facemotion.webui.doors import Doors
+
+    assert [one.cls for one in launch_options()["app_kwargs"]["middleware"]] == [Doors]
+    assert page.api_open is False  # nobody passes by the queue
+    assert page.analytics_enabled is False
 
 
 def test_no_source_file_gets_a_stub_beside_it(root: Path) -> None:
@@ -238,6 +248,14 @@ def test_the_largest_face_is_chosen_first() -> None:
     shown = image_tab.look(FakePipeline(), picture(), 0.6, "auto")  # type: ignore[arg-type]
     assert shown.face is not None
     assert shown.face.id == 1
+
+
+def test_the_faces_cut_out_are_shown_but_not_kept() -> None:
+    shown = image_tab.look(FakePipeline(), picture(), 0.6, "auto")  # type: ignore[arg-type]
+    kept = image_tab._everything(shown, True)[0]
+    assert len(shown.crops) == 2
+    assert kept.crops == ()
+    assert kept.analysis == shown.analysis
 
 
 def test_without_faces_nothing_is_chosen() -> None:

@@ -68,10 +68,15 @@ def test_bytes_of_a_file(visitor: Visitor) -> None:
 
 
 def test_bytes_of_a_file_in_the_python_client(strict: Server, tmp_path: Path) -> None:
+    """Its error carries the answer; above the limit for all kinds of files it looks for itself, before it sends."""
     (tmp_path / "big.jpg").write_bytes(bytes(1_000_001))
+    (tmp_path / "huge.jpg").write_bytes(bytes(4_000_001))
     client = Client(strict.url, verbose=False)
-    with pytest.raises(ValueError, match="exceeds the maximum file size of 1000000 bytes"):
+    with pytest.raises(httpx.HTTPStatusError) as caught:
         client.predict(handle_file(tmp_path / "big.jpg"), api_name="/analyze")
+    refused(caught.value.response, 413, "file_too_large", "at most 1 MB a picture")
+    with pytest.raises(ValueError, match="exceeds the maximum file size of 4000000 bytes"):
+        client.predict(handle_file(tmp_path / "huge.jpg"), api_name="/analyze")
     client.close()
 
 

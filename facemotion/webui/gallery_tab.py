@@ -158,7 +158,7 @@ def _open(album: Album | None, event: ChosenItem) -> list[Any]:
     if album is None or event.index >= len(album.shown):
         return [gr.skip(), gr.skip()]
     entry = album.shown[event.index]
-    title = f"<h3>{escape(entry.name)}</h3>{_found(entry)}"
+    title = f"<h2>{escape(entry.name)}</h2>{_found(entry)}"
     return [gr.Image(entry.large, visible=True, label=entry.name), title + words.table(entry.analysis)]
 
 
@@ -203,7 +203,7 @@ def _totals(album: Album) -> str:
     most = max(1, *(counts[name] for name in EMOTIONS))
     rows = "".join(_total(name, counts[name], most) for name in EMOTIONS)
     doubt = f"<p>{counts['uncertain']} of these readings are uncertain.</p>" if counts["uncertain"] else ""
-    return f'<section class="fm-bars"><h3>Faces per expression</h3>{rows}{doubt}</section>'
+    return f'<section class="fm-bars"><h2>Faces per expression</h2>{rows}{doubt}</section>'
 
 
 def _total(expression: str, count: int, most: int) -> str:

@@ -194,7 +194,7 @@ def _everything(shown: Shown | None, labels: bool) -> list[Any]:
     captions = [f"{face.id} · {face.expression}{'?' if face.uncertain else ''}" for face in shown.analysis.faces]
     thumbnails = list(zip(shown.crops, captions, strict=True))
     return [
-        shown,
+        replace(shown, crops=()),  # of 300 faces they would take 20 MB for as long as the page is open
         words.summary(shown.analysis),
         gr.Image(_draw(shown, labels), visible=True),
         words.bars(shown.face),
