@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from av.packet import Packet
+
 from facemotion import drawing, settings
 from facemotion.errors import TookTooLong
 from facemotion.faces import Analysis
@@ -139,7 +141,7 @@ class VideoJob:
                 self._check(ends)
                 if not isinstance(part, Frame):
                     if film is not None and part.pts is not None:
-                        film.writer.write_sound(part, reader.sound_time_s(part.pts))
+                        film.hear(part, reader.sound_time_s(part.pts))
                     continue
                 if film is None:
                     size = part.pixels.shape[1], part.pixels.shape[0]
@@ -172,6 +174,11 @@ class _Film:
         self._before: tuple[Analysis, float] | None = None
         self._frames = self._analysed = 0
         self._last_s = 0.0
+
+    def hear(self, packet: Packet[Any], time_s: float) -> None:
+        """The next packet of the sound; one of a time that no video here has is left out."""
+        if -1 <= time_s <= settings.MAX_VIDEO_SECONDS + 1:
+            self.writer.write_sound(packet, time_s)
 
     def take(self, frame: Frame) -> None:
         """The next frame: held, or analysed and written with those that were held for it."""

@@ -146,7 +146,11 @@ class Reader:
                 raise _too_long(None)
             if self.geometry is None:
                 self.geometry = Geometry.of(frame, self._video.sample_aspect_ratio)
-            yield Frame(self.geometry.apply(frame), max(0.0, time_s))
+            try:
+                pixels = self.geometry.apply(frame)
+            except (FFmpegError, ValueError):  # a damaged header that changes the kind of pixels on the way
+                continue
+            yield Frame(pixels, max(0.0, time_s))
 
     def close(self) -> None:
         """Lets go of the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,12 +15,22 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from facemotion.errors import StorageError
+from facemotion.errors import CorruptVideo, StorageError
 
 _CLOCK = Fraction(1, 90_000)  # of a second: the frames keep their own times, whatever the rate
 _H264 = {"preset": "veryfast", "crf": "23"}  # twice the speed of the default at about the same look
 _BT709, _LIMITED = 1, 1  # AVCOL_SPC_BT709 (its primaries and transfer have the same number) and AVCOL_RANGE_MPEG
 _COPIED = ("aac", "mp3", "mp3float", "opus", "libopus")  # what browsers play from an MP4 goes over as it is
+_OF_THE_DISK = (
+    errno.ENOSPC,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EIO,
+    errno.EFBIG,
+    errno.ENOENT,
+    errno.EDQUOT,
+)
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 
 
@@ -33,7 +44,8 @@ class Writer:
         sound: the stream of the source whose sound to take along, or None.
 
     Raises:
-        StorageError: the file cannot be written. `write` and `write_sound` raise it too.
+        StorageError: the file cannot be written.
+        CorruptVideo: the sound does not fit into an MP4. `write` and `write_sound` raise both too.
     """
 
     def __init__(self, target: Path, size: tuple[int, int], rate: Fraction, sound: Any = None) -> None:
@@ -44,7 +56,7 @@ class Writer:
                 f"file:{os.fspath(target)}", "w", format="mp4", options={"movflags": "+faststart"}
             )
         except (FFmpegError, OSError) as error:
-            raise _full(target) from error
+            raise _failure(target, error) from error
         self._pictures = _add_pictures(self._container, size, rate)
         self._sound = None if sound is None else _add_sound(self._container, sound)
 
@@ -71,7 +83,7 @@ class Writer:
             for packet in packets:
                 self._container.mux(packet)
         except FFmpegError as error:
-            raise _full(self._target) from error
+            raise _failure(self._target, error) from error
 
     def close(self) -> None:
         """Writes what the encoders still hold, and the index."""
@@ -84,7 +96,7 @@ class Writer:
         try:
             self._container.close()
         except FFmpegError as error:
-            raise _full(self._target) from error
+            raise _failure(self._target, error) from error
 
     def __enter__(self) -> Writer:
         return self
@@ -170,5 +182,11 @@ def _add_sound(container: Any, source: Any) -> _Copied | _Encoded:
     return _Copied(container, source) if source.codec_context.codec.name in _COPIED else _Encoded(container, source)
 
 
-def _full(target: Path) -> StorageError:
-    return StorageError(f"The video {target.name!r} could not be written. Is the disk full, or its folder read-only?")
+def _failure(target: Path, error: Exception) -> StorageError | CorruptVideo:
+    if getattr(error, "errno", None) in _OF_THE_DISK:
+        return StorageError(
+            f"The video {target.name!r} could not be written. Is the disk full, or its folder read-only?"
+        )
+    return CorruptVideo(
+        "The pictures or the sound of this video do not fit into an MP4. Please convert it to MP4 first."
+    )
