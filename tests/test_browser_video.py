@@ -64,6 +64,8 @@ def pictures(page: sync_api.Page, root: Path) -> None:
     wide = page.evaluate("document.documentElement.scrollWidth")
     page.screenshot(path=root / "test-output" / "video-390.png", full_page=True)
     page.set_viewport_size({"width": 1280, "height": 900})
+    page.evaluate("document.body.classList.add('dark')")
+    page.screenshot(path=root / "test-output" / "video-dark.png", full_page=True)
     assert wide <= 390
 
 
