@@ -52,6 +52,12 @@ def embedded(name: str) -> Path:
     return assets / name
 
 
+def is_embedded(name: str) -> bool:
+    """Whether weights are installed with the package under that name."""
+    listed = (Path(str(resources.files("facemotion") / "assets")) / CHECKSUMS).read_text("utf-8")
+    return any(line.split(maxsplit=1)[1].startswith(f"{name}/") for line in listed.splitlines() if line.strip())
+
+
 def resolve(reference: settings.Reference, filename: str) -> Path:
     """That file of a model on the Hub, from the cache or downloaded, and verified.
 

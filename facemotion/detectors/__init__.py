@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facemotion import settings
+from facemotion import settings, weights
 from facemotion.detectors.base import FaceDetector as FaceDetector
 from facemotion.errors import UnknownModel, WeightsError
 
@@ -37,11 +37,35 @@ def _named(name: str) -> FaceDetector:
         from facemotion.detectors.yunet import YuNet  # noqa: PLC0415
 
         return YuNet.embedded()
+    if name == "yolo" and weights.is_embedded(name):
+        from facemotion.detectors.onnx import OnnxYolo  # noqa: PLC0415
+
+        return OnnxYolo.embedded()
+    return _from_path(Path(name)) if name not in ALIASES and _is_path(name) else _from_hub(ALIASES.get(name, name))
+
+
+def _from_hub(name: str) -> FaceDetector:
+    """An export of ours by its config.json, else a checkpoint; of the repository that is known to hold one, without
+    asking for more."""
+    reference = _reference(name)
+    if reference.repo not in ALIASES.values():
+        from facemotion.detectors.onnx import OnnxYolo  # noqa: PLC0415
+
+        if (ours := OnnxYolo.from_hub(reference)) is not None:
+            return ours
     from facemotion.detectors.yolo import Yolo  # noqa: PLC0415
 
-    if name in ALIASES or not _is_path(name):
-        return Yolo.from_hub(_reference(ALIASES.get(name, name)))
-    return Yolo.from_path(Path(name))
+    return Yolo.from_hub(reference)
+
+
+def _from_path(path: Path) -> FaceDetector:
+    from facemotion.detectors import onnx  # noqa: PLC0415
+
+    if path.is_dir() and onnx.is_ours(path / onnx.CONFIG_FILE):
+        return onnx.OnnxYolo.from_path(path)
+    from facemotion.detectors.yolo import Yolo  # noqa: PLC0415
+
+    return Yolo.from_path(path)
 
 
 def _is_path(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,7 +28,7 @@ class FaceDetector(ABC):
     that were asked for, and why. One instance may be used by several threads at once.
     """
 
-    default_threshold: ClassVar[float]
+    default_threshold: float
     """The score from which a box counts as a face when the caller names no threshold; scales differ between kinds."""
 
     fast_side: int = 320
@@ -45,9 +45,9 @@ class FaceDetector(ABC):
     def from_pretrained(name: str = "default") -> FaceDetector:
         """The detector of that name.
 
-        "default" (FACEMOTION_DETECTOR, else "yunet"), "yunet" (embedded), "yolo" (arnabdhar/YOLOv8-Face-Detection),
-        `owner/name[@revision[#sha256]]` on the Hub, or the path of an Ultralytics checkpoint (.pt, .onnx or an
-        OpenVINO folder).
+        "default" (FACEMOTION_DETECTOR, else "yunet"), "yunet" (embedded), "yolo" (our own, if this version embeds it,
+        else arnabdhar/YOLOv8-Face-Detection), `owner/name[@revision[#sha256]]` on the Hub, or a path: of a folder that
+        `training.detector export` wrote, or of an Ultralytics checkpoint (.pt, .onnx or an OpenVINO folder).
 
         Raises:
             WeightsError: the weights cannot be had, or are not what they should be.
