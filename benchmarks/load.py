@@ -184,7 +184,7 @@ def equal_requests(url: str, load: Load, count: int = EQUAL_REQUESTS) -> None:
 
 def watch_memory(server: Server, load: Load, started: float, done: threading.Event) -> None:
     while not done.is_set():
-        load.memory.append((round(time.monotonic() - started, 1), server.process()["memory_bytes"]))
+        load.memory.append((round(time.monotonic() - started, 1), server.memory()))
         done.wait(2)
 
 

@@ -35,8 +35,12 @@ class Server:
 
     def process(self) -> dict[str, int]:
         """Memory, threads, temporary files and so on."""
-        numbers: dict[str, int] = self.held()["process"]
+        numbers: dict[str, int] = ask(f"{self.control}/process")
         return numbers
+
+    def memory(self) -> int:
+        """Bytes in use; asking costs the server little."""
+        return int(ask(f"{self.control}/memory"))
 
     def until(self, true_of: Callable[[dict[str, int]], bool], patience_s: float = PATIENCE_S) -> dict[str, int]:
         """The process's numbers once they fulfil a condition; fails with them if they do not."""

@@ -4,6 +4,7 @@
 
 The models fail on pictures that carry a mark (see tests/faults.py). GET / on the control port answers with JSON:
 "containers" (see tests/census.py) and "process" (memory, threads, tasks, open files, temporary files).
+GET /process answers with the latter alone, and GET /memory with its first number, which costs the server least.
 GET /?analysis_s=S makes every analysis last S seconds longer from then on; sweep_s and closed_s say how often
 leftovers are looked for, and when the state of a closed page is one.
 """
@@ -39,7 +40,8 @@ class Control(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         wishes = {name: float(values[0]) for name, values in parse_qs(urlsplit(self.path).query).items()}
         set_up(wishes)
-        answer = json.dumps({} if wishes else held()).encode()
+        answers = {"/": held, "/process": lambda: process(page()), "/memory": resident}
+        answer = json.dumps({} if wishes else answers[urlsplit(self.path).path]()).encode()
         self.send_response(200)
         self.end_headers()
         self.wfile.write(answer)
@@ -58,8 +60,11 @@ def set_up(wishes: dict[str, float]) -> None:
 
 
 def held() -> dict[str, dict[str, int]]:
-    page = sys.modules["__main__"].demo  # type: ignore[attr-defined]
-    return {"containers": census({"page": page, "app": page.app}), "process": process(page)}
+    return {"containers": census({"page": page(), "app": page().app}), "process": process(page())}
+
+
+def page() -> Any:
+    return sys.modules["__main__"].demo  # type: ignore[attr-defined]
 
 
 def process(page: Any) -> dict[str, int]:
