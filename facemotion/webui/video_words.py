@@ -14,8 +14,8 @@ SHORTEST_S = 0.25  # in view for less, a face is no person of the summary: a ref
 
 INVITATION = (
     f"Add a video (MP4, MOV, WebM, MKV or AVI; up to {settings.MAX_VIDEO_SECONDS} seconds and "
-    f"{settings.MAX_VIDEO_BYTES / 1e6:.0f} MB) and choose “Find the faces”. It may take a few times as long as the video lasts; "
-    "one video is read at a time."
+    f"{settings.MAX_VIDEO_BYTES / 1e6:.0f} MB) and choose “Find the faces”. "
+    "It may take a few times as long as the video lasts; one video is read at a time."
 )
 WAITING = "Waiting for its turn: one video is read at a time."
 STOPPED = "Stopped. Nothing of the video was kept."
