@@ -140,7 +140,7 @@ def build(name: str) -> nn.Module:
 
 def input_channels(name: str) -> int:
     """How many channels a network takes: each holds the same grey picture."""
-    return int(NETWORKS[name].input_channels)  # type: ignore[call-overload]
+    return int(NETWORKS[name].input_channels)  # type: ignore[attr-defined]
 
 
 def count_parameters(network: nn.Module) -> int:
