@@ -37,6 +37,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "facemotion.detectors",
         "facemotion.compat",
         "training.detector",
+        "training.detector_trainer",
         "training.evaluate_detector",
     ),
 }

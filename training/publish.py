@@ -1,11 +1,13 @@
-"""Publishes to the Hugging Face Hub: a model, or the app as a Space that serves it.
+"""Publishes to the Hugging Face Hub: a model, a face detector, or the app as a Space that serves them.
 
     python -m training.publish model --folder facemotion/assets/simplecnn --repo you/facemotion --dry-run
     python -m training.publish model --run runs/study --data fer2013 --repo you/facemotion --write-env .env
+    python -m training.publish detector --folder facemotion/assets/yolo --results detectors.json --repo you/faces
     python -m training.publish space --repo you/facemotion-demo --weights you/facemotion@<revision>#<sha256>
 
 The first shows every file and the model card, and asks the Hub nothing. The second publishes in one commit, downloads
-what it published, compares, and prints the pinned reference that the third, and FACEMOTION_WEIGHTS, take. The token is
+what it published, compares, and prints the pinned reference that the last, and FACEMOTION_WEIGHTS, take; the third does
+the same for FACEMOTION_DETECTOR. The token is
 that of HF_TOKEN or of `hf auth login`; it needs the right to write.
 """
 
@@ -21,16 +23,20 @@ from typing import Any
 
 import numpy as np
 
-from facemotion import EmotionClassifier, weights
+from facemotion import EmotionClassifier, FaceDetector, images, weights
 from facemotion.classifier import WEIGHTS_FILE
+from facemotion.detectors.onnx import WEIGHTS_FILE as DETECTOR_FILE
 from facemotion.errors import FacemotionError
 from facemotion.settings import Reference
-from training import model_files, space
+from training import detector_card, model_files, space
 from training.model_files import CARD, digest
 from training.onnx_export import ExportError, sample_crops
 from training.sources import DataError
 
 VARIABLE = "FACEMOTION_WEIGHTS"
+DETECTOR_VARIABLE = "FACEMOTION_DETECTOR"
+PHOTO = Path(space.ROOT) / "facemotion" / "assets" / "examples" / "astronaut.png"
+ANY_BOX = 0.05  # of a score: also boxes that are no faces, and would tell two networks apart
 TOLERANCE = 1e-6  # of a probability: the same bytes, computed twice
 TOKENS = "https://huggingface.co/settings/tokens"
 KEPT = ".gitattributes"  # the Hub's own, which says what is a large file
@@ -77,6 +83,23 @@ def publish_model(options: argparse.Namespace) -> None:
     if options.write_env:
         write_env(options.write_env, reference)
     print(f"Downloaded and compared: the same files, the same probabilities. Serve it: {VARIABLE}={reference}")
+
+
+def publish_detector(options: argparse.Namespace) -> None:
+    """Shows, uploads and verifies a detector, and pins it."""
+    check_name(options.repo)
+    api = None if options.dry_run else connect()
+    detector, files = detector_card.collect(options.folder, options.repo, options.results, options.figures)
+    show(files, options.repo)
+    if api is None:
+        print(f"\n{files[CARD].decode()}\nDry run: nothing was sent.")
+        return
+    reference = upload_model(api, options, files, DETECTOR_FILE)
+    print(f"\n{reference}\n")
+    verify_detector(reference, files, detector)
+    if options.write_env:
+        write_env(options.write_env, reference, DETECTOR_VARIABLE)
+    print(f"Downloaded and compared: the same files, the same boxes. Serve it: {DETECTOR_VARIABLE}={reference}")
 
 
 def publish_space(options: argparse.Namespace) -> None:
@@ -159,14 +182,16 @@ def connect() -> Any:
     return huggingface_hub.HfApi(endpoint=huggingface_hub.constants.ENDPOINT, token=token)
 
 
-def upload_model(api: Any, options: argparse.Namespace, files: Mapping[str, bytes]) -> Reference:
+def upload_model(
+    api: Any, options: argparse.Namespace, files: Mapping[str, bytes], weights_file: str = WEIGHTS_FILE
+) -> Reference:
     """One commit, or one pull request; returns what pins it."""
     with explained(options.repo):
         api.create_repo(options.repo, exist_ok=True)
         commit = api.create_commit(options.repo, additions(files), commit_message=options.message, create_pr=options.pr)
     if commit.pr_url:
         print(f"\nPull request: {commit.pr_url}")
-    return Reference(options.repo, commit.oid, digest(files[WEIGHTS_FILE]))
+    return Reference(options.repo, commit.oid, digest(files[weights_file]))
 
 
 def upload_space(api: Any, repo: str, files: Mapping[str, bytes], reference: Reference | None) -> None:
@@ -208,11 +233,29 @@ def verify(reference: Reference, files: Mapping[str, bytes], classifier: Emotion
         )
 
 
-def write_env(file: Path, reference: Reference) -> None:
-    """Sets FACEMOTION_WEIGHTS in a file of NAME=value lines; its other lines stay."""
+def verify_detector(reference: Reference, files: Mapping[str, bytes], detector: FaceDetector) -> None:
+    """Downloads every file at its pinned revision, as the app would, and compares bytes and boxes.
+
+    Raises:
+        PublishError: a file cannot be had, or is not the one that was published, or the boxes differ.
+    """
+    picture = images.load(PHOTO)
+    try:
+        for path, content in files.items():
+            weights.resolve(replace(reference, sha256=digest(content)), path)
+        served = FaceDetector.from_pretrained(str(reference)).detect(picture, threshold=ANY_BOX)
+    except FacemotionError as error:
+        raise PublishError(f"{reference} is published, but could not be compared. {error}") from error
+    expected = detector.detect(picture, threshold=ANY_BOX)
+    if not all(a.shape == b.shape and np.allclose(a, b, atol=1e-3) for a, b in zip(served, expected, strict=True)):
+        raise PublishError(f"{reference} is published, but its boxes differ: do not use it.")
+
+
+def write_env(file: Path, reference: Reference, variable: str = VARIABLE) -> None:
+    """Sets a variable in a file of NAME=value lines; its other lines stay."""
     lines = file.read_text("utf-8").splitlines() if file.exists() else []
-    kept = [line for line in lines if line.removeprefix("export ").partition("=")[0].strip() != VARIABLE]
-    file.write_text("\n".join([*kept, f"{VARIABLE}={reference}"]) + "\n", "utf-8")
+    kept = [line for line in lines if line.removeprefix("export ").partition("=")[0].strip() != variable]
+    file.write_text("\n".join([*kept, f"{variable}={reference}"]) + "\n", "utf-8")
 
 
 @contextmanager
@@ -259,25 +302,30 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m training.publish", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(required=True, metavar="model | space")
+    commands = parser.add_subparsers(required=True, metavar="model | detector | space")
     model = commands.add_parser("model", help="weights, configuration, ONNX, figures and card -> one commit")
     model.set_defaults(command=publish_model)
     source = model.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=Path, help="a run directory of training.train; needs --data")
     source.add_argument("--folder", type=Path, help="a model folder, as training.export writes it")
     model.add_argument("--data", type=Path, help="the pictures that the run was trained on")
-    model.add_argument("--repo", required=True, help="where to publish: owner/name; made if it does not exist")
-    model.add_argument("--figures", type=Path, help="a folder of pictures for the card (RUN/figures)")
-    model.add_argument("--message", default="Publish the model", help="of the commit (%(default)s)")
-    model.add_argument("--pr", action="store_true", help="open a pull request instead of committing to main")
-    model.add_argument(
-        "--write-env", type=Path, metavar="FILE", help=f"set {VARIABLE} in this file of NAME=value lines"
-    )
+    finder = commands.add_parser("detector", help="an exported detector, with its card -> one commit")
+    finder.set_defaults(command=publish_detector)
+    finder.add_argument("--folder", type=Path, required=True, help="as training.detector export writes it")
+    finder.add_argument("--results", type=Path, help="detectors.json of training.evaluate_detector, for the card")
+    for kind, variable in ((model, VARIABLE), (finder, DETECTOR_VARIABLE)):
+        kind.add_argument("--repo", required=True, help="where to publish: owner/name; made if it does not exist")
+        kind.add_argument("--figures", type=Path, help="a folder of pictures for the card (RUN/figures)")
+        kind.add_argument("--message", default="Publish the model", help="of the commit (%(default)s)")
+        kind.add_argument("--pr", action="store_true", help="open a pull request instead of committing to main")
+        kind.add_argument(
+            "--write-env", type=Path, metavar="FILE", help=f"set {variable} in this file of NAME=value lines"
+        )
     app = commands.add_parser("space", help="the app -> a Space")
     app.set_defaults(command=publish_space)
     app.add_argument("--repo", required=True, help="where to publish: owner/name; made if it does not exist")
     app.add_argument("--weights", help="owner/name@revision[#sha256]; without, the embedded weights serve")
-    for command in (model, app):
+    for command in (model, finder, app):
         command.add_argument("--dry-run", action="store_true", help="show all, ask the Hub nothing")
     return parser.parse_args(arguments)
 

@@ -1,0 +1,169 @@
+"""Fine-tuning and exporting a face detector: a run of seconds on four small pictures, stopped and resumed, then served;
+nothing of it asks the network."""
+
+from __future__ import annotations
+
+import csv
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facemotion import FaceDetector
+from training import detector, detector_export, face_dataset
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
+    """Crops of a photo around its face, as many as a tenth can be held out of."""
+    root = tmp_path_factory.mktemp("faces")
+    (root / "images").mkdir()
+    (root / "labels").mkdir()
+    with Image.open(examples / "astronaut.png") as photo:
+        for number in range(5):
+            left = 100 + 12 * number
+            part = photo.convert("RGB").crop((left, 20, left + 240, 260))
+            part = part.transpose(Image.Transpose(number))  # else they would count as one source
+            part.save(root / "images" / f"p{number}.jpg")
+            (root / "labels" / f"p{number}.txt").write_text("0 0.5 0.42 0.38 0.48\n")
+    (root / "SOURCES.json").write_text(json.dumps({"licences": {"": "public domain"}}))
+    return root
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    asked: list[object] = []
+
+    def refuse(*arguments: object, **_: object) -> object:
+        asked.append(arguments[:1])
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    yield
+    assert asked == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_a_run_is_stopped_resumed_exported_and_served(
+    data: Path, test_assets: Path, offline: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    arguments = [f"--data={data}", f"--base={test_assets / 'reference' / 'yolo26n.pt'}", f"--out={out}"]
+    arguments += ["--epochs=2", "--freeze=1", "--imgsz=64", "--batch=4", "--close-mosaic=1", "--device=cpu"]
+    stop_after_one_epoch(arguments)
+    assert len(epochs(out)) == 1 and not (out / "summary.json").exists()
+    with (out / "results.csv").open("a") as rows:  # as a run killed before its checkpoint leaves it
+        rows.write(rows_of(out)[-1].replace("1,", "2,", 1) + "\n")
+    detector.main([f"--out={out}", "--resume", "--device=cpu"])
+    assert epochs(out) == ["1", "2"]
+    assert "epoch 2/2: " in capsys.readouterr().out
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["epochs"] == 2 and np.isfinite(summary["last"]["train/box_loss"])
+    config = json.loads((out / "config.json").read_text())
+    assert (config["base"], config["imgsz"], len(config["sessions"])) == ("yolo26n.pt", 64, 2)
+    assert config["sources"] == {"licences": {"": "public domain"}}
+    with pytest.raises(SystemExit):
+        detector.main([f"--out={out}", "--resume"])
+    assert "has finished its 2 epochs" in capsys.readouterr().err
+
+    folder = tmp_path / "export"
+    detector.main(["export", f"--run={out}", f"--out={folder}"])
+    exported = json.loads((folder / "config.json").read_text())
+    assert exported["parity"]["opencv"]["pixels"] < detector_export.MAX_PX
+    assert (folder / "model.onnx").stat().st_size < detector_export.MAX_BYTES
+    assert str(tmp_path).encode() not in (folder / "model.onnx").read_bytes()  # no folder's name is published
+    assert str(tmp_path) not in (folder / "config.json").read_text()
+    served = FaceDetector.from_pretrained(str(folder))
+    boxes, scores = served.detect(np.asarray(Image.open(data / "images" / "p0.jpg")), threshold=0.001)
+    assert boxes.shape == (len(scores), 4)
+
+
+def stop_after_one_epoch(arguments: list[str]) -> None:
+    """A run that is killed as its second epoch starts; what it froze before is learning then."""
+    from training import detector_trainer
+
+    class Killed(Exception):
+        pass
+
+    begin, learning = detector_trainer.FaceTraining._model_train, []
+
+    def stop_at_the_second(trainer: detector_trainer.FaceTraining) -> None:
+        begin(trainer)
+        learning.append(next(trainer.model.parameters()).requires_grad)
+        if trainer.epoch == 1:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detector_trainer.FaceTraining, "_model_train", stop_at_the_second)
+        with pytest.raises(Killed):
+            detector.main(arguments)
+    assert learning == [False, True]
+
+
+def rows_of(out: Path) -> list[str]:
+    return (out / "results.csv").read_text().splitlines()
+
+
+def epochs(out: Path) -> list[str]:
+    with (out / "results.csv").open(newline="") as file:
+        return [row["epoch"] for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--out=OUT"], "--data is missing"),
+        (["--out=OUT", "--data=DATA", "--base=none.pt"], "there is no checkpoint none.pt"),
+        (["--out=OUT", "--resume"], "to go on from"),
+        (["export", "--run=OUT", "--out=OUT"], "is no finished run"),
+        (["export", "--run=OUT", "--out=OUT", "--threshold=2"], "between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_run(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        detector.main([a.replace("OUT", str(tmp_path / "run")).replace("DATA", str(data)) for a in arguments])
+    assert exit_.value.code == 2 and sentence in capsys.readouterr().err
+
+
+def test_a_run_is_not_written_over(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "last.pt").write_bytes(b"")
+    with pytest.raises(SystemExit):
+        detector.main([f"--out={tmp_path}", f"--data={data}"])
+    assert "already holds a run" in capsys.readouterr().err
+
+
+def test_a_limit_draws_evenly_and_keeps_photos_held_out(data: Path) -> None:
+    source = face_dataset.read(data)
+    few = detector.limited(source, 2)
+    assert few.held_out.tolist().count(True) == 1 and len(few.photos) == 3
+    assert detector.limited(source, 0) is source
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([[10, 10, 20, 20, 0.9, 0]], {"pixels": 0, "score": 0}),
+        ([[10, 10.5, 20, 20, 0.8, 0], [0, 0, 5, 5, 0.05, 0]], {"pixels": 0.5, "score": 0.1}),
+        ([[10, 10, 20, 20, 0.9, 0], [50, 50, 60, 60, 0.9, 0]], {"pixels": 40, "score": 0}),  # one that is not there
+        ([], {"pixels": np.inf, "score": np.inf}),
+    ],
+)
+def test_how_far_rows_are_apart(rows: list[list[float]], expected: dict[str, float]) -> None:
+    mine = np.array([[10, 10, 20, 20, 0.9, 0]], np.float32)
+    theirs = np.array(rows, np.float32).reshape(-1, 6)
+    assert detector_export.difference(mine, theirs) == pytest.approx(expected, abs=1e-6)
+
+
+def test_flags_are_the_recipe() -> None:
+    arguments = detector.parse_arguments(["--out", "x", "--teachers", "a", "b", "--epochs", "3"])
+    recipe = detector.recipe_of(arguments)
+    assert recipe == detector.Recipe(teachers=("a", "b"), epochs=3)
