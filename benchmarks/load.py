@@ -39,6 +39,7 @@ WARM_UP = 30  # requests of each kind: memory pools and lists of fixed length ar
 MEMORY_LIMIT = 50_000_000
 PHOTOS = ("astronaut.png", "grace_hopper.jpg", "fr_obama.jpg", "group.jpg")
 GALLERY = 6  # photos
+BY_AGE = ("temporary_files", "page.upload_file_set", "page.temp_file_sets")  # one entry for each different picture
 FRAMES = 50  # of a camera, before it is started anew
 KINDS = ("photo", "gallery", "camera", "rest") * 2
 
@@ -86,7 +87,7 @@ def measure(server: Server, minutes: float) -> tuple[Load, dict[str, Any], dict[
     ends = started + minutes * 60
     failed = [end for end in in_threads([client(server.url, kind, load, ends) for kind in KINDS]) if end is not None]
     equal_requests(server.url, load)
-    after = server.settled(before, patience_s=120)
+    after = server.settled(before, patience_s=120, by_age=BY_AGE)
     watched.set()
     watcher.join()
     if failed:
@@ -198,7 +199,7 @@ def summary(load: Load, before: dict[str, Any], after: dict[str, Any], minutes: 
         for kind, times in load.seconds.items()
     }
     more = {name: after["process"][name] - before["process"][name] for name in before["process"]}
-    containers = {path: sizes for path, sizes in grown(before, after).items() if path not in before["process"]}
+    containers = {path: sizes for path, sizes in grown(before, after, BY_AGE).items() if path not in before["process"]}
     return {
         "machine": machine(),
         "minutes": minutes,

@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
 COUNTED = (Mapping, list, set, frozenset, deque, WeakSet, WeakValueDictionary)
-OURS = ("gradio.", "facemotion.", "asyncio.", "starlette.", "fastapi.", "mcp.", "tests.")
+OURS = ("gradio.", "facemotion.", "asyncio.", "fastapi.", "mcp.", "tests.")
 PACKAGES = ("gradio", "facemotion")
 ATTEMPTS = 20  # another thread may change a container while it is read
 
