@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from training import evaluate_detector, photos
-from training.detection_metrics import Found, at_threshold, average_precision, overlaps, sides
+from training.detection_metrics import Found, at_threshold, average_precision, curve, overlaps, sides
 from training.sources import DataError
 
 
@@ -69,6 +69,17 @@ def test_precision_and_recall_at_a_threshold_by_hand() -> None:
     assert figures == {"precision": pytest.approx(1 / 4), "recall": 0.5, "false_alarms": 3, "faces": 2}
     figures = at_threshold(pictures, threshold=0.1, least_px=16)
     assert figures == {"precision": pytest.approx(2 / 6), "recall": 1.0, "false_alarms": 4, "faces": 2}
+
+
+def test_the_curve_by_hand() -> None:
+    pictures = [
+        found([(A, 0.9), (NOWHERE, 0.8), (B, 0.7), (SMALL, 0.95), ([300, 0, 308, 8], 0.99)], [A, B, SMALL]),
+        found([(NOWHERE, 0.6)], [[100, 0, 140, 40]]),
+    ]
+    recall, precision = curve(pictures, 16)
+    assert recall.tolist() == pytest.approx([1 / 3, 1 / 3, 2 / 3, 2 / 3])
+    assert precision.tolist() == pytest.approx([1, 1 / 2, 2 / 3, 2 / 4])
+    assert curve([found([], [A])], 16)[0].tolist() == []
 
 
 def test_overlaps_and_sides_by_hand() -> None:

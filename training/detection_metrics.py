@@ -60,10 +60,10 @@ def at_threshold(found: Sequence[Found], threshold: float, least_px: float) -> d
     for picture in found:
         wanted = sides(picture.faces) >= least_px
         kept = picture.scores >= threshold
-        matched = _matched(picture.boxes[kept], picture.scores[kept], picture.faces)
-        found_faces = set(matched[matched >= 0].tolist())
+        face_of = matched(picture.boxes[kept], picture.scores[kept], picture.faces)
+        found_faces = set(face_of[face_of >= 0].tolist())
         hits += sum(bool(wanted[face]) for face in found_faces)
-        alarms += int(((matched < 0) & (sides(picture.boxes[kept]) >= least_px)).sum())
+        alarms += int(((face_of < 0) & (sides(picture.boxes[kept]) >= least_px)).sum())
         faces += int(wanted.sum())
     shown = hits + alarms
     return {
@@ -83,15 +83,32 @@ def overlaps(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
     return np.asarray(shared / np.maximum(areas[0][:, None] + areas[1][None, :] - shared, 1e-9), np.float32)
 
 
-def _matched(boxes: Boxes, scores: NDArray[np.float32], faces: Boxes) -> NDArray[np.int64]:
+def matched(boxes: Boxes, scores: NDArray[np.float32], faces: Boxes) -> NDArray[np.int64]:
     """For each box the face that it finds, or -1: the best box first, each face once."""
-    matched = np.full(len(boxes), -1, np.int64)
+    face_of = np.full(len(boxes), -1, np.int64)
     shares = overlaps(boxes, faces)
     for box in np.argsort(-scores, kind="stable"):
         if len(faces) and shares[box].max() >= IOU:
-            matched[box] = shares[box].argmax()
-            shares[:, matched[box]] = 0
-    return matched
+            face_of[box] = shares[box].argmax()
+            shares[:, face_of[box]] = 0
+    return face_of
+
+
+def curve(found: Sequence[Found], least_px: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Recall and precision at every threshold, the highest first, of boxes and faces of `least_px` and more."""
+    scores, hits, faces = [], [], 0
+    for picture in found:
+        face_of = matched(picture.boxes, picture.scores, picture.faces)
+        wanted = sides(picture.faces) >= least_px
+        is_hit = face_of >= 0
+        counts = sides(picture.boxes) >= least_px
+        counts[is_hit] = wanted[face_of[is_hit]]
+        scores.append(picture.scores[counts])
+        hits.append(is_hit[counts])
+        faces += int(wanted.sum())
+    order = np.argsort(-np.concatenate([*scores, np.zeros(0)]), kind="stable")
+    right = np.cumsum(np.concatenate([*hits, np.zeros(0, bool)])[order])
+    return right / max(1, faces), right / np.arange(1, len(right) + 1)
 
 
 def _dataset(found: Sequence[Found]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ cosine, an exponential mean of the weights; four photos in a mosaic, scaled by 0
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
 import json
 import sys
@@ -177,7 +178,7 @@ def train(recipe: Recipe, out: Path, device: torch.device, resume: bool) -> dict
         if "nothing to resume" not in str(error):
             raise
         raise DataError(f"{out} has finished its {recipe.epochs} epochs") from error
-    summary = summarised(detector_trainer.read_results(out / RESULTS), time.time() - started_at)
+    summary = summarised(read_history(out), time.time() - started_at)
     write_json(out / SUMMARY, summary)
     return summary
 
@@ -206,6 +207,22 @@ def settings(recipe: Recipe, out: Path, base: Path, device: torch.device) -> dic
         },
         **{name: getattr(recipe, name) for name in ("scale", "translate", "seed")},
     }
+
+
+def read_history(out: Path) -> list[dict[str, float]]:
+    """The rows of results.csv, one an epoch.
+
+    Raises:
+        DataError: there are none, or it cannot be read.
+    """
+    try:
+        with (out / RESULTS).open(newline="", encoding="utf-8") as lines:
+            rows = [{k.strip(): float(v) for k, v in row.items() if k and v} for row in csv.DictReader(lines)]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{out} is no run of training.detector: {error}") from error
+    if not rows:
+        raise DataError(f"{out} has not finished an epoch")
+    return rows
 
 
 def summarised(rows: Sequence[dict[str, float]], seconds: float) -> dict[str, Any]:

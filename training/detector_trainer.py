@@ -6,7 +6,6 @@ Importing this file imports ultralytics; `training.detector` does so when a run 
 
 from __future__ import annotations
 
-import csv
 import random
 from pathlib import Path
 from typing import Any
@@ -120,14 +119,6 @@ def is_end_to_end(checkpoint: Path) -> bool:
     """Whether the checkpoint has a head that needs no suppression of overlapping boxes, as YOLO26 has."""
     model = compat.import_ultralytics().YOLO(str(checkpoint), task="detect").model
     return getattr(model.model[-1], "one2one_cv2", None) is not None
-
-
-def read_results(file: Path) -> list[dict[str, float]]:
-    """The rows of results.csv; [] if there is none yet."""
-    if not file.is_file():
-        return []
-    with file.open(newline="", encoding="utf-8") as lines:
-        return [{k.strip(): float(v) for k, v in row.items() if k and v} for row in csv.DictReader(lines)]
 
 
 def precision(device: torch.device) -> str | bool:

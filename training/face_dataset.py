@@ -53,7 +53,7 @@ class Source:
 class Plan:
     """What training pictures there are to be besides the photos, and which sets have loose labels."""
 
-    close_ups: float = 0.25  # of the photos
+    close_ups: float = 0.15  # of the photos
     free_parts: float = 0.08
     patterns: float = 0.02
     loose: tuple[str, ...] = LOOSE_SETS
