@@ -160,6 +160,8 @@ def open_onnxruntime(path: Path) -> Runtime:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Threads that wait in a loop for the next pass would take the processor from the rest of the pipeline.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
