@@ -99,9 +99,7 @@ class OnnxYolo(FaceDetector):
 
     def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
         rows = self._run_network(to_input(picture))[0]
-        height, width = picture.shape[:2]
-        middle = (rows[:, :2] + rows[:, 2:4]) / 2
-        kept = (rows[:, 4] >= threshold) & (middle < [width, height]).all(axis=1)  # in the padding there is no face
+        kept = rows[:, 4] >= threshold
         return np.asarray(rows[kept, :4]), np.asarray(rows[kept, 4])
 
 
