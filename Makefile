@@ -11,6 +11,8 @@ PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c '$(SUPPORT
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Seconds for one test; a server that hangs must not hang the run.
 TEST_TIMEOUT ?= 300
+# Files of tests that run at the same time.
+WORKERS ?= 2
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
 .PHONY: help demo test lint audit train-smoke bench load fuzz format browser clean distclean
@@ -22,7 +24,7 @@ demo: $(VENV)/.installed ## start the page, on http://127.0.0.1:7860 unless GRAD
 	@$(BIN)/python app.py
 
 test: $(VENV)/.installed-dev browser ## run the tests; ARGS="-k name" picks some
-	@$(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) $(ARGS)
+	@$(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) --numprocesses=$(WORKERS) --dist=loadfile $(ARGS)
 
 lint: $(VENV)/.installed-dev ## check style, types and weak spots
 	@$(BIN)/ruff check .

@@ -34,7 +34,7 @@ def converse(url: str, photo: str) -> tuple[list[Any], Any]:
 def test_the_tool_says_what_the_api_says(app_url: str, examples: Path) -> None:
     picture = base64.b64encode((examples / "astronaut.png").read_bytes()).decode()
     tools, answer = converse(app_url, f"data:image/png;base64,{picture}")
-    assert [tool.name for tool in tools] == ["analyze", "annotate"]
+    assert [tool.name for tool in tools] == ["analyze", "annotate", "explain"]
     for tool in tools:
         assert tool.description
         assert "data: URL in base64" in tool.inputSchema["properties"]["picture"]["description"]

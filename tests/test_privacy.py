@@ -16,7 +16,7 @@ from tests import chromium
 from tests.chromium import PATIENCE_MS, sync_api
 from tests.visitor import Server, Visitor, call, server
 
-SECRET = "Zanzibar"
+SECRET = "Zanzibar"  # pragma: allowlist secret
 PLACE = {1: "S", 2: (6.0, 9.0, 50.0), 3: "E", 4: (39.0, 11.0, 52.0)}
 GPS, DESCRIPTION, ARTIST = 0x8825, 0x010E, 0x013B
 

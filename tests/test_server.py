@@ -178,7 +178,7 @@ def test_a_file_above_the_limit_is_refused(http: httpx.Client) -> None:
 
 def test_no_other_endpoint_is_listed(http: httpx.Client) -> None:
     listed = http.get("/gradio_api/info").json()
-    assert set(listed["named_endpoints"]) == {"/analyze", "/annotate", "/explain", "/analyze_batch"}
+    assert set(listed["named_endpoints"]) == {"/analyze", "/annotate", "/explain", "/analyze_batch", "/analyze_video"}
     assert not listed["unnamed_endpoints"]
 
 
