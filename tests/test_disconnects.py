@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from benchmarks.visitors import API, Visitor, frame_argument, is_end, photo
-from tests import camera, chromium
+from tests import camera, chromium, running
 from tests.chromium import PATIENCE_MS, sync_api
 from tests.running import Server, grown
 
@@ -34,6 +34,23 @@ def before(strained: Server) -> dict[str, Any]:
 def full_speed(strained: Server) -> Iterator[None]:
     yield
     strained.slow_down(0)
+
+
+def test_a_page_that_was_only_looked_at_leaves_no_state(strained: Server) -> None:
+    strained.hurry()
+
+    def states() -> int:
+        return int(strained.held()["containers"]["page.state_holder.session_data"])
+
+    before = states()
+    for _ in range(3):
+        with Visitor(strained.url):
+            pass
+    deadline = time.monotonic() + running.PATIENCE_S
+    time.sleep(running.SWEPT_S)
+    while states() > before:
+        assert time.monotonic() < deadline, f"{states() - before} states are left"
+        time.sleep(0.5)
 
 
 def test_half_an_upload_is_deleted(strained: Server) -> None:

@@ -49,6 +49,13 @@ class PublicBlocks(gr.Blocks):
         finally:
             if not more_to_come:
                 leftovers.forget_caller(self, kwargs.get("session_hash"), kwargs.get("event_id"))
+            if self._ends_a_visit(block_fn):
+                leftovers.close_session(self, kwargs.get("session_hash"))
+
+    def _ends_a_visit(self, function: Any) -> bool:
+        """Whether this is a handler of "unload", which runs when a page is closed."""
+        known = self.fns.get(function) if isinstance(function, int) else function
+        return any(kind == "unload" for _, kind in getattr(known, "targets", ()))
 
     def _stream_of(self, function: Any, event_id: str | None) -> Any:
         """gradio's event, when this is a call of a stream."""

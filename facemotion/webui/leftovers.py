@@ -42,6 +42,14 @@ def forget_caller(page: gr.Blocks, session: str | None, event: str | None) -> No
         _drop_state(page, session)
 
 
+def close_session(page: gr.Blocks, session: str | None) -> None:
+    """Marks the state of a page that is being closed. gradio does so before it runs the handlers of "unload", and only
+    where there is a state; for a page that did nothing, those handlers then make one that would stay."""
+    state = page.state_holder.session_data.get(session or "")
+    if state is not None:
+        state.is_closed = True
+
+
 async def wait_for_frame(event: Any, timeout: float) -> str:
     """As gradio's own: "signal" when a stream's next frame has come, or "timeout"; but nothing waits on. gradio leaves
     a task behind for each frame, which sleeps until the stream's time limit has passed: 3000 of a camera."""
