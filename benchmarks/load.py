@@ -35,22 +35,23 @@ from tests.running import Server, grown
 REPORTS = Path(__file__).resolve().parent / "reports"
 FULL_MINUTES = 5.0
 EQUAL_REQUESTS = 500
-WARM_UP = 30  # requests of each kind: memory pools and lists of fixed length are full afterwards
+WARM_UP_S = 60.0  # of the same load: memory pools, each thread's buffers and lists of fixed length are full afterwards
 MEMORY_LIMIT = 50_000_000
+FILES_LIVE_S, CLEAN_EVERY_S = 120, 10  # instead of an hour, so that the measurement sees files go
 PHOTOS = ("astronaut.png", "grace_hopper.jpg", "fr_obama.jpg", "group.jpg")
 GALLERY = 6  # photos
-BY_AGE = ("temporary_files", "page.upload_file_set", "page.temp_file_sets")  # one entry for each different picture
 FRAMES = 50  # of a camera, before it is started anew
 KINDS = ("photo", "gallery", "camera", "rest") * 2
 
 
 @dataclass
 class Load:
-    """What was sent, how it ended, how long it took in seconds by kind, and memory in bytes by seconds."""
+    """What was sent, how it ended, how long it took in seconds by kind; memory and temporary files in bytes by seconds."""
 
     ends: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: dict[str, list[float]] = field(default_factory=dict)
     memory: list[tuple[float, int]] = field(default_factory=list)
+    files: list[tuple[float, int]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, kind: str, outcome: Outcome, seconds: float) -> None:
@@ -62,9 +63,10 @@ class Load:
 
 def main() -> None:
     minutes = float(os.environ.get("MINUTES") or FULL_MINUTES)
-    with tempfile.TemporaryDirectory() as folder, running.server(Path(folder)) as server:
-        load, before, after = measure(server, minutes)
-    document = summary(load, before, after, minutes)
+    expiry = {"FACEMOTION_FILES_LIVE_S": str(FILES_LIVE_S), "FACEMOTION_CLEAN_EVERY_S": str(CLEAN_EVERY_S)}
+    with tempfile.TemporaryDirectory() as folder, running.server(Path(folder), **expiry) as server:
+        started = server.process()
+        document = summary(started, *measure(server, minutes), minutes)
     text = as_markdown(document)
     print(text)
     if minutes >= FULL_MINUTES:
@@ -77,30 +79,29 @@ def main() -> None:
 
 def measure(server: Server, minutes: float) -> tuple[Load, dict[str, Any], dict[str, Any]]:
     """The load, and what the server held before and after it."""
-    warm_up(server)
     server.hurry()
+    visits(server, Load(), min(WARM_UP_S, minutes * 60))
     before = server.settled()
     load, started = Load(), time.monotonic()
     watched = threading.Event()
-    watcher = threading.Thread(target=watch_memory, args=(server, load, started, watched))
+    watcher = threading.Thread(target=watch, args=(server, load, started, watched))
     watcher.start()
-    ends = started + minutes * 60
-    failed = [end for end in in_threads([client(server.url, kind, load, ends) for kind in KINDS]) if end is not None]
-    equal_requests(server.url, load)
-    after = server.settled(before, patience_s=120, by_age=BY_AGE)
-    watched.set()
-    watcher.join()
-    if failed:
-        raise failed[0]
+    try:
+        visits(server, load, minutes * 60)
+        equal_requests(server.url, load)
+        after = server.settled(before, patience_s=FILES_LIVE_S + 60)
+    finally:
+        watched.set()
+        watcher.join()
     return load, before, after
 
 
-def warm_up(server: Server) -> None:
-    ignored = Load()
-    for kind in dict.fromkeys(KINDS):
-        for _ in range(1 if kind in ("gallery", "camera") else WARM_UP):
-            client(server.url, kind, ignored, 0)()
-    equal_requests(server.url, ignored, WARM_UP)
+def visits(server: Server, load: Load, seconds: float) -> None:
+    """All visitors at once, for so long."""
+    ends = time.monotonic() + seconds
+    for failure in in_threads([client(server.url, kind, load, ends) for kind in KINDS]):
+        if failure is not None:
+            raise failure
 
 
 def client(url: str, kind: str, load: Load, ends: float) -> Callable[[], None]:
@@ -110,7 +111,7 @@ def client(url: str, kind: str, load: Load, ends: float) -> Callable[[], None]:
         turn = 0
         while turn == 0 or time.monotonic() < ends:
             with Visitor(url) as visitor:
-                for _ in range(5 if kind != "camera" and ends else 1):  # then another page is opened
+                for _ in range(5 if kind != "camera" else 1):  # then another page is opened
                     started = time.monotonic()
                     outcome = VISITS[kind](visitor, turn, load)
                     load.count(kind, outcome, time.monotonic() - started)
@@ -183,13 +184,18 @@ def equal_requests(url: str, load: Load, count: int = EQUAL_REQUESTS) -> None:
                 raise end
 
 
-def watch_memory(server: Server, load: Load, started: float, done: threading.Event) -> None:
+def watch(server: Server, load: Load, started: float, done: threading.Event) -> None:
+    """Adds memory and files every two seconds."""
     while not done.is_set():
-        load.memory.append((round(time.monotonic() - started, 1), server.memory()))
+        now_s = round(time.monotonic() - started, 1)
+        load.memory.append((now_s, server.memory()))
+        load.files.append((now_s, server.bytes_of_files()))
         done.wait(2)
 
 
-def summary(load: Load, before: dict[str, Any], after: dict[str, Any], minutes: float) -> dict[str, Any]:
+def summary(
+    started: dict[str, int], load: Load, before: dict[str, Any], after: dict[str, Any], minutes: float
+) -> dict[str, Any]:
     """All numbers, and whether each promise was kept."""
     ends: dict[str, dict[str, int]] = {}
     for (kind, end), count in sorted(load.ends.items()):
@@ -199,12 +205,14 @@ def summary(load: Load, before: dict[str, Any], after: dict[str, Any], minutes: 
         for kind, times in load.seconds.items()
     }
     more = {name: after["process"][name] - before["process"][name] for name in before["process"]}
-    containers = {path: sizes for path, sizes in grown(before, after, BY_AGE).items() if path not in before["process"]}
+    containers = {path: sizes for path, sizes in grown(before, after).items() if path not in before["process"]}
     return {
         "machine": machine(),
         "minutes": minutes,
         "kinds": kinds,
         "memory_over_time": load.memory,
+        "files_over_time": load.files,
+        "started": started,
         "before": before["process"],
         "after": after["process"],
         "containers_grown": containers,
@@ -216,7 +224,7 @@ def summary(load: Load, before: dict[str, Any], after: dict[str, Any], minutes: 
             "memory is back within 50 MB": more["memory_bytes"] <= MEMORY_LIMIT,
             "no container of the server has grown": not containers,
             "no task and no open file is left": more["tasks"] <= 0 and more["open_files"] <= 0,
-            "temporary files are those of the different photos": more["temporary_files"] <= 100,
+            f"temporary files are gone after their time ({FILES_LIVE_S} s here)": more["temporary_files"] <= 0,
         },
     }
 
@@ -253,7 +261,9 @@ NAMES = {
 
 def as_markdown(document: dict[str, Any]) -> str:
     """The report for people."""
-    system, before, after = document["machine"], document["before"], document["after"]
+    system = document["machine"]
+    held = [document[moment] for moment in ("started", "before", "after")]
+    peaks = [max(size for _, size in document[f"{kind}_over_time"]) / 1e6 for kind in ("memory", "files")]
     versions = ", ".join(f"{name} {number}" for name, number in system["versions"].items())
     lines = [
         f"{len(KINDS)} clients for {document['minutes']:g} minutes, then {EQUAL_REQUESTS} equal requests, on "
@@ -267,14 +277,19 @@ def as_markdown(document: dict[str, Any]) -> str:
         failed = one["sent"] - done - refused
         times = f"{one['p50_ms']:.0f} ms | {one['p95_ms']:.0f} ms"
         lines.append(f"| {NAMES[kind]} | {one['sent']} | {done} | {refused} | {failed} | {times} |")
-    lines += ["", "| the server holds | before | after |", "|---|---|---|"]
+    lines += ["", "| the server holds | just started | before, warm | after |", "|---|---|---|---|"]
     for name in ("memory_bytes", "memory_trimmed_bytes", "temporary_bytes"):
-        lines.append(f"| {name[:-6].replace('_', ' ')}, MB | {before[name] / 1e6:.0f} | {after[name] / 1e6:.0f} |")
+        lines.append(row(f"{name[:-6].replace('_', ' ')}, MB", [f"{one[name] / 1e6:.0f}" for one in held]))
     for name in ("threads", "tasks", "open_files", "temporary_files"):
-        lines.append(f"| {name.replace('_', ' ')} | {before[name]} | {after[name]} |")
+        lines.append(row(name.replace("_", " "), [str(one[name]) for one in held]))
+    lines += ["", f"At most, meanwhile: {peaks[0]:.0f} MB of memory, {peaks[1]:.0f} MB of temporary files."]
     grown_text = [f"`{path}` {old} → {new}" for path, (old, new) in document["containers_grown"].items()]
     lines += ["", "Containers that grew: " + (", ".join(grown_text) or "none") + ".", ""]
     return "\n".join([*lines, *(f"- {name}: {'yes' if kept else 'NO'}" for name, kept in document["promises"].items())])
+
+
+def row(name: str, values: list[str]) -> str:
+    return f"| {name} | {' | '.join(values)} |"
 
 
 def draw(document: dict[str, Any], file: Path) -> None:
@@ -284,9 +299,15 @@ def draw(document: dict[str, Any], file: Path) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     times, memory = zip(*document["memory_over_time"], strict=True)
-    left.plot([seconds / 60 for seconds in times], [size / 1e6 for size in memory], color="#3b5b92")
-    left.axhline(document["before"]["memory_bytes"] / 1e6 + MEMORY_LIMIT / 1e6, color="#999999", linestyle="--")
-    left.set(xlabel="minutes", ylabel="memory of the server, MB", title="dashed: 50 MB above the start", ylim=(0, None))
+    left.plot([seconds / 60 for seconds in times], [size / 1e6 for size in memory], color="#3b5b92", label="memory")
+    limit = document["before"]["memory_bytes"] / 1e6 + MEMORY_LIMIT / 1e6
+    left.axhline(limit, color="#999999", linestyle="--", label="50 MB above memory before")
+    times, files = zip(*document["files_over_time"], strict=True)
+    left.plot(
+        [seconds / 60 for seconds in times], [size / 1e6 for size in files], color="#c0803b", label="temporary files"
+    )
+    left.set(xlabel="minutes", ylabel="MB", title="what the server holds", ylim=(0, None))
+    left.legend(fontsize="small")
     kinds = list(document["kinds"])
     places = range(len(kinds))
     right.barh(places, [document["kinds"][kind]["p95_ms"] for kind in kinds], color="#b9c6dd", label="95th percentile")

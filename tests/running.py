@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,14 @@ class Server:
     def files(self) -> list[Path]:
         """All its temporary files."""
         return [file for file in self.folder.rglob("*") if file.is_file()]
+
+    def bytes_of_files(self) -> int:
+        """Of all its temporary files; those that go meanwhile don't count."""
+        sizes = 0
+        for file in self.files():
+            with suppress(FileNotFoundError):
+                sizes += file.stat().st_size
+        return sizes
 
 
 def grown(before: dict[str, Any] | None, after: dict[str, Any], by_age: tuple[str, ...] = ()) -> dict[str, Any]:

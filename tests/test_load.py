@@ -14,7 +14,7 @@ from tests.running import Server, grown
 
 QUEUE = 12  # of the server `strained`
 SENT = 30
-EQUAL = 60
+WARM_UP, EQUAL = 30, 60
 
 
 def test_more_requests_than_the_queue_holds_are_done_or_refused(strained: Server) -> None:
@@ -39,7 +39,7 @@ def test_more_requests_than_the_queue_holds_are_done_or_refused(strained: Server
 
 
 def test_equal_requests_leave_the_server_as_it_was(strained: Server) -> None:
-    load.equal_requests(strained.url, load.Load(), load.WARM_UP)
+    load.equal_requests(strained.url, load.Load(), WARM_UP)
     before = strained.settled()
     sent = load.Load()
     load.equal_requests(strained.url, sent, EQUAL)
@@ -59,7 +59,8 @@ def test_a_broken_promise_is_seen(strained: Server) -> None:
             assert "missing" in http.get(f"/gradio_api/call/analyze/{event}").text
     sent = load.Load()
     sent.count("equal", load.Outcome("error", None, "internal"), 0.1)
-    document = load.summary(sent, before, after, 1)
+    sent.memory, sent.files = [(0.0, 1)], [(0.0, 1)]
+    document = load.summary(before["process"], sent, before, after, 1)
     assert "page._queue.pending_messages_per_session" in document["containers_grown"]
     kept = document["promises"]
     assert not kept["no container of the server has grown"]
@@ -73,6 +74,7 @@ def test_the_chart_is_drawn(tmp_path: Path) -> None:
     document = {
         "kinds": {"photo": {"p50_ms": 100.0, "p95_ms": 300.0}},
         "memory_over_time": [(0.0, 300_000_000), (2.0, 310_000_000)],
+        "files_over_time": [(0.0, 2_000_000), (2.0, 30_000_000)],
         "before": {"memory_bytes": 300_000_000},
     }
     load.draw(document, tmp_path / "load.png")
