@@ -46,7 +46,7 @@ KINDS = ("photo", "gallery", "camera", "rest") * 2
 
 @dataclass
 class Load:
-    """What was sent, how it ended, how long it took in seconds by kind; memory and temporary files in bytes by seconds."""
+    """What was sent, how it ended, how long it took in seconds by kind; memory and files in bytes by seconds."""
 
     ends: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: dict[str, list[float]] = field(default_factory=dict)

@@ -23,9 +23,9 @@ _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # what else follows 0
 _JPEG_KEPT = ((0xE0, b"JFIF\0"), (0xE2, b"ICC_PROFILE\0"), (0xEE, b"Adobe"))
 _EXIF = b"Exif\0\0"
 _PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"IDAT", b"IEND")
-# An entry of an AVIF's list of items (ISO/IEC 14496-12, section 8.11.6): version 2 with an item's number of 2 bytes,
-# or 3 with one of 4; a protection index; the type.
-_AVIF_EXIF = re.compile(rb"(infe(?:\x02.{3}.{2}|\x03.{3}.{4}).{2})Exif", re.DOTALL)
+# An entry of an AVIF's or a HEIC's list of items (ISO/IEC 14496-12, section 8.11.6): version 2 with an item's number
+# of 2 bytes, or 3 with one of 4; a protection index; the type.
+_HEIF_EXIF = re.compile(rb"(infe(?:\x02.{3}.{2}|\x03.{3}.{4}).{2})Exif", re.DOTALL)
 _RUN_LENGTH_CODED = (1, 2)  # BMP's compression; Pillow decodes it in Python, too slow for a stranger's picture
 
 
@@ -164,10 +164,10 @@ def _check_bmp(data: bytes) -> Container:
     return Container(data)
 
 
-def _strip_avif(data: bytes) -> Container:
+def _strip_heif(data: bytes) -> Container:
     """The EXIF is passed over by the decoder once its type has another name: a malformed one would make it give up. How
     the picture is turned is told by boxes of the format's own (ISO/IEC 23008-12, section 6.5.10)."""
-    return Container(_AVIF_EXIF.sub(rb"\1skip", data))
+    return Container(_HEIF_EXIF.sub(rb"\1skip", data))
 
 
 _STRIP: dict[str, Callable[[bytes], Container]] = {
@@ -175,5 +175,6 @@ _STRIP: dict[str, Callable[[bytes], Container]] = {
     "PNG": _strip_png,
     "GIF": _strip_gif,
     "BMP": _check_bmp,
-    "AVIF": _strip_avif,
+    "AVIF": _strip_heif,
+    "HEIC": _strip_heif,
 }

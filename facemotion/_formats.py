@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facemotion.errors import NotAnImage, UnsupportedFormat
 
-ACCEPTED = "JPEG, PNG, GIF, WebP, BMP and AVIF pictures are read here"
+ACCEPTED = "JPEG, PNG, GIF, WebP, BMP, AVIF and HEIC pictures are read here"
 
 _READ = (
     (b"\xff\xd8\xff", "JPEG"),

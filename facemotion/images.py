@@ -12,9 +12,8 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import import_module
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,7 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
+from pillow_heif import HeifImageFile
 
 from facemotion import _colours, _containers, _formats, _sources, settings
 from facemotion.errors import (
@@ -66,6 +66,7 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "GIF": GifImageFile,
     "WEBP": WebPImageFile,
     "BMP": BmpImageFile,
+    "HEIC": HeifImageFile,  # turned upright by its decoder, as AVIF is
 }
 if AVIF_SUPPORTED:
     _READERS["AVIF"] = AvifImageFile
@@ -73,7 +74,8 @@ if AVIF_SUPPORTED:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An upright RGB picture, uint8 [H, W, 3]; the (width, height) of its file before it was turned and reduced; the
+    """An upright RGB picture, uint8 [H, W, 3]; the (width, height) of its file before it was reduced, and turned
+    where EXIF says so; the
     milliseconds that reading it took."""
 
     pixels: Pixels
@@ -138,20 +140,12 @@ def _from_bytes(data: bytes) -> Picture:
 
 
 def _open(name: str, data: bytes) -> Image.Image:
-    reader = _heic_reader() if name == "HEIC" else _READERS.get(name)
-    if reader is None:
+    reader = _READERS.get(name)
+    if reader is None:  # a Pillow that was built without AVIF
         raise UnsupportedFormat(f"{name} pictures cannot be read here. Please save this one as a JPEG.")
     if name == "WEBP":
         _check_size(*_containers.webp_size(data), _limit(name))
     return reader(BytesIO(data))
-
-
-def _heic_reader() -> type[ImageFile.ImageFile] | None:
-    """The decoder of pillow_heif, where it is installed; it turns the picture upright by itself."""
-    try:
-        return cast("type[ImageFile.ImageFile]", import_module("pillow_heif").HeifImageFile)
-    except ImportError:
-        return None
 
 
 def _limit(name: str) -> int:

@@ -62,6 +62,8 @@ def assert_helpful(error: InputError) -> None:
     assert not any(word in error.message for word in ("Traceback", "/tmp", "0x", "site-packages", "errno"))
 
 
+KINDS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")  # of files with EXIF, as Pillow names them
+
 REFUSED: tuple[Case, ...] = (
     Case(2, "nothing.jpg", lambda: b"", EmptyFile),
     Case(3, "text.png", lambda: b"Dear all,\nthis is not a photo.\n" * 9, NotAnImage),
@@ -80,6 +82,8 @@ REFUSED: tuple[Case, ...] = (
     *(Case(5, f"cut-{n}.gif", lambda n=n: cut(encoded(scene(), "GIF"), n), CorruptImage) for n in (2, 5, 9)),
     *(Case(5, f"cut-{n}.bmp", lambda n=n: cut(encoded(scene(), "BMP"), n), CorruptImage) for n in (2, 5, 9)),
     *(Case(5, f"cut-{n}.avif", lambda n=n: cut(encoded(scene(), "AVIF"), n), CorruptImage) for n in (2, 5, 9)),
+    *(Case(5, f"cut-{n}.heic", lambda n=n: cut(encoded(scene(), "HEIF"), n), CorruptImage) for n in (2, 5, 9)),
+    Case(5, "header.heic", crafted.heic_header, CorruptImage),
     Case(5, "header.bmp", lambda: encoded(scene(), "BMP")[:20], CorruptImage),
     Case(5, "end-missing.png", lambda: png()[:-12], CorruptImage),
     *(
@@ -105,7 +109,8 @@ REFUSED: tuple[Case, ...] = (
     Case(10, "bomb.gif", crafted.gif_bomb, TooManyPixels),
     Case(10, "bomb.bmp", crafted.bmp_bomb, TooManyPixels),
     Case(10, "bomb.jpg", crafted.jpeg_bomb, TooManyPixels),
-    Case(10, "bomb.avif", crafted.avif_bomb, TooManyPixels),
+    Case(10, "bomb.avif", lambda: crafted.heif_bomb("AVIF"), TooManyPixels),
+    Case(10, "bomb.heic", lambda: crafted.heif_bomb("HEIF"), TooManyPixels),
     Case(12, "one-pixel.png", lambda: encoded(scene(1, 1), "PNG"), BadShape),
     Case(12, "thread-upright.png", lambda: encoded(scene(1, 60000), "PNG"), BadShape),
     Case(12, "thread.png", lambda: encoded(scene(60000, 1), "PNG"), BadShape),
@@ -122,7 +127,7 @@ READ: tuple[Case, ...] = (
     Case(11, "phone.jpg", crafted.phone_photo),
     *(Case(15, f"turned-{n}.jpg", lambda n=n: crafted.with_exif(n)) for n in range(1, 9)),
     *(Case(16, f"exif-{name}", lambda data=data: data) for name, data in crafted.malformed_exif().items()),
-    *(Case(17, f"gps.{kind.lower()}", lambda k=kind: crafted.with_gps(k)) for kind in ("JPEG", "PNG", "WEBP", "AVIF")),
+    *(Case(17, f"gps.{kind.lower()}", lambda k=kind: crafted.with_gps(k)) for kind in KINDS),
     Case(18, "alpha.png", lambda: encoded(scene().convert("RGBA"), "PNG")),
     Case(18, "grey-alpha.png", lambda: encoded(scene().convert("LA"), "PNG")),
     Case(18, "palette-alpha.png", lambda: encoded(scene().quantize(8), "PNG", transparency=b"\0\x80\xff")),
@@ -143,6 +148,7 @@ READ: tuple[Case, ...] = (
     Case(20, "frames.webp", crafted.webp_of_many_frames),
     Case(21, "picture.bmp", lambda: encoded(scene(), "BMP")),
     Case(21, "picture.avif", lambda: encoded(scene(), "AVIF")),
+    Case(21, "picture.heic", lambda: encoded(scene(), "HEIF")),
     *(Case(23, name, jpeg) for name in ("фото 😀.jpg", "a" * 200 + ".jpg", "no-extension", "photo.txt", "-rf.jpg")),
     *(Case(23, name, jpeg) for name in ("=cmd|'calc'!A0.jpg", "<img src=x onerror=alert(1)>.jpg", "a\x1b[31m.jpg")),
 )
@@ -187,4 +193,4 @@ OPTIONS: tuple[dict[str, Any], ...] = (
 """Options of which each is refused."""
 
 FILES: tuple[Case, ...] = REFUSED + READ
-"""Every file of the corpus; HEIC stands apart, as reading it depends on what is installed."""
+"""Every file of the corpus."""

@@ -10,11 +10,14 @@ from functools import cache
 from io import BytesIO
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageCms
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ORIENTATION, GPS_IFD, MAKER = 0x0112, 0x8825, 0x010F
 GPS_SECRET = "SECRET-PLACE-51N"
+
+pillow_heif.register_heif_opener()  # for Image.save; facemotion itself leaves Pillow as it is
 
 
 def scene(width: int = 96, height: int = 64) -> Image.Image:
@@ -131,10 +134,11 @@ def jpeg_bomb() -> bytes:
     return jpeg()[:frame] + struct.pack(">HH", 20_000, 20_000) + jpeg()[frame + 4 :]
 
 
-def avif_bomb() -> bytes:
-    avif = encoded(scene(), "AVIF")
-    extent = avif.index(b"ispe") + 8
-    return avif[:extent] + struct.pack(">II", 16_000, 16_000) + avif[extent + 8 :]
+def heif_bomb(kind: str) -> bytes:
+    """An AVIF or a HEIC of 16,000 x 16,000 pixels by its header."""
+    heif = encoded(scene(), kind)
+    extent = heif.index(b"ispe") + 8
+    return heif[:extent] + struct.pack(">II", 16_000, 16_000) + heif[extent + 8 :]
 
 
 def int24(number: int) -> bytes:
@@ -195,8 +199,14 @@ def exif_bodies() -> dict[str, bytes]:
 
 
 def malformed_exif() -> dict[str, bytes]:
-    """Files of four formats by name, each with a malformed EXIF in it and otherwise good."""
-    makers = {"jpg": jpeg_with_exif, "png": png_with_exif, "webp": webp_with_exif, "avif": avif_with_exif}
+    """Files of five formats by name, each with a malformed EXIF in it and otherwise good."""
+    makers = {
+        "jpg": jpeg_with_exif,
+        "png": png_with_exif,
+        "webp": webp_with_exif,
+        "avif": avif_with_exif,
+        "heic": heic_with_exif,
+    }
     return {f"{name}.{kind}": make(body) for kind, make in makers.items() for name, body in exif_bodies().items()}
 
 
@@ -216,17 +226,25 @@ def webp_with_exif(body: bytes) -> bytes:
 
 
 def avif_with_exif(body: bytes) -> bytes:
+    return _heif_with_exif("AVIF", body)
+
+
+def heic_with_exif(body: bytes) -> bytes:
+    return _heif_with_exif("HEIF", body)
+
+
+def _heif_with_exif(kind: str, body: bytes) -> bytes:
     """The body takes the place of one that Pillow wrote, of which the rest remains."""
-    whole, body = _avif_with_long_exif(), body or bytes(600)
+    whole, body = _heif_with_long_exif(kind), body or bytes(600)
     start = whole.index(b"MM\0*")
     return whole[:start] + body + whole[start + len(body) :]
 
 
 @cache
-def _avif_with_long_exif() -> bytes:
+def _heif_with_long_exif(kind: str) -> bytes:
     exif = Image.Exif()
     exif[MAKER] = "x" * 600
-    return encoded(scene(), "AVIF", exif=exif.tobytes(), quality=100)
+    return encoded(scene(), kind, exif=exif.tobytes(), quality=100)
 
 
 def data_url(data: bytes) -> str:
@@ -261,5 +279,5 @@ FITS = b"SIMPLE  =                    T" + b" " * 2850
 
 
 def heic_header() -> bytes:
-    """The first bytes of a phone's HEIC, and nothing after them."""
+    """The first bytes of a phone's HEIC, and nothing after them but zeros."""
     return heif(b"heic")

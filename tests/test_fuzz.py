@@ -98,7 +98,9 @@ def test_any_bytes_behind_a_good_beginning(head: bytes, data: bytes) -> None:
     check(head + data)
 
 
-PLAIN = {kind: images.load(getattr(crafted, f"{kind}_with_exif")(b"")) for kind in ("jpeg", "png", "webp", "avif")}
+PLAIN = {
+    kind: images.load(getattr(crafted, f"{kind}_with_exif")(b"")) for kind in ("jpeg", "png", "webp", "avif", "heic")
+}
 
 
 @pytest.mark.parametrize("kind", sorted(PLAIN))

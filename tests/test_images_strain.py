@@ -63,6 +63,7 @@ AT_THE_LIMIT: dict[str, Callable[[], bytes]] = {
     "limit.jpg": lambda: encoded(Image.new("CMYK", (8300, 6000)), "JPEG", progressive=True, quality=30),
     "limit.webp": lambda: encoded(Image.new("RGBA", (6000, 4160), (9, 8, 7, 90)), "WEBP", method=0),
     "limit.avif": lambda: encoded(Image.new("RGBA", (6000, 4160), (9, 8, 7, 90)), "AVIF", speed=10),
+    "limit.heic": lambda: encoded(Image.new("RGBA", (6000, 4160), (9, 8, 7, 90)), "HEIF", quality=1),
     "limit.bmp": lambda: encoded(Image.new("L", (4400, 4400), 9), "BMP"),
     "limit.gif": lambda: encoded(Image.new("P", (8300, 6000)), "GIF"),
     "16-bit.png": lambda: encoded(Image.new("I;16", (8300, 6000), 30000), "PNG", compress_level=1),

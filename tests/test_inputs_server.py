@@ -181,7 +181,7 @@ def test_a_data_url_above_the_limit(http: httpx.Client, server_folder: Path) -> 
     assert kept(server_folder) == before
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "AVIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "AVIF", "HEIF"])
 def test_no_place_in_the_drawn_picture(kind: str, client: Client, tmp_path: Path) -> None:
     path = tmp_path / "photo"
     path.write_bytes(crafted.with_gps(kind))

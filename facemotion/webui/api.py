@@ -34,7 +34,7 @@ def build(pipeline: Pipeline) -> None:
         """Find the faces in a picture and the expression each one shows.
 
         Args:
-            picture: a photo (JPEG, PNG, WebP, GIF, BMP or AVIF), uploaded or as a data: URL in base64; no web address.
+            picture: a photo (JPEG, PNG, WebP, GIF, BMP, AVIF, HEIC): an upload or a data: URL in base64, no address.
             threshold: smallest detection score of a face, 0 to 1; without it the detector's own.
             detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
 
@@ -47,7 +47,7 @@ def build(pipeline: Pipeline) -> None:
         """Draw a numbered, labelled box around every face in a picture.
 
         Args:
-            picture: a photo (JPEG, PNG, WebP, GIF, BMP or AVIF), uploaded or as a data: URL in base64; no web address.
+            picture: a photo (JPEG, PNG, WebP, GIF, BMP, AVIF, HEIC): an upload or a data: URL in base64, no address.
             threshold: smallest detection score of a face, 0 to 1; without it the detector's own.
             detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
 
@@ -62,7 +62,7 @@ def build(pipeline: Pipeline) -> None:
         """Show which parts of a face its expression label rests on: hiding the glowing ones makes it less probable.
 
         Args:
-            picture: a photo (JPEG, PNG, WebP, GIF, BMP or AVIF), uploaded or as a data: URL in base64; no web address.
+            picture: a photo (JPEG, PNG, WebP, GIF, BMP, AVIF, HEIC): an upload or a data: URL in base64, no address.
             face: the face's number in the analysis; 1 is the largest.
             threshold: smallest detection score of a face, 0 to 1; without it the detector's own.
             detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
@@ -78,7 +78,7 @@ def build(pipeline: Pipeline) -> None:
         """Find the faces in several pictures and the expression each one shows.
 
         Args:
-            pictures: photos (JPEG, PNG, WebP, GIF, BMP or AVIF).
+            pictures: photos (JPEG, PNG, WebP, GIF, BMP, AVIF or HEIC).
             threshold: smallest detection score of a face, 0 to 1; without it the detector's own.
             detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
 
