@@ -37,8 +37,8 @@ _WHITE: Colour = (255, 255, 255)
 # Of the picture's long side, so that a picture shown at the width of a page keeps legible labels; of the face, so that
 # the label of a child in the background does not cover the row in front.
 _SMALLEST_TEXT = 1 / 90
-_LARGEST_TEXT = 1 / 44
-_TEXT_OF_FACE = 1 / 7
+_LARGEST_TEXT = 1 / 34  # 10 pixels across a phone
+_TEXT_OF_FACE = 1 / 6
 _LEAST_TEXT_PX = 10
 _LINE_OF_PICTURE = 1 / 320
 _LINE_OF_FACE = 1 / 24
