@@ -107,20 +107,26 @@ def is_text(file: Path) -> bool:
     return file.suffix in {"", ".py", ".md", ".toml", ".txt", ".yaml", ".yml", ".json", ".css", ".js"}
 
 
-SCAN = ("detect_secrets.pre_commit_hook", "--baseline", ".secrets.baseline")
+NONE_FOUND = (0, 3)  # 3: none, but a line that the baseline excuses has moved; the hook then writes the baseline anew
 
 
-def test_no_file_holds_a_secret() -> None:
+def search(folder: Path, *files: str) -> subprocess.CompletedProcess[str]:
+    """The hook of .pre-commit-config.yaml, with a copy of the baseline."""
+    baseline = shutil.copy(ROOT / ".secrets.baseline", folder)
+    return tool("detect_secrets.pre_commit_hook", "--baseline", str(baseline), *files)
+
+
+def test_no_file_holds_a_secret(tmp_path: Path) -> None:
     names = [name for name in git("ls-files").splitlines() if (ROOT / name).is_file() and is_text(ROOT / name)]
     assert len(names) > 100
-    result = tool(*SCAN, *names)
-    assert result.returncode == 0, result.stdout
+    result = search(tmp_path, *names)
+    assert result.returncode in NONE_FOUND, result.stdout
 
 
 def test_the_search_for_secrets_finds_one(tmp_path: Path) -> None:
     key = "AKIA" + "QYLPMN5HHFIZ" + "Z7KW"
     (tmp_path / "settings.py").write_text(f'key = "{key}"\n')
-    assert tool(*SCAN, str(tmp_path / "settings.py")).returncode == 1
+    assert search(tmp_path, str(tmp_path / "settings.py")).returncode == 1
 
 
 def test_bandit_finds_nothing() -> None:
