@@ -24,7 +24,7 @@ demo: $(VENV)/.installed ## start the page, on http://127.0.0.1:7860 unless GRAD
 	@$(BIN)/python app.py
 
 test: $(VENV)/.installed-dev browser ## run the tests; ARGS="-k name" picks some
-	@$(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) --numprocesses=$(WORKERS) --dist=loadfile $(ARGS)
+	@$(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.installed-dev ## check style, types and weak spots
 	@$(BIN)/ruff check .

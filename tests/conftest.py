@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
+# The files that take longest. They run first, lest one of them begins when all others are done.
+LONG = ("browser", "disconnects", "accessibility", "server_strangers", "thread_safety", "supply_chain", "load")
+LONG += ("browser_webcam", "uploads", "privacy", "images_strain", "walkthrough", "training_smoke", "training_processes")
 START_LIMIT_S = 90  # importing torch, gradio and ultralytics on a busy machine takes 20
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; otherwise the order stays."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
 
 
 @pytest.fixture(scope="session")
