@@ -42,6 +42,7 @@ REQUEST_SECONDS = _number("REQUEST_SECONDS", 120)  # of work, without waiting; o
 STREAM_SECONDS = _number("STREAM_SECONDS", 300)  # of one camera; then who waits comes first, and the page asks again
 STREAM_IDLE_S = _number("STREAM_IDLE_S", 30)  # a camera that sends no frame for so long gives its place back
 MAX_BODY_BYTES = MAX_FILE_BYTES * 4 // 3 + 1_000_000  # of a request but an upload: one picture in base64, and the rest
+MAX_MCP_BYTES = min(MAX_BODY_BYTES, 4_194_304)  # of a message to the MCP server, whose library takes no longer one
 MAX_UPLOAD_BYTES = max(MAX_FILE_BYTES * MAX_PICTURES, MAX_VIDEO_BYTES) + 1_000_000  # of one upload: a whole gallery
 MAX_UPLOADS_BYTES = _number("MAX_UPLOADS_BYTES", 4_000_000_000)  # of the folder of uploads and results; then it is full
 FILES_LIVE_S = _number("FILES_LIVE_S", 3000)  # uploads and results are deleted after this,

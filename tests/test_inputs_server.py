@@ -173,12 +173,24 @@ def test_a_malformed_data_url(url: str, code: str, http: httpx.Client, client: C
     assert (caught.value.title, caught.value.message) == (code, answer["error"])
 
 
-def test_a_data_url_above_the_limit(http: httpx.Client, server_folder: Path) -> None:
+def test_a_data_url_above_the_limit(http: httpx.Client, client: Client, server_folder: Path) -> None:
     before = kept(server_folder)
     long = "data:image/png;base64," + base64.b64encode(bytes(settings.MAX_FILE_BYTES + 10_000)).decode()
     event, answer = call(http, "analyze", [{"url": long}])
     assert (event, answer["title"]) == ("error", "file_too_large")
+    with pytest.raises(AppError) as caught:
+        client.predict({"url": long}, api_name="/analyze")
+    assert (caught.value.title, caught.value.message) == ("file_too_large", answer["error"])
     assert kept(server_folder) == before
+
+
+@pytest.mark.parametrize("endpoint", ["analyze", "annotate", "explain"])
+def test_no_picture(endpoint: str, http: httpx.Client, client: Client) -> None:
+    event, answer = call(http, endpoint, [None])
+    assert (event, answer["title"]) == ("error", "missing")
+    with pytest.raises(AppError) as caught:
+        client.predict(None, api_name=f"/{endpoint}")
+    assert (caught.value.title, caught.value.message) == ("missing", answer["error"])
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "AVIF", "HEIF"])

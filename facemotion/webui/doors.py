@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from facemotion import settings, uploads
 from facemotion.logs import log
 from facemotion.webui.errors import is_disk_full
-from facemotion.webui.refusals import Refusal, for_status
+from facemotion.webui.refusals import Refusal, for_status, too_large_for_mcp
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -94,10 +94,10 @@ def _check_room(scope: Message) -> None:
 
 def _limited(scope: Message, receive: Receive, answer: _Answer) -> Receive:
     """`receive` that refuses a body above the limit, be its length announced or not."""
-    limit = settings.MAX_UPLOAD_BYTES if scope["path"] == UPLOAD else settings.MAX_BODY_BYTES
+    limit, refusal = _limit(scope["path"])
     announced = dict(scope["headers"]).get(b"content-length", b"0")
     if announced.isdigit() and int(announced) > limit:
-        raise for_status(413)
+        raise refusal
     received = 0
 
     async def counted() -> Message:
@@ -105,11 +105,18 @@ def _limited(scope: Message, receive: Receive, answer: _Answer) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > limit:
-            answer.instead = for_status(413)  # the framework takes what is raised here for a malformed body
-            raise answer.instead
+            answer.instead = refusal  # the framework takes what is raised here for a malformed body
+            raise refusal
         return message
 
     return counted
+
+
+def _limit(path: str) -> tuple[int, Refusal]:
+    """The most bytes of a request's body, and what is said to more."""
+    if path.startswith(MCP):
+        return settings.MAX_MCP_BYTES, too_large_for_mcp()
+    return settings.MAX_UPLOAD_BYTES if path == UPLOAD else settings.MAX_BODY_BYTES, for_status(413)
 
 
 def _foreseen(scope: Message, error: Exception) -> Refusal | None:

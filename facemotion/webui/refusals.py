@@ -59,3 +59,11 @@ def for_status(status: int) -> Refusal:
     """The refusal that goes with an HTTP status of 400 or more."""
     other = ("internal", UNEXPECTED) if status >= 500 else ("bad_request", _BAD_REQUEST)
     return Refusal(status, *_ANSWERS.get(status, other))
+
+
+def too_large_for_mcp() -> Refusal:
+    """The refusal of a message to the MCP server that its library would turn away without a sentence."""
+    picture = megabytes(settings.MAX_MCP_BYTES * 3 // 4)
+    return Refusal(
+        413, "file_too_large", f"Through MCP a picture may have at most {picture}. Send it smaller, or use the API."
+    )
