@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from facemotion.networks import NETWORKS
+from training.candidates import CANDIDATES
 from training.data import DROPS
 from training.devices import DEVICES
 from training.sources import DataError
@@ -41,7 +42,12 @@ class Config:
         ConfigError: a value is outside what the knob takes.
     """
 
-    network: str = knob("simplecnn", NETWORK, f"Architecture, from facemotion/networks.py: {', '.join(NETWORKS)}.")
+    network: str = knob(
+        "simplecnn",
+        NETWORK,
+        f"Architecture, from facemotion/networks.py: {', '.join(NETWORKS)}; or one that was only tried, from "
+        f"training/candidates.py: {', '.join(CANDIDATES)}.",
+    )
     train_split: str = knob("train", DATA, "Part of the data to learn from: the name of its folder.")
     validation_split: str = knob("validation", DATA, "Part to judge on after each epoch, and to choose the best by.")
     drop: tuple[str, ...] = knob(
@@ -79,7 +85,7 @@ class Config:
 
     def _conditions(self) -> dict[str, tuple[bool, str]]:
         return {
-            "network": (self.network in NETWORKS, f"one of {', '.join(NETWORKS)}"),
+            "network": (self.network in {*NETWORKS, *CANDIDATES}, f"one of {', '.join([*NETWORKS, *CANDIDATES])}"),
             "epochs": (self.epochs >= 1, "1 or more"),
             "batch_size": (self.batch_size >= 2, "2 or more: batch norm cannot train on a single picture"),
             "learning_rate": (0 < self.learning_rate < float("inf"), "above 0"),

@@ -25,10 +25,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from facemotion import EmotionClassifier, networks
+from facemotion import EmotionClassifier
 from facemotion.errors import WeightsError
 from facemotion.faces import EMOTIONS
-from training import duplicates, metrics
+from training import candidates, duplicates, metrics
 from training.config import Config
 from training.data import Split, load_split
 from training.devices import choose_device, has_bf16_units
@@ -109,7 +109,7 @@ def from_run(run: Path) -> Model:
     config = Config(**{key: value for key, value in recipe.items() if key in Config.__dataclass_fields__})
     saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
     device = choose_device()
-    network = networks.build(config.network).to(device, memory_format=torch.channels_last)
+    network = candidates.build(config.network).to(device, memory_format=torch.channels_last)
     network.load_state_dict(saved["network"])
 
     def score(pictures: Pictures) -> metrics.Floats:

@@ -27,7 +27,7 @@ from training.config import Config
 from training.data import Split, limited, load_split
 from training.inference import predict, to_device
 from training.run_directory import write_json
-from training.sources import KAGGLE_SET
+from training.sources import KAGGLE_SET, DataError
 
 MAX_PARITY_ERROR = 0.02  # of a probability, between the run's float32 and the float16 that is published
 
@@ -38,7 +38,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the tree that the run was trained on")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
     arguments = parser.parse_args()
-    config = export(arguments.run, arguments.data, arguments.out)
+    try:
+        config = export(arguments.run, arguments.data, arguments.out)
+    except DataError as error:
+        raise SystemExit(f"{error}.") from None
     print(json.dumps({k: v for k, v in config["metrics"].items() if not isinstance(v, (dict, list))}, indent=2))
 
 
@@ -46,11 +49,14 @@ def export(run: Path, data: Path, out: Path) -> dict[str, Any]:
     """Writes the model folder and returns its configuration.
 
     Raises:
+        DataError: the data or the run won't do, or the network was only tried.
         SystemExit: rounding to float16 changed a probability by more than `MAX_PARITY_ERROR`.
     """
     recipe = json.loads((run / "config.json").read_text())
     saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
     config = Config(**{k: v for k, v in recipe.items() if k in Config.__dataclass_fields__})
+    if config.network not in networks.NETWORKS:
+        raise DataError(f"{config.network} was only tried; what can be served is {', '.join(networks.NETWORKS)}")
     split = limited(load_split(data, config.validation_split), config.limit, config.seed)
     known = load_split(data, config.train_split)
     tensors = as_float16(saved["network"])

@@ -25,7 +25,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from facemotion import networks
-from training import duplicates, evaluate, figures, provenance
+from training import candidates, duplicates, evaluate, figures, provenance
 from training.config import Config, asked, chosen, continued, parse
 from training.data import DataError, Split, leave_out, limited, load_split
 from training.devices import choose_device, has_bf16_units, precision_of
@@ -114,7 +114,7 @@ class Run:
         self.directory = RunDirectory(out)
         self.epoch, self.history = 0, list[Row]()
         torch.manual_seed(config.seed)
-        self.network = networks.build(config.network).to(device, memory_format=torch.channels_last)
+        self.network = candidates.build(config.network).to(device, memory_format=torch.channels_last)
         if device.type == "cpu" and not has_bf16_units():
             use_winograd(self.network)
         self.optimizer = optimizer_for(config, self.network)
