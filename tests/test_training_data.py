@@ -170,6 +170,7 @@ def test_reads_from_kaggle_what_kagglehub_hands_over(monkeypatch, tree):
         (["not_a_face"], "0 1 2 3 5 6"),
         (["duplicates", "conflicts"], "1 2 4 6"),
         (["conflicts", "duplicates"], "1 2 4 6"),
+        (["judged"], "0 3 4 5 6"),
     ],
 )
 def test_drops_what_it_is_told_to(tree, votes, drop, names):
@@ -257,6 +258,14 @@ def test_nearly_equal_is_blind_to_brightness_and_contrast_only():
     darker = (one * 0.7 + 9).astype(np.uint8)
     stack = np.stack([one, other, darker, np.roll(one, 12, axis=1), one])
     assert [(pair.first, pair.second) for pair in duplicates.near_pairs(stack)] == [(0, 2)]
+
+
+def test_what_resembles_others_goes_with_its_copies():
+    judged = np.stack([picture(0), picture(1)])
+    again = (picture(0) * 0.7 + 9).astype(np.uint8)
+    stack = np.stack([picture(2), again, picture(1), picture(3), again])
+    assert duplicates.resemble(stack, judged).tolist() == [False, True, True, False, True]
+    assert not duplicates.resemble(stack, judged[:0]).any()
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,7 @@ PRESETS = {
     "study": Config(),
     "modern": Config(
         network="emotionnet",
-        drop=("blank",),
+        drop=("blank", "judged"),
         augment=True,
         epochs=100,
         batch_size=128,

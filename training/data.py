@@ -12,14 +12,15 @@ from tqdm import tqdm
 
 from facemotion.faces import EMOTIONS
 from training import duplicates
-from training.sources import SIDE, SUFFIXES, DataError, Entry, scan
+from training.sources import SIDE, SUFFIXES, DataError, Entry, available, scan
 from training.votes import load_votes, not_a_face
 
-__all__ = ["DROPS", "SIDE", "SUFFIXES", "DataError", "Split", "collect", "leave_out", "limited", "load_split"]
+__all__ = ["DROPS", "SIDE", "SUFFIXES", "DataError", "Split", "collect", "leave_out", "limited", "load_split", "others"]
 
-DROPS = ("duplicates", "conflicts", "blank", "not_a_face")
+DROPS = ("duplicates", "conflicts", "blank", "not_a_face", "judged")
 """What `load_split` can leave out: all but the first of equal pictures, equal pictures with different labels, blank
-pictures, and those that all of FER+'s voters called not a face."""
+pictures, those that all of FER+'s voters called not a face, and those that also stand in another split, where models
+are judged, equal or nearly so."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,17 @@ def load_split(root: Path, split: str, drop: Sequence[str] = (), votes: Path | N
         raise DataError(problems[0].problem)
     if not len(loaded):
         raise DataError(f"{root} holds no pictures in {split!r} ({', '.join(sorted(SUFFIXES))})")
-    return leave_out(loaded, drop, votes)
+    return leave_out(loaded, drop, votes, others(root, split) if "judged" in drop else ())
 
 
-def leave_out(split: Split, drop: Sequence[str], votes: Path | None = None) -> Split:
-    """The split without some of its rows; the arguments are those of `load_split`.
+def others(root: Path, split: str) -> tuple[Split, ...]:
+    """The other splits of the data."""
+    return tuple(collect(root, name)[0] for name in available(root) if name != split)
+
+
+def leave_out(split: Split, drop: Sequence[str], votes: Path | None = None, judged: Sequence[Split] = ()) -> Split:
+    """The split without some of its rows; the arguments are those of `load_split`, and `judged` are the other splits,
+    which "judged" needs.
 
     Raises:
         DataError: nothing is left, an unknown name in `drop`, or votes that are missing or not of these pictures.
@@ -75,7 +82,7 @@ def leave_out(split: Split, drop: Sequence[str], votes: Path | None = None) -> S
     _check_drop(drop, votes)
     if not drop:
         return split
-    dropped = [_dropped(name, split, votes) for name in drop]  # all judged on the whole split: no order matters
+    dropped = [_dropped(name, split, votes, judged) for name in drop]  # all judged on the whole split: no order matters
     kept = split.where(~np.any(dropped, axis=0))
     if not len(kept):
         raise DataError(f"of {len(split):,} pictures none is left without {', '.join(drop)}")
@@ -117,7 +124,9 @@ def _check_drop(drop: Sequence[str], votes: Path | None) -> None:
         raise DataError("dropping not_a_face needs FER+'s votes: name its CSV file")
 
 
-def _dropped(name: str, split: Split, votes: Path | None) -> NDArray[np.bool_]:
+def _dropped(name: str, split: Split, votes: Path | None, judged: Sequence[Split]) -> NDArray[np.bool_]:
+    if name == "judged":
+        return duplicates.resemble(split.pictures, np.concatenate([split.pictures[:0], *(s.pictures for s in judged)]))
     if name == "not_a_face" and votes is not None:
         return not_a_face(load_votes(votes), split.names)
     if name == "conflicts":

@@ -64,6 +64,14 @@ def stand_in(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
     return np.array([digest in known for digest in digests(pictures)], bool)
 
 
+def resemble(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
+    """Which of `pictures` also stand in `others`, equal or nearly so: bool [N]."""
+    count = len(others)
+    pairs = near_pairs(np.concatenate([others, pictures]))
+    near = [pair.second - count for pair in pairs if pair.first < count <= pair.second]
+    return stand_in(pictures, np.concatenate([others, pictures[near]]))
+
+
 def blank(pictures: Pictures) -> NDArray[np.bool_]:
     """Which pictures are one grey, or nearly so: bool [N]."""
     parts = np.array_split(pictures.reshape(len(pictures), -1), len(pictures) // BLOCK + 1)  # to spare memory

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from facemotion import networks
 from training import candidates, duplicates, evaluate, figures, provenance
 from training.config import Config, asked, chosen, continued, parse
-from training.data import DataError, Split, leave_out, limited, load_split
+from training.data import DataError, Split, leave_out, limited, load_split, others
 from training.devices import choose_device, has_bf16_units, precision_of
 from training.inference import as_input, predict, to_device
 from training.lessons import Lessons
@@ -277,7 +277,8 @@ def draw_figures(out: Path, training: Split, validation: Split) -> None:
 def load_training(config: Config, data: Path, world: World) -> Split:
     """The training pictures, without those that the recipe leaves out; says how many went."""
     whole = load_split(data, config.train_split)
-    kept = leave_out(whole, config.drop, Path(config.votes) if config.votes else None)
+    judged = others(data, config.train_split) if "judged" in config.drop else ()
+    kept = leave_out(whole, config.drop, Path(config.votes) if config.votes else None, judged)
     if config.drop and world.is_first:
         gone = len(whole) - len(kept)
         print(f"left out {gone:,} of {len(whole):,} training pictures: {', '.join(config.drop)}", flush=True)
