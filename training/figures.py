@@ -196,7 +196,7 @@ def draw_run(book: Book, record: Record, reference: tuple[float, float] | None =
     ]
     texts = [
         f"As trained: calibration error {100 * numbers['ece_before_temperature']:.1f} %",
-        f"At temperature {numbers['temperature']:.2f}: {100 * numbers['ece_after_temperature']:.1f} %",
+        f"At temperature {numbers['temperature']:.3g}: {100 * numbers['ece_after_temperature']:.1f} %",
     ]
     book.add("reliability", lambda: charts.reliability(*bins, texts))
     book.add("coverage", lambda: charts.coverage(metrics.accuracy_by_coverage(probabilities, record.labels)))
