@@ -199,3 +199,13 @@ def test_the_chain_shows_a_photo_boxes_and_labels(tmp_path, examples, pipeline, 
 def test_the_animations_background_is_white(made):
     with Image.open(made[0] / "confusion.gif") as animation:
         assert animation.convert("RGB").getpixel((2, animation.height - 2)) == (255, 255, 255)
+
+
+def test_the_marks_of_a_coverage_curve_stay_in_view_also_where_few_pictures_were_judged():
+    surest_right = np.array([1.0] * 10 + [10 / 11, 10 / 12])  # the curve begins after the mark at 80 %
+    figure = charts.coverage(surest_right)
+    axes = figure.axes[0]
+    low, high = axes.get_ylim()
+    marks = [float(line.get_ydata()[0]) for line in axes.lines if len(line.get_ydata()) == 1]
+    assert len(marks) == 2
+    assert all(low < mark < high for mark in marks)

@@ -227,15 +227,16 @@ def coverage(accuracies: NDArray[np.float64], marked: float = 0.8) -> Figure:
     shares = np.arange(1, count + 1) / count
     first = min(count - 1, max(20, count // 100))  # on a handful of pictures the accuracy is mere chance
     axes.plot(shares[first:], accuracies[first:], color=BLUE)
-    for share in (marked, 1.0):
-        value = accuracies[max(1, round(share * count)) - 1]
+    points = {share: accuracies[max(1, round(share * count)) - 1] for share in (marked, 1.0)}
+    for share, value in points.items():
         axes.plot(share, value, "o", color=BLUE, markersize=6, markeredgecolor="white", clip_on=False)
         text = f"{100 * value:.1f} % right of " + (f"the surest {100 * share:.0f} %" if share < 1 else "all")
         axes.annotate(text, (share, value), (-6, -12), textcoords="offset points", ha="right", color=BLUE)
     axes.set(
         xlim=(0, 1.01), xlabel="share of the pictures answered, the most confident first", ylabel="of these, right"
     )
-    low, high = float(accuracies[first:].min()), float(accuracies[first:].max())
+    shown = [*accuracies[first:], *points.values()]  # with few pictures a marked share lies before the curve
+    low, high = float(min(shown)), float(max(shown))
     axes.set_ylim(low - 0.14 * max(high - low, 0.1), min(1.005, high + 0.03))
     axes.set_title("Accuracy against coverage: when only the surest answers count")
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
