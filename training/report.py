@@ -2,6 +2,7 @@
 
     python -m training.report --run runs/study --data fer2013 --out training/reports/simplecnn.md
     python -m training.report --run runs/study --data fer2013 --out report.md --photo photo.jpg
+    python -m training.report --run runs/modern --data official --out report.md --protocol protocol.json
 
 The figures go to a folder named like the report (simplecnn.md: simplecnn/); what lay there before is replaced. The
 report of a run that is not finished says so at the top.
@@ -39,7 +40,8 @@ class Material:
     """All that the sections are written from.
 
     `config` is the run's config.json, `machines` its environment.json, one entry for each time it was started;
-    `splits` are the data by name, `model` is the exported configuration, and `votes` FER+'s file.
+    `splits` are the data by name, `model` is the exported configuration, `votes` FER+'s file, and `protocol` what
+    `training.protocol` wrote.
     """
 
     record: Record
@@ -48,6 +50,7 @@ class Material:
     splits: dict[str, Split]
     model: dict[str, Any]
     votes: Path | None = None
+    protocol: dict[str, Any] | None = None
 
     @cached_property
     def fresh(self) -> NDArray[np.bool_]:
@@ -79,7 +82,7 @@ class Material:
 def main(given: list[str] | None = None) -> None:
     arguments = parse_arguments(given)
     try:
-        options = {name: getattr(arguments, name) for name in ("photo", "machine", "votes")}
+        options = {name: getattr(arguments, name) for name in ("photo", "machine", "votes", "protocol")}
         files = write(arguments.run, arguments.data, arguments.out, **options)
     except (DataError, FacemotionError) as error:
         print(f"{str(error).rstrip('.')}.", file=sys.stderr)
@@ -97,11 +100,19 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--photo", type=Path, default=PHOTO, help="the photo to show the whole chain on (an example photo)")
     add("--machine", help='what it ran on, for a run that did not record it: "two cores of an AMD EPYC"')
     add("--votes", type=Path, help="FER+'s votes by row, a CSV file: which pictures are not a face")
+    add("--protocol", type=Path, help="what training.protocol wrote of this run: adds its sections")
     return parser.parse_args(given)
 
 
 def write(
-    run: Path, data: Path, out: Path, *, photo: Path = PHOTO, machine: str | None = None, votes: Path | None = None
+    run: Path,
+    data: Path,
+    out: Path,
+    *,
+    photo: Path = PHOTO,
+    machine: str | None = None,
+    votes: Path | None = None,
+    protocol: Path | None = None,
 ) -> list[Path]:
     """Writes the report and its figures, and returns their paths, the report's first.
 
@@ -110,7 +121,7 @@ def write(
         InputError: the photo cannot be read.
     """
     with TemporaryDirectory() as scratch:
-        material = gather(run, data, Path(scratch) / "model", votes)
+        material = gather(run, data, Path(scratch) / "model", votes, protocol)
         drawn = draw(material, Path(scratch) / "figures", photo, Path(scratch) / "model")
         folder = out.with_suffix("")
         kept = keep(drawn, folder)
@@ -119,7 +130,7 @@ def write(
     return [out, *kept]
 
 
-def gather(run: Path, data: Path, model: Path, votes: Path | None = None) -> Material:
+def gather(run: Path, data: Path, model: Path, votes: Path | None = None, protocol: Path | None = None) -> Material:
     """Reads the run and the data, and exports the best epoch to the folder `model`."""
     record = figures.read_run(run)
     if record.saved is None:
@@ -130,7 +141,8 @@ def gather(run: Path, data: Path, model: Path, votes: Path | None = None) -> Mat
     splits = {name: load_split(data, name) for name in available(data)}
     if missing := {record.split, config["train_split"]} - set(splits):
         raise DataError(f"{data} has no {', '.join(sorted(missing))}: name the data that the run was trained on")
-    return Material(record, config, machines, splits, export.export(run, data, model), votes)
+    judged = json.loads(protocol.read_text(encoding="utf-8")) if protocol else None
+    return Material(record, config, machines, splits, export.export(run, data, model), votes, judged)
 
 
 def draw(material: Material, folder: Path, photo: Path, model: Path) -> list[Path]:
@@ -139,7 +151,11 @@ def draw(material: Material, folder: Path, photo: Path, model: Path) -> list[Pat
     last = int(record.history[-1]["epoch"])
     titles = [confusion_title(material, epoch) for epoch in (1, last)]
     book.add("first_last", lambda: charts.two_confusions(material.counts(1), material.counts(last), titles))
-    probabilities = figures.draw_run(book, record, study.REFERENCE_LAST_FIVE)
+    reference = study.REFERENCE_LAST_FIVE if report_sections.is_study(material) else None
+    probabilities = figures.draw_run(book, record, reference)
+    if material.protocol:
+        robustness = material.protocol["robustness"]
+        book.add("robustness", lambda: charts.robustness(robustness["models"]))
     figures.draw_mistakes(book, record, probabilities, material.splits[record.split])
     figures.draw_data(book, material.splits)
     figures.draw_chain(book, photo, str(model))

@@ -7,7 +7,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from facemotion.faces import EMOTIONS
-from training import check, evaluate, study
+from training import check, evaluate, protocol_sections, study
+from training.config import PRESETS
 from training.grids import SURE_MISTAKES
 from training.study import percent
 
@@ -24,6 +25,7 @@ TITLES = {
     "classes": "Precision, recall and F1 of each expression",
     "reliability": "How often the network is right when it says how sure it is",
     "coverage": "Accuracy when only the surest answers count",
+    "robustness": "What each distortion of serving costs",
     "mistakes": "The most confident mistakes",
     "distribution": "Pictures per expression and split",
     "samples": "Random pictures of each expression",
@@ -50,12 +52,13 @@ def render(material: Material, folder: str, drawn: Sequence[str], machine: str |
         last_epochs(material),
         confusions(material, show),
         best_epoch(material, show),
+        protocol_sections.render(material.protocol, show["robustness"]) if material.protocol else "",
         mistakes(material, show),
         data(material, show),
         chain(show),
-        making(),
+        making(material),
     ]
-    return "\n".join(part.rstrip() + "\n" for part in parts)
+    return "\n".join(part.rstrip() + "\n" for part in parts if part)
 
 
 def figure(folder: str, name: str) -> str:
@@ -72,23 +75,33 @@ def head(material: Material) -> str:
             f"> **Not finished: {len(history)} of the {config['epochs']} planned epochs were run.** "
             "All that follows is of these; nothing is extrapolated.\n"
         )
-    lines.append(f"**Verdict.** {study.verdict(history, config)}\n")
+    if is_study(material):
+        lines.append(f"**Verdict.** {study.verdict(history, config)}\n")
+    if material.protocol:
+        lines.append(protocol_sections.verdict(material.protocol))
+    like = ", as in the study" if is_study(material) else ""
     lines.append(
-        f"Best epoch: {material.record.best}. It was chosen on the validation pictures that it is judged on, as in the "
-        "study; that flatters it a little."
+        f"Best epoch: {material.record.best}. It was chosen on the validation pictures that it is judged on{like}; "
+        "that flatters it a little."
     )
     return "\n".join(lines)
+
+
+def is_study(material: Material) -> bool:
+    """Whether the run is of the study's network, and so is to be held against its numbers."""
+    return bool(material.config["network"] == PRESETS["study"].network)
 
 
 def recipe(material: Material, machine: str | None) -> str:
     """What was run, on what, and how long it took."""
     knobs = {name: value for name, value in material.config.items() if name not in PROVENANCE}
     rows = [(name.replace("_", " "), f"`{value}`") for name, value in knobs.items() if value not in ([], "")]
+    steps = "Adam at a constant rate, " if is_study(material) else ""
     return "\n".join(
         [
             "## The run\n",
-            "Cross entropy, Adam at a constant rate, every picture once an epoch in random order, and a validation "
-            "after each epoch. From the run's config.json:\n",
+            f"Cross entropy, {steps}every picture once an epoch in random order, and a validation after each epoch. "
+            "From the run's config.json:\n",
             table(("knob", "value"), rows),
             machines(material, machine),
             duration(material.record.history),
@@ -140,22 +153,26 @@ def learning(material: Material, show: Mapping[str, str]) -> str:
 
 
 def last_epochs(material: Material) -> str:
-    """The last five epochs beside the reference run's, and the best one."""
+    """The last five epochs, of the study's recipe beside the reference run's, and the best one."""
     record = material.record
-    low, high = study.REFERENCE_LAST_FIVE
     shown = [*record.history[-5:]]
     if record.best not in {int(row["epoch"]) for row in shown}:
         shown.insert(0, next(row for row in record.history if int(row["epoch"]) == record.best))
     rows = [epoch_row(material, row) for row in shown]
-    reference = f"{percent(low, 1)} to {percent(high, 1)}"
-    rows.append(("the reference run's last five", f"{study.REFERENCE_TRAIN_LOSS}", "", "", reference, "not reported"))
+    said = ""
+    if is_study(material):
+        reference = " to ".join(percent(share, 1) for share in study.REFERENCE_LAST_FIVE)
+        rows.append(
+            ("the reference run's last five", f"{study.REFERENCE_TRAIN_LOSS}", "", "", reference, "not reported")
+        )
+        said = " The reference run is one of the study's recipe by others."
     names = ("epoch", "train loss", "train accuracy", "validation loss", "validation accuracy")
     unseen = f"on the {int(material.fresh.sum()):,} not in train"
     copies = len(material.fresh) - int(material.fresh.sum())
     return (
         f"## The last five epochs\n\n{table((*names, unseen), rows)}\n"
         f"{copies:,} of the {len(material.fresh):,} validation pictures also stand in the training folder, pixel for "
-        "pixel. The last column leaves them out. The reference run is one of the study's recipe by others.\n"
+        f"pixel. The last column leaves them out.{said}\n"
     )
 
 
@@ -171,23 +188,29 @@ def confusions(material: Material, show: Mapping[str, str]) -> str:
     """The matrices of epoch 1 and the last, and what the study said of them."""
     last = int(material.record.history[-1]["epoch"])
     first_counts, last_counts = material.counts(1), material.counts(last)
-    found = study.findings(first_counts, last_counts, last)
-    rows = [(finding.statement, f"**{finding.holds}**", finding.numbers) for finding in found]
     return "\n".join(
         [
             f"## What is taken for what, in epoch 1 and in epoch {last}\n",
             "A row for each expression as labelled, a column for each answer; in a cell the percent of its row, and "
             "under it the pictures.\n",
             show["first_last"],
-            "What the study said of its matrices, held against these. Of a confusion, *yes* means that both named "
-            "expressions are the two most frequent mistakes, of an over-prediction that both are answered more often "
-            "than labelled; *in part* means one of the two.\n",
-            table(("the study", "holds here", "our numbers"), rows),
+            statements(first_counts, last_counts, last) if is_study(material) else "",
             "From epoch to epoch:\n",
             show["confusion"],
             f"The counts of epoch 1:\n\n{counts_table(first_counts)}",
             f"The counts of epoch {last}:\n\n{counts_table(last_counts)}",
         ]
+    )
+
+
+def statements(first_counts: study.Counts, last_counts: study.Counts, last: int) -> str:
+    """What the study said of its matrices, held against ours."""
+    found = study.findings(first_counts, last_counts, last)
+    rows = [(finding.statement, f"**{finding.holds}**", finding.numbers) for finding in found]
+    return (
+        "What the study said of its matrices, held against these. Of a confusion, *yes* means that both named "
+        "expressions are the two most frequent mistakes, of an over-prediction that both are answered more often than "
+        f"labelled; *in part* means one of the two.\n\n{table(('the study', 'holds here', 'our numbers'), rows)}"
     )
 
 
@@ -257,11 +280,16 @@ def chain(show: Mapping[str, str]) -> str:
     )
 
 
-def making() -> str:
+def making(material: Material) -> str:
+    judging = (
+        "python -m training.protocol --weights RUN --beside simplecnn --data DATA --votes VOTES --wild FACES --out "
+        "PROTOCOL.json\n"
+    )
+    option = " --protocol PROTOCOL.json" if material.protocol else ""
     return (
-        "## How this was made\n\n```shell\n"
-        "python -m training.report --run RUN --data DATA --out REPORT.md --photo PHOTO\n```\n\n"
-        "All numbers and figures above are computed by that command from the run directory and the data.\n"
+        f"## How this was made\n\n```shell\n{judging if material.protocol else ''}"
+        f"python -m training.report --run RUN --data DATA --out REPORT.md --photo PHOTO{option}\n```\n\n"
+        "All numbers and figures above are computed by that from the run directory and the data.\n"
     )
 
 
