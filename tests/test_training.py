@@ -255,6 +255,20 @@ def test_a_stop_before_the_first_epoch_leaves_nothing_to_go_on_from(tree, tmp_pa
     assert "nothing to go on from; give the same command again" in said
 
 
+def test_a_run_says_what_it_does_and_where_it_leaves_it(tree, tmp_path, capsys):
+    train.train(Config(epochs=1, batch_size=21, limit=28), tree, tmp_path / "run", device="cpu")
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch("28 pictures to learn from, 21 to judge on, simplecnn on cpu in (bfloat16|float32)", first)
+    assert re.fullmatch(rf"done: best in epoch 1, [\d.]+% of 21 pictures right; all of it is in {tmp_path}/run", last)
+
+
+def test_weights_that_run_away_end_the_run_with_a_sentence(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "step", lambda *_: torch.tensor([float("nan"), 0.0]))
+    with pytest.raises(data.DataError, match=r"epoch 1 ended without a finite loss: .* a smaller --learning-rate"):
+        train.train(Config(epochs=1, batch_size=21), tree, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
 def test_what_is_left_out_of_training_is_said_and_recorded(tree, tmp_path, capsys):
     shutil.copytree(tree, tmp_path / "data")
     happy = tmp_path / "data" / "images" / "train" / "happy"

@@ -57,6 +57,7 @@ def test_a_recipe_survives_json_and_checkpoints(tmp_path):
         ({"learning_rate": float("nan")}, "--learning-rate must be above 0"),
         ({"seed": -1}, "--seed must be 0 or more"),
         ({"std": 0.0}, "--std must be above 0"),
+        ({"mean": float("nan")}, "--mean must be from 0 to 1"),
         ({"limit": -5}, r"--limit must be 0 \(all\) or more"),
         ({"drop": ("ugly",)}, "--drop must be some of duplicates, conflicts, blank, not_a_face"),
         ({"drop": ("not_a_face",)}, "--votes must be given for --crowd and for --drop not_a_face"),
@@ -79,6 +80,9 @@ def test_a_recipe_of_a_newer_version_is_refused():
         [*PLACES, "--momentum", "0.9"],
         [*PLACES, "--epochs", "many"],
         [*PLACES, "--preset", "paper"],
+        ["--smoke", "--epochs", "3"],  # which has its own recipe
+        ["--smoke", "--preset", "modern"],
+        ["--smoke", "--resume"],
         ["--data", "fer2013"],
         ["--out", "runs/a"],
         [],

@@ -32,6 +32,7 @@ def knob(default: Any, group: str, help: str) -> Any:
 
 NETWORK, DATA, OPTIMISATION = "the network", "the data", "the optimisation"
 OPTIMIZERS, SCHEDULES = ("adam", "sgd"), ("constant", "cosine")
+METAVARS = {"start": "FOLDER_OR_REFERENCE", "votes": "FILE"}  # in --help, where the kind of value says too little
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,12 @@ class Config:
         NETWORK,
         f"Architecture, from facemotion/networks.py: {', '.join(NETWORKS)}; or one that was only tried, from "
         f"training/candidates.py: {', '.join(CANDIDATES)}.",
+    )
+    start: str = knob(
+        "",
+        NETWORK,
+        "Published weights to begin from, of the same network: a model folder, embedded ones by their name, or "
+        "owner/name[@revision[#sha256]] on the Hub.",
     )
     train_split: str = knob("train", DATA, "Part of the data to learn from: the name of its folder.")
     validation_split: str = knob("validation", DATA, "Part to judge on after each epoch, and to choose the best by.")
@@ -102,6 +109,7 @@ class Config:
             "balance": (0 <= self.balance <= 1, "from 0 to 1"),
             "crowd": (0 <= self.crowd <= 1, "from 0 to 1"),
             "seed": (self.seed >= 0, "0 or more"),
+            "mean": (0 <= self.mean <= 1, "from 0 to 1"),
             "std": (0 < self.std < float("inf"), "above 0"),
             "limit": (self.limit >= 0, "0 (all) or more"),
             "drop": (set(self.drop) <= set(DROPS), f"some of {', '.join(DROPS)}"),
@@ -125,6 +133,19 @@ class Config:
         if unknown := sorted(set(values) - set(cls.__dataclass_fields__)):
             raise ConfigError(f"the recipe has {', '.join(unknown)}, which this version does not know: use a newer one")
         return cls(**values)
+
+    @classmethod
+    def of_run(cls, run: Path) -> Config:
+        """The recipe in a run directory's config.json, which holds more than knobs.
+
+        Raises:
+            ConfigError: there is none, or it is no recipe.
+        """
+        try:
+            content = json.loads((run / "config.json").read_text(encoding="utf-8"))
+            return cls(**{name: value for name, value in content.items() if name in cls.__dataclass_fields__})
+        except (OSError, ValueError, AttributeError) as error:
+            raise ConfigError(f"{run} holds no config.json of training.train: {error}") from error
 
 
 PRESETS = {
@@ -158,6 +179,7 @@ examples:
   python -m training.train --preset study --data fer2013 --out runs/study                the study, 50 epochs
   python -m training.train --data fer2013 --out runs/study --resume                      goes on where it stopped
   python -m training.train --data fer2013 --out runs/clean --drop duplicates,conflicts   a flag over the preset
+  python -m training.train --data mine --out runs/mine --start simplecnn --epochs 5      fine-tunes on your pictures
   torchrun --nproc-per-node 4 -m training.train --data fer2013 --out runs/study          on four GPUs
   tensorboard --logdir runs                                                              watch them all
 
@@ -188,6 +210,8 @@ def parse(given: Sequence[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(given)
     if not arguments.smoke and not (arguments.data and arguments.out):
         parser.error("--data and --out are needed (only --smoke goes without): where the pictures are, where to write")
+    if arguments.smoke and (arguments.resume or asked(arguments)):
+        parser.error("--smoke has its own recipe and no --resume: of the flags it takes --data, --out and --device")
     return arguments
 
 
@@ -210,13 +234,13 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 def _add_knob(section: argparse._ArgumentGroup, field: dataclasses.Field[Any]) -> None:
     values = {name: getattr(preset, field.name) for name, preset in PRESETS.items()}
     others = [f"{name}: {value}" for name, value in values.items() if value != field.default]
-    start = "none" if field.default in ((), "") else field.default
-    shown = f"{field.metadata['help']} ({'; '.join([f'study: {start}', *others])})"
+    of_study = "none" if field.default in ((), "") else field.default
+    shown = f"{field.metadata['help']} ({'; '.join([f'study: {of_study}', *others])})"
     if isinstance(field.default, bool):
         section.add_argument(flag(field.name), action=argparse.BooleanOptionalAction, help=shown.replace("%", "%%"))
         return
     kind = _names if isinstance(field.default, tuple) else type(field.default)
-    metavar = {int: "N", float: "X", tuple: "LIST"}.get(type(field.default), "NAME")
+    metavar = METAVARS.get(field.name) or {int: "N", float: "X", tuple: "LIST"}.get(type(field.default), "NAME")
     section.add_argument(flag(field.name), type=kind, metavar=metavar, help=shown.replace("%", "%%"))
 
 

@@ -1,6 +1,6 @@
 """The files of a run: the one place that knows their names, and that writes each beside itself and then renames it.
 
-config.json             the recipe, with the commit it ran on
+config.json             the recipe, with the commit it ran on, and what pins the weights that it began from
 environment.json        versions and machine, once for each time the run was started or resumed
 history.csv             a row per epoch: losses, accuracies, seconds
 tensorboard/            the same, for `tensorboard --logdir`
@@ -56,6 +56,19 @@ class RunDirectory:
             raise DataError(f"{self.folder} already holds a run: continue it with --resume, or choose another --out")
         if self.folder.exists() and not self.folder.is_dir():
             raise DataError(f"{self.folder} is a file: choose another --out")
+
+    def check_judged(self, validation: Split) -> None:
+        """Raises:
+        DataError: the run goes on, but was judged on other pictures so far.
+        """
+        names, labels = self.folder / "validation_names.json", self.folder / "validation_labels.npy"
+        if not (self.last.exists() and names.exists() and labels.exists()):
+            return
+        same_names = json.loads(names.read_text(encoding="utf-8")) == list(validation.names)
+        if not same_names or not np.array_equal(np.load(labels), validation.labels):
+            raise DataError(
+                f"the run in {self.folder} was judged on other pictures so far: name the --data it began with"
+            )
 
     def read_checkpoint(self, device: torch.device) -> dict[str, Any]:
         """What `write_epoch` wrote.

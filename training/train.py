@@ -12,6 +12,7 @@ the way; GPUs add up in an order of their own, and differ by rounding.
 
 from __future__ import annotations
 
+import math
 import random
 import shlex
 import sys
@@ -25,10 +26,11 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from facemotion import networks
-from training import candidates, duplicates, evaluate, figures, provenance
+from training import beginning, candidates, duplicates, evaluate, figures, provenance
 from training.config import Config, asked, chosen, continued, parse
 from training.data import DataError, Split, leave_out, limited, load_split, others
 from training.devices import choose_device, has_bf16_units, precision_of
+from training.endings import explained
 from training.inference import as_input, predict, to_device
 from training.lessons import Lessons
 from training.optimisation import (
@@ -53,16 +55,15 @@ SHOW_EVERY = 20  # steps: asking a GPU for the loss makes it wait
 def main() -> None:
     arguments = parse()
     try:
-        if arguments.smoke:
-            from training import smoke  # noqa: PLC0415  (which runs this module)
+        with explained():
+            if arguments.smoke:
+                from training import smoke  # noqa: PLC0415  (which runs this module)
 
-            smoke.run(arguments.out, arguments.data, arguments.device)
-        else:
+                smoke.run(arguments.out, arguments.data, arguments.device)
+                return
             config = continued(saved_config(arguments.out), asked(arguments)) if arguments.resume else chosen(arguments)
             options = {"device": arguments.device, "draw": arguments.figures}
             train(config, arguments.data, arguments.out, arguments.resume, **options)
-    except DataError as error:
-        raise SystemExit(f"{error}.") from None
     except KeyboardInterrupt:
         if World.from_environment().is_first:
             print(f"\n{how_to_go_on(arguments.data, arguments.out)}", file=sys.stderr)
@@ -99,6 +100,8 @@ def train(
         splits = load_training(config, data, world), load_validation(config, data)
         run = Run(config, out, where, world, resume)
         run.write_start(splits[1])
+        if world.is_first:
+            print(f"{len(splits[0]):,} pictures to learn from, {len(splits[1]):,} to judge on, {run.how()}", flush=True)
         try:
             fit(run, Lessons(splits[0], config, where), to_device(splits[1], config, where))
         finally:
@@ -114,7 +117,9 @@ class Run:
         self.directory = RunDirectory(out)
         self.epoch, self.history = 0, list[Row]()
         torch.manual_seed(config.seed)
-        self.network = candidates.build(config.network).to(device, memory_format=torch.channels_last)
+        network = candidates.build(config.network)
+        self.begun_from = beginning.begin(network, config) if config.start and not resume else ""
+        self.network = network.to(device, memory_format=torch.channels_last)
         if device.type == "cpu" and not has_bf16_units():
             use_winograd(self.network)
         self.optimizer = optimizer_for(config, self.network)
@@ -135,6 +140,7 @@ class Run:
         if checkpoint.get("scaler"):
             self.scaler.load_state_dict(checkpoint["scaler"])
         self.epoch, self.history = checkpoint["epoch"], checkpoint["history"]
+        self.begun_from = checkpoint.get("begun_from", "")
 
     def state(self) -> dict[str, Any]:
         """What `load` takes, with the recipe."""
@@ -146,6 +152,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "scaler": self.scaler.state_dict(),
+            "begun_from": self.begun_from,
         }
 
     @property
@@ -156,14 +163,21 @@ class Run:
     def write_start(self, validation: Split) -> None:
         """The recipe, what it runs on, the pictures it is judged on, and the curves so far."""
         if self.world.is_first:
+            self.directory.check_judged(validation)
+            recipe = self.config.to_dict() | {"start": self.begun_from}
             environment = provenance.environment(self.device) | {
                 "seed": self.config.seed,
                 "processes": self.world.size,
                 "precision": str(self.precision.dtype).removeprefix("torch."),
                 "epochs_before": self.epoch,
             }
-            self.board = Board(self.directory.folder / "tensorboard", self.config.to_dict(), self.history)
-            self.directory.write_start(self.config.to_dict(), environment, validation, self.history)
+            self.directory.write_start(recipe, environment, validation, self.history)
+            self.board = Board(self.directory.folder / "tensorboard", recipe, self.history)
+
+    def how(self) -> str:
+        """What is trained, from where, and what it runs on, in words."""
+        start = f" from {self.begun_from}" if self.begun_from else ""
+        return f"{self.config.network}{start} on {self.device} in {str(self.precision.dtype).removeprefix('torch.')}"
 
     def close(self) -> None:
         """Ends the curves' file."""
@@ -223,6 +237,10 @@ def train_epoch(run: Run, lessons: Lessons, epoch: int) -> tuple[float, float]:
             if number % SHOW_EVERY == 0 and not silent:
                 bar.set_postfix(loss=f"{sums[0].item() * run.world.size / bar.n:.3f}", refresh=False)
     loss, right = run.world.total(sums).tolist()
+    if not math.isfinite(loss):  # in all processes alike
+        raise DataError(
+            f"epoch {epoch} ended without a finite loss: the weights have run away, try a smaller --learning-rate"
+        )
     return loss / len(targets), right / len(targets)
 
 
@@ -262,6 +280,8 @@ def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str
     write_json(run.directory.folder / "metrics.json", metrics)
     if draw:
         draw_figures(run.directory.folder, training, validation)
+    right = f"{best['validation_accuracy']:.1%} of {len(validation):,} pictures right"
+    print(f"done: best in epoch {best['epoch']:.0f}, {right}; all of it is in {run.directory.folder}", flush=True)
     return metrics
 
 
