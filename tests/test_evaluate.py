@@ -36,6 +36,10 @@ def always_happy(pictures):
     return np.tile(CERTAIN * np.eye(len(EMOTIONS))[EMOTIONS.index("happy")], (len(pictures), 1))
 
 
+def says_too_little(pictures):
+    return np.zeros((len(pictures), 6))
+
+
 def test_scores_any_callable():
     split = split_of([*range(7)] * 10)
     right = evaluate.evaluate(Model("right", reads_the_level), split, resamples=20)
@@ -163,6 +167,8 @@ def test_names_what_cannot_be_loaded(tmp_path, monkeypatch):
         evaluate.load_model("nowhere:logits")
     with pytest.raises(DataError, match=r"no function training\.metrics:nothing"):
         evaluate.load_model("training.metrics:nothing")
+    with pytest.raises(DataError, match=r"training\.metrics:BINS is no function to score with, but a int"):
+        evaluate.load_model("training.metrics:BINS")
     arguments = ["evaluate", "--weights", "no-such-model", "--data", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as ended:
@@ -170,15 +176,62 @@ def test_names_what_cannot_be_loaded(tmp_path, monkeypatch):
     assert ended.value.code == 2
 
 
-def test_the_command_writes_json_and_markdown(tmp_path, monkeypatch, capsys):
-    for name, count in (("train", 1), ("validation", 2)):
+def test_a_run_without_its_recipe_is_refused(run, tmp_path):
+    (tmp_path / "best.pt").write_bytes((run / "best.pt").read_bytes())
+    with pytest.raises(DataError, match=r"holds no config\.json of training\.train"):
+        evaluate.load_model(str(tmp_path))
+
+
+def test_a_folder_with_a_colon_in_its_name_is_no_function(model_folder, tmp_path):
+    (tmp_path / "a:b").symlink_to(model_folder)
+    assert evaluate.load_model(str(tmp_path / "a:b")).temperature == 2
+
+
+def write_data(root):
+    """One picture of each emotion in train, two in validation and three in test; number 0 stands in all of them."""
+    for name, count in (("train", 1), ("validation", 2), ("test", 3)):
         for label, emotion in enumerate(EMOTIONS):
-            folder = tmp_path / "data" / name / emotion
+            folder = root / name / emotion
             folder.mkdir(parents=True)
-            for number in range(count):  # number 0 stands in both splits
+            for number in range(count):
                 pixels = np.full((48, 48), label, np.uint8)
                 pixels[0, 0] = number
                 Image.fromarray(pixels).save(folder / f"{number}.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--weights", "tests.test_evaluate:says_too_little"], "must return [14, 7] logits, but got (14, 6)"),
+        (["--weights", "tests.test_evaluate:always_happy", "--split", "none"], "no folder 'none'"),
+        (["--weights", "tests.test_evaluate:always_happy", "--resamples", "0"], "0 is less than 1"),
+    ],
+)
+def test_the_command_refuses_with_a_sentence(tmp_path, monkeypatch, capsys, flags, sentence):
+    monkeypatch.setattr(sys, "argv", ["evaluate", "--data", str(write_data(tmp_path)), *flags])
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main()
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("split", "rows"), [("train", 7), ("test", 21)])
+def test_any_split_can_be_scored_by_any_callable(tmp_path, monkeypatch, capsys, split, rows):
+    flags = ["--data", str(write_data(tmp_path)), "--split", split, "--weights", "tests.test_evaluate:always_happy"]
+    monkeypatch.setattr(sys, "argv", ["evaluate", *flags, "--resamples", "2", "--out", str(tmp_path)])
+    evaluate.main()
+    result = json.loads((tmp_path / "evaluation.json").read_text())
+    assert (result["split"], result["rows"], round(result["accuracy"] * 7)) == (split, rows, 1)
+    named = "balanced_accuracy macro_f1 per_class ece_before_temperature ece_after_temperature coverage intervals"
+    assert set(named.split()) <= set(result)
+    text = capsys.readouterr().out
+    for measure in ("accuracy", "balanced accuracy", "macro-F1", "calibration error, before", "most confident"):
+        assert f"| {measure}" in text
+
+
+def test_the_command_writes_json_and_markdown(tmp_path, monkeypatch, capsys):
+    write_data(tmp_path / "data")
     arguments = ["--weights", "tests.test_evaluate:reads_the_level", "--data", tmp_path / "data", "--out", tmp_path]
     monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments), "--resamples", "10"])
     evaluate.main()

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from facemotion.faces import EMOTIONS
 from training import duplicates
 from training.data import Split, collect
-from training.sources import DataError, Entry, available
+from training.endings import explained
+from training.sources import Entry, available
 from training.votes import load_votes, not_a_face
 
 LISTED = 10  # names after which a list in the Markdown ends with "and ... more"; the JSON has them all
@@ -41,14 +42,11 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="folder for data.md and data.json")
     arguments = parser.parse_args()
-    try:
+    with explained():
         report = inspect(arguments.data, arguments.votes, arguments.near)
-    except DataError as error:
-        print(f"{error}.", file=sys.stderr)
-        sys.exit(2)
-    print(to_markdown(report))
-    if arguments.out:
-        write(report, arguments.out)
+        print(to_markdown(report))
+        if arguments.out:
+            write(report, arguments.out)
     sys.exit(1 if report["unreadable"] or report["wrong_size"] else 0)
 
 

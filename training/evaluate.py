@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +25,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facemotion import EmotionClassifier
-from facemotion.errors import WeightsError
 from facemotion.faces import EMOTIONS
 from training import candidates, duplicates, metrics
 from training.config import Config
 from training.data import Split, load_split
 from training.devices import choose_device, has_bf16_units
+from training.endings import explained
 from training.inference import predict, to_device
-from training.sources import DataError, available
+from training.sources import DataError, has_split
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1)
 CHUNK = 512  # pictures handed to the model at once
@@ -54,20 +53,14 @@ class Model:
 
 def main() -> None:
     arguments = parse_arguments()
-    try:
+    with explained():
         model, split = load_model(arguments.weights), load_split(arguments.data, arguments.split)
-        known_data = arguments.train_data or arguments.data
-        has_train = arguments.train_split in available(known_data)
-        known = load_split(known_data, arguments.train_split) if has_train else None
-    except (DataError, WeightsError) as error:
-        print(f"{str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
-    result = {"split": arguments.split} | evaluate(
-        model, split, known, resamples=arguments.resamples, seed=arguments.seed
-    )
-    print(to_markdown(result))
-    if arguments.out:
-        write(result, arguments.out)
+        known = known_pictures(arguments.train_data or arguments.data, arguments.train_split)
+        options = {"resamples": arguments.resamples, "seed": arguments.seed}
+        result = {"split": arguments.split} | evaluate(model, split, known, **options)
+        print(to_markdown(result))
+        if arguments.out:
+            write(result, arguments.out)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -78,10 +71,23 @@ def parse_arguments() -> argparse.Namespace:
     add("--split", default="validation", help="which part of the data to score (%(default)s)")
     add("--train-data", type=Path, help="the data that the weights were trained on (default: --data)")
     add("--train-split", default="train", help="and which part of it (%(default)s)")
-    add("--resamples", type=int, default=1000, help="draws of the bootstrap (%(default)s)")
+    add("--resamples", type=positive, default=1000, help="draws of the bootstrap (%(default)s)")
     add("--seed", type=int, default=0, help="of the bootstrap (%(default)s)")
     add("--out", type=Path, help="folder for evaluation.md and evaluation.json")
     return parser.parse_args()
+
+
+def positive(text: str) -> int:
+    """A whole number of 1 or more, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def known_pictures(data: Path, split: str) -> Split | None:
+    """What the weights were trained on, or None where the data have no such part."""
+    return load_split(data, split) if has_split(data, split) else None
 
 
 def load_model(weights: str) -> Model:
@@ -98,15 +104,14 @@ def load_model(weights: str) -> Model:
     if (Path(weights) / "best.pt").is_file():
         return from_run(Path(weights))
     module, colon, function = weights.partition(":")
-    if colon:
+    if colon and not Path(weights).exists():  # a folder's name may hold a colon
         return from_function(module, function)
     return from_classifier(EmotionClassifier.from_pretrained(weights))
 
 
 def from_run(run: Path) -> Model:
     """The best epoch of a run directory."""
-    recipe = json.loads((run / "config.json").read_text())
-    config = Config(**{key: value for key, value in recipe.items() if key in Config.__dataclass_fields__})
+    config = Config.of_run(run)
     saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
     device = choose_device()
     network = candidates.build(config.network).to(device, memory_format=torch.channels_last)
@@ -141,6 +146,8 @@ def from_function(module: str, function: str) -> Model:
         scorer = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise DataError(f"no function {module}:{function} to score with: {error}") from error
+    if not callable(scorer):
+        raise DataError(f"{module}:{function} is no function to score with, but a {type(scorer).__name__}")
     return Model(f"{module}:{function}", scorer)
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -30,6 +29,7 @@ from facemotion.faces import EMOTIONS
 from training import charts, duplicates, evaluate, grids, metrics
 from training.check import joined
 from training.data import Split, load_split
+from training.endings import explained
 from training.sources import DataError, available
 
 FRAME_MS, LAST_FRAME_MS = 350, 2500
@@ -60,11 +60,8 @@ class Record:
 
 def main() -> None:
     arguments = parse_arguments()
-    try:
+    with explained():
         made = draw_all(arguments)
-    except DataError as error:
-        print(f"{error}.", file=sys.stderr)
-        sys.exit(2)
     print(f"wrote {len(made)} figures to {arguments.out}: {', '.join(made)}")
 
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from facemotion.detectors import FaceDetector
 from training.data import load_split
+from training.endings import explained
 
 SIDE, BORDER = 160, 80  # pixels: a face of a size that every detector here is good at
 
@@ -29,9 +30,10 @@ def main() -> None:
     parser.add_argument("--detector", default="default", help="a detector's name (%(default)s)")
     parser.add_argument("--pictures", type=int, default=1500, help="how many to look at (%(default)s)")
     arguments = parser.parse_args()
-    pictures = load_split(arguments.data, "validation").pictures
+    with explained():
+        pictures = load_split(arguments.data, "validation").pictures
+        detector = FaceDetector.from_pretrained(arguments.detector)
     rows = random.Random(0).sample(range(len(pictures)), min(arguments.pictures, len(pictures)))
-    detector = FaceDetector.from_pretrained(arguments.detector)
     found = [f for f in (frame(detector, pictures[row]) for row in tqdm(rows, leave=False)) if f is not None]
     print(f"{detector.description}: a face in {len(found)} of {len(rows)} pictures")
     print(f"{'':>34}  10 %   median  90 %")

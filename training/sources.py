@@ -31,6 +31,9 @@ COLUMNS = ("emotion", "pixels", "usage")
 KAGGLE = "kaggle"  # `--data kaggle` downloads
 KAGGLE_SET = "jonathanoheix/face-expression-recognition-dataset"
 
+# Pictures in the train and the validation folder -> which of FER2013's splits it is. Others are somebody's own.
+KNOWN_SPLITS = {(28_821, 7_066): f"the split of {KAGGLE_SET}", (28_709, 3_589): "its official split"}
+
 
 class DataError(Exception):
     """The data cannot be trained on; the message says what is wrong and what was expected."""
@@ -75,6 +78,16 @@ def available(data: Path) -> tuple[str, ...]:
     if not found:
         raise DataError(f"{source} holds none of {', '.join(SPLITS)}: expected {source}/images/train/<emotion>/*.jpg")
     return tuple(split for split in SPLITS if split in found)
+
+
+def has_split(data: Path, split: str) -> bool:
+    """Whether the data have that part: one of `SPLITS`, or any folder of a tree.
+
+    Raises:
+        DataError: there are no such data.
+    """
+    source = locate(data)
+    return split in available(source) if source.is_file() else _split_folder(source, split) is not None
 
 
 def locate(data: Path) -> Path:
