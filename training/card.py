@@ -11,7 +11,8 @@ import yaml
 from facemotion import networks
 
 LICENSE = "agpl-3.0"
-SOURCE = "FER2013 (ICML 2013 challenge)"
+FER2013 = {"name": "FER2013 (ICML 2013 challenge)", "type": "fer2013"}
+OWN = {"name": "pictures of the publisher's own", "type": "own"}
 
 # Key in config.json's metrics -> how the card names it.
 SHARES = {
@@ -61,16 +62,37 @@ ONNX = """\
 PyTorch differ by {parity:.1e} at most.
 """
 
-LIMITS = """\
-## Limits and bias
-
-- It reads the expression that a face shows in one picture. It does not know what a person feels.
+# By the kind of the data: what limits a model trained on them, and what their rights are.
+BIAS = {
+    "fer2013": """\
 - FER2013's pictures are small, grey, and gathered by a web search. Its labels say what one person judging the picture
   saw; many are disputed, equal pictures carry different labels, and some pictures show no face.
 - Its faces are no fair sample of ages, skin colours and cultures, and nobody recorded which they are: expect errors
   that differ between groups of people, which the figures above cannot show.
 - Disgust is rare in the data. The table above tells how each expression fares; do not read one figure for all.
-- Profiles, masks, hands before the face, strong shadows and faces of a few pixels are read badly.
+""",
+    "own": """\
+- It was trained on pictures of its publisher's own. Whom they show, and who labelled them, decides where it errs, and
+  this card knows neither: expect errors that differ between groups of people, which the figures above cannot show.
+- The table above tells how each expression fares; do not read one figure for all.
+""",
+}
+RIGHTS = {
+    "fer2013": """\
+The pictures of FER2013 were gathered by a web search and their rights
+were not cleared one by one: it is research data, and none of it is in this repository. The weights are published for
+research and demonstration. I. Goodfellow et al., "Challenges in Representation Learning: A report on three machine
+learning contests", arXiv:1307.0414.""",
+    "own": """\
+The pictures it was trained on are not in this repository; of the rights
+in them only its publisher can tell.""",
+}
+
+LIMITS = """\
+## Limits and bias
+
+- It reads the expression that a face shows in one picture. It does not know what a person feels.
+{bias}- Profiles, masks, hands before the face, strong shadows and faces of a few pixels are read badly.
 - The epoch was chosen, and is judged, on the same validation pictures, as in the study: that flatters it a little.
   Pictures that also stand in the training folder flatter it too; the table says how much.
 
@@ -84,10 +106,7 @@ LIMITS = """\
 
 ## Licence
 
-AGPL-3.0, like the program that trained it. The pictures of FER2013 were gathered by a web search and their rights
-were not cleared one by one: it is research data, and none of it is in this repository. The weights are published for
-research and demonstration. I. Goodfellow et al., "Challenges in Representation Learning: A report on three machine
-learning contests", arXiv:1307.0414.
+AGPL-3.0, like the program that trained it. {rights}
 """
 
 
@@ -108,6 +127,7 @@ def render(config: Mapping[str, Any], repo: str, onnx: Onnx, figures: Sequence[s
         onnx: of the export.
         figures: their paths in the repository.
     """
+    kind = dataset(config)["type"]
     parts = [
         front_matter(config, repo),
         f"# {repo.split('/')[1]}\n",
@@ -118,25 +138,30 @@ def render(config: Mapping[str, Any], repo: str, onnx: Onnx, figures: Sequence[s
         recipe(config),
         results(config["metrics"]) if "metrics" in config else "",
         show(figures),
-        LIMITS,
+        LIMITS.format(bias=BIAS[kind], rights=RIGHTS[kind]),
     ]
     return "\n".join(part for part in parts if part)
 
 
 def front_matter(config: Mapping[str, Any], repo: str) -> str:
     """The YAML on top: licence, tags, and the results as the Hub's model-index."""
+    kind = [FER2013["type"]] if dataset(config) == FER2013 else []
     content: dict[str, Any] = {
         "license": LICENSE,
         "pipeline_tag": "image-classification",
-        "tags": ["facial-expression-recognition", "fer2013", "pytorch", "safetensors", "onnx", config["network"]],
+        "tags": ["facial-expression-recognition", *kind, "pytorch", "safetensors", "onnx", config["network"]],
     }
     if metrics := hub_metrics(config.get("metrics", {})):
         task = {"type": "image-classification", "name": "Facial expression recognition"}
         split = config.get("recipe", {}).get("validation_split", "validation")
-        dataset = {"name": SOURCE, "type": "fer2013", "split": split}
-        result = {"task": task, "dataset": dataset, "metrics": metrics}
+        result = {"task": task, "dataset": dataset(config) | {"split": split}, "metrics": metrics}
         content["model-index"] = [{"name": repo.split("/")[1], "results": [result]}]
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def dataset(config: Mapping[str, Any]) -> dict[str, str]:
+    """What the model was judged on: `FER2013`, also where an older configuration does not say, or `OWN`."""
+    return OWN if config.get("dataset") == OWN["type"] else FER2013
 
 
 def hub_metrics(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -23,12 +23,22 @@ from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.faces import EMOTIONS
 from facemotion.weights import CHECKSUMS, sha256
 from training import duplicates, metrics
+from training.card import FER2013, OWN
 from training.config import Config
 from training.data import Split, limited, load_split
+from training.endings import explained
 from training.inference import predict, to_device
 from training.run_directory import write_json
-from training.sources import KAGGLE_SET, DataError
+from training.sources import KNOWN_SPLITS, DataError
 
+# One of `training.data.DROPS` -> what is not there.
+LEFT_OUT = {
+    "duplicates": "further copies of equal pictures",
+    "conflicts": "equal pictures under different labels",
+    "blank": "blank pictures",
+    "not_a_face": "those that all voters called not a face",
+    "judged": "those that resemble pictures of another split",
+}
 MAX_PARITY_ERROR = 0.02  # of a probability, between the run's float32 and the float16 that is published
 
 
@@ -38,10 +48,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the tree that the run was trained on")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
     arguments = parser.parse_args()
-    try:
+    with explained():
         config = export(arguments.run, arguments.data, arguments.out)
-    except DataError as error:
-        raise SystemExit(f"{error}.") from None
     print(json.dumps({k: v for k, v in config["metrics"].items() if not isinstance(v, (dict, list))}, indent=2))
 
 
@@ -49,22 +57,25 @@ def export(run: Path, data: Path, out: Path) -> dict[str, Any]:
     """Writes the model folder and returns its configuration.
 
     Raises:
-        DataError: the data or the run won't do, or the network was only tried.
-        SystemExit: rounding to float16 changed a probability by more than `MAX_PARITY_ERROR`.
+        DataError: the data or the run won't do, the network was only tried, or rounding to float16 changed a
+            probability by more than `MAX_PARITY_ERROR`.
     """
+    if not (run / "best.pt").is_file():
+        raise DataError(f"{run} holds no best.pt: it is no run directory of training.train with an epoch in it")
     recipe = json.loads((run / "config.json").read_text())
     saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
     config = Config(**{k: v for k, v in recipe.items() if k in Config.__dataclass_fields__})
     if config.network not in networks.NETWORKS:
         raise DataError(f"{config.network} was only tried; what can be served is {', '.join(networks.NETWORKS)}")
-    split = limited(load_split(data, config.validation_split), config.limit, config.seed)
-    known = load_split(data, config.train_split)
+    known, judged = load_split(data, config.train_split), load_split(data, config.validation_split)
+    origin = KNOWN_SPLITS.get((len(known), len(judged)))
+    split = limited(judged, config.limit, config.seed)
     tensors = as_float16(saved["network"])
     logits = logits_of(config, tensors, split)
     parity = float(np.abs(metrics.softmax(logits) - metrics.softmax(recorded_logits(run, saved["epoch"]))).max())
-    figures = judge(logits, split.labels, unseen(split, known))
+    figures = judge(logits, split.labels, ~duplicates.stand_in(split.pictures, known.pictures))
     if parity > MAX_PARITY_ERROR:
-        raise SystemExit(f"float16 changes a probability by {parity:.1e}, more than {MAX_PARITY_ERROR}")
+        raise DataError(f"float16 changes a probability by {parity:.1e}, more than {MAX_PARITY_ERROR}")
     temperature, thresholds = figures.pop("temperature"), figures.pop("uncertain")
     content = {
         "network": config.network,
@@ -74,7 +85,8 @@ def export(run: Path, data: Path, out: Path) -> dict[str, Any]:
         "temperature": temperature,
         "uncertain": thresholds,
         "metrics": figures | {"epoch": saved["epoch"], "float16_parity": parity},
-        "data": describe_data(config, trained_on(run, known), split),
+        "data": describe_data(config, trained_on(run, known), len(split), origin),
+        "dataset": (FER2013 if origin else OWN)["type"],
         "recipe": recipe | {"epochs_run": epochs_run(run)},
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -139,11 +151,6 @@ def logits_of(config: Config, tensors: dict[str, torch.Tensor], split: Split) ->
     return predict(network.to(memory_format=torch.channels_last), pictures, bf16=False).numpy()
 
 
-def unseen(split: Split, known: Split) -> np.ndarray:
-    """Which rows of `split` don't stand in `known`, pixel for pixel: bool [N]."""
-    return np.asarray(~duplicates.stand_in(split.pictures, known.pictures))
-
-
 def epochs_run(run: Path) -> int:
     """How many epochs the run has finished so far."""
     return len((run / "history.csv").read_text().splitlines()) - 1
@@ -161,14 +168,26 @@ def colours(network: str) -> str:
     return "grey" if networks.input_channels(network) == 1 else "grey, repeated over three channels"
 
 
-def describe_data(config: Config, trained: int, validation: Split) -> str:
-    """What the model was trained and judged on, in a sentence."""
-    split = config.validation_split
-    without = f", without {', '.join(config.drop).replace('_', ' ')}" if config.drop else ""
-    return (
-        f"FER2013 (ICML 2013 challenge) in the split of {KAGGLE_SET}: trained on {trained:,} pictures of "
-        f"{config.train_split}{without}; the epoch was chosen and judged on the {len(validation):,} of {split}."
-    )
+def describe_data(config: Config, trained: int, judged: int, origin: str | None) -> str:
+    """What the model was trained and judged on, in a sentence or three.
+
+    Args:
+        config: the recipe.
+        trained: pictures that it learned from.
+        judged: pictures that the epoch was chosen on.
+        origin: of `KNOWN_SPLITS`, or None.
+    """
+    source = f"{FER2013['name']} in {origin}" if origin else "Pictures of the publisher's own"
+    without = f", without {' and '.join(LEFT_OUT[name] for name in config.drop)}" if config.drop else ""
+    sentences = [
+        f"{source}: trained on {trained:,} pictures of {config.train_split}{without}; the epoch was chosen and judged "
+        f"on the {judged:,} of {config.validation_split}."
+    ]
+    if config.crowd:
+        sentences.append(f"FER+'s votes count by {config.crowd:g} beside the labels.")
+    if config.start:
+        sentences.append(f"It began from other weights, {config.start}, and what those were trained on counts too.")
+    return " ".join(sentences)
 
 
 if __name__ == "__main__":
