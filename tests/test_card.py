@@ -8,7 +8,10 @@ import pytest
 import yaml
 
 from facemotion import EMOTIONS
-from training import card
+from training import card, export
+from training.config import Config
+from training.data import DROPS
+from training.sources import KNOWN_SPLITS
 
 REPO = "you/facemotion"
 ONNX = card.Onnx(parity=1e-7, samples=12)
@@ -84,6 +87,68 @@ def test_it_says_what_it_must() -> None:
     assert "![loss curve](figures/loss_curve.png)" in text and "1.0e-07" in text
     for heading in ("Use", "Data", "Recipe", "Results", "Figures", "Limits and bias", "Responsible use", "Licence"):
         assert f"\n## {heading}\n" in text
+
+
+def test_the_hubs_own_library_reads_the_results() -> None:
+    from huggingface_hub import ModelCard
+
+    measured = config(accuracy=0.65432, balanced_accuracy=0.6, macro_f1=0.5, intervals={"accuracy": [0.64, 0.66]})
+    found = ModelCard(card.render(measured, REPO, ONNX), ignore_metadata_errors=False).data
+    assert found.license == "agpl-3.0" and found.model_name == "facemotion" and "fer2013" in found.tags
+    assert [(one.metric_type, one.metric_value) for one in found.eval_results] == [
+        ("accuracy", 0.6543),
+        ("balanced_accuracy", 0.6),
+        ("f1", 0.5),
+    ]
+    assert {(one.dataset_type, one.dataset_split) for one in found.eval_results} == {("fer2013", "test")}
+
+
+@pytest.mark.parametrize(("kind", "is_fer2013"), [(None, True), ("fer2013", True), ("own", False)])
+def test_the_card_speaks_of_the_data_that_were_used(kind: str | None, is_fer2013: bool) -> None:
+    about = {} if kind is None else {"dataset": kind}  # older configurations do not say
+    text = card.render(config(accuracy=0.65) | {"data": "All of it."} | about, REPO, ONNX)
+    (result,) = metadata(text)["model-index"][0]["results"]
+    assert result["dataset"]["type"] == ("fer2013" if is_fer2013 else "own")
+    assert ("fer2013" in text.lower()) is is_fer2013
+    assert ("publisher's own" in text) is not is_fer2013
+    assert "expect errors\n  that differ between groups" in text or "expect errors that differ between groups" in text
+
+
+@pytest.mark.parametrize(
+    ("sizes", "knobs", "beginning", "more"),
+    [
+        (
+            (28_821, 7_066),
+            {},
+            "FER2013 (ICML 2013 challenge) in the split of jonathanoheix/",
+            "on 900 pictures of train;",
+        ),
+        (
+            (28_709, 3_589),
+            {},
+            "FER2013 (ICML 2013 challenge) in its official split: trained",
+            "on the 80 of validation.",
+        ),
+        ((28_709, 7_066), {}, "Pictures of the publisher's own: trained", "validation."),
+        (
+            (28_709, 3_589),
+            {"drop": ("blank", "judged"), "votes": "votes.csv", "crowd": 0.5},
+            "FER2013",
+            "train, without blank pictures and those that resemble pictures of another split; the epoch was chosen and "
+            "judged on the 80 of validation. FER+'s votes count by 0.5 beside the labels.",
+        ),
+        ((900, 80), {"start": "you/mine@1#2"}, "Pictures", "It began from other weights, you/mine@1#2, and what"),
+    ],
+)
+def test_an_export_tells_which_data_it_is_from(
+    sizes: tuple[int, int], knobs: dict[str, Any], beginning: str, more: str
+) -> None:
+    text = export.describe_data(Config(**knobs), 900, 80, KNOWN_SPLITS.get(sizes))
+    assert text.startswith(beginning) and more in text
+
+
+def test_every_drop_has_its_words() -> None:
+    assert set(export.LEFT_OUT) == set(DROPS)
 
 
 def test_every_row_of_a_table_is_as_wide_as_its_head() -> None:

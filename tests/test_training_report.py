@@ -148,6 +148,8 @@ def history(*accuracies: float, loss: float = 0.3) -> list[dict[str, float]]:
         ([0.6429] * 50, {"epochs": 50}, "Something differs: the best epoch has 64.29 %"),
         ([0.7], {"epochs": 1}, "None: this is not the study's recipe (epochs 1 instead of 50)"),
         ([0.7] * 50, {"epochs": 50, "drop": ["blank"]}, "None: this is not the study's recipe (drop"),
+        ([0.7] * 50, {"epochs": 50, "mixup": 0.2}, "None: this is not the study's recipe (mixup 0.2 instead of 0.0)"),
+        ([0.65] * 50, {"epochs": 50, "batch_size": 128, "seed": 2}, "Reproduced"),
     ],
 )
 def test_the_verdict(epochs: list[float], config: dict[str, object], beginning: str) -> None:
