@@ -35,7 +35,7 @@ lint: $(VENV)/.installed-dev ## check style, types and weak spots
 audit: $(VENV)/.installed-dev ## ask PyPI for known weaknesses of what is installed
 	@$(BIN)/pip-audit --local --strict --progress-spinner off
 
-train-smoke: $(VENV)/.installed-dev ## run the training kit once through, on little data and on a little of FACEMOTION_DATA
+train-smoke: $(VENV)/.installed-train ## run the training kit once through, on little data and on a little of FACEMOTION_DATA
 	@$(BIN)/python -m training.train --smoke
 	@test -z "$$FACEMOTION_DATA" || $(BIN)/python -m training.train --smoke --data "$$FACEMOTION_DATA"
 
@@ -72,7 +72,12 @@ $(VENV)/.installed: requirements.txt | $(BIN)/python
 	@$(PIP) install -r requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements-train.txt $(VENV)/.installed
+$(VENV)/.installed-train: requirements-train.txt $(VENV)/.installed
+	@echo "Installing requirements-train.txt into $(VENV) ..."
+	@$(PIP) install -r requirements-train.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed-train
 	@echo "Installing requirements-dev.txt into $(VENV) ..."
 	@$(PIP) install -r requirements-dev.txt
 	@$(BIN)/python -m pip --disable-pip-version-check check

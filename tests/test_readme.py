@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from training import config, evaluate, publish
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -93,9 +96,46 @@ def test_there_is_a_snippet_for_every_way_in() -> None:
 
 
 def test_the_make_targets_that_are_named_exist() -> None:
-    named = re.findall(r"\bmake (\w+)", "\n".join(snippet.code for snippet in snippets("shell")))
-    assert {"demo", "test"} <= set(named)
+    named = re.findall(r"\bmake ([\w-]+)", "\n".join(snippet.code for snippet in snippets("shell")))
+    assert {"demo", "test", "train-smoke"} <= set(named)
     assert [target for target in named if not re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)] == []
+
+
+def training_commands() -> list[tuple[str, list[str]]]:
+    """Each `python -m training.<part>` of the README with its arguments."""
+    code = "\n".join(snippet.code for snippet in snippets("shell"))
+    found = [shlex.split(line) for line in re.findall(r"python -m training\.(.+)$", code, re.MULTILINE)]
+    return [(words[0], words[1:]) for words in found]
+
+
+@pytest.mark.parametrize(("part", "given"), training_commands(), ids=lambda value: " ".join(value)[:30])
+def test_the_training_commands_are_understood(part: str, given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [part, *given])
+    if part == "train":
+        assert config.chosen(config.parse()) == config.PRESETS["study"]
+    else:
+        {"evaluate": evaluate.parse_arguments, "publish": lambda: publish.parse_arguments(None)}[part]()
+
+
+def test_a_newcomer_is_told_in_five_commands_to_train_judge_publish_and_serve() -> None:
+    [five] = [
+        s.code.splitlines() for s in snippets("shell") if "training.train" in s.code and "training.publish" in s.code
+    ]
+    words = ("make train-smoke", "training.train", "training.evaluate", "training.publish model", "make demo")
+    assert len(five) == 5 and all(word in line for word, line in zip(words, five, strict=True))
+    run, repo_file = re.search(r"--out (\S+)", five[1]), re.search(r"--write-env (\S+)", five[3])  # each uses the last
+    assert run and f"--weights {run[1]} " in five[2] and f"--run {run[1]} " in five[3]
+    assert repo_file and f"$(cat {repo_file[1]})" in five[4]
+    told = subprocess.run(
+        ["git", "check-ignore", run[1], repo_file[1], "fer2013/"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if (ROOT / ".git").exists():
+        assert told.stdout.split() == [run[1], repo_file[1], "fer2013/"]  # nothing of it can be committed by accident
+
+
+def test_no_space_is_linked_before_it_exists() -> None:
+    assert not re.search(r"https?://(huggingface\.co/spaces/|\w+-[\w-]+\.hf\.space)", README)
+    assert "huggingface.co/pricing" in README and "may need a paid plan" in README
 
 
 def test_the_table_of_settings_is_complete_and_right() -> None:
