@@ -32,7 +32,7 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 OWNERS: dict[str, tuple[str, ...]] = {
     "av": ("facemotion.video",),
     "gradio": ("facemotion.webui", "app"),
-    "huggingface_hub": ("facemotion.weights", "training.publish"),
+    "huggingface_hub": ("facemotion.weights", "training.hub"),
     "ultralytics": (
         "facemotion.detectors",
         "facemotion.compat",

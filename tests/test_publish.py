@@ -225,6 +225,26 @@ def test_a_repository_of_somebody_else(hub: Hub, uploads: Uploads) -> None:
     assert "may not write to them/theirs" in refused(["model", "--folder", str(EMBEDDED), "--repo", "them/theirs"])
 
 
+def test_somebody_elses_model_gets_a_pull_request(
+    hub: Hub, uploads: Uploads, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = hub.publish("them/theirs", {"README.md": b"theirs"})
+    publish.main(["model", "--folder", str(EMBEDDED), "--repo", "them/theirs", "--pr"])
+    output = capsys.readouterr().out
+    assert "Pull request: " in output and "them/theirs/discussions/1" in output and "Downloaded and compared" in output
+    assert uploads.pull_requests == [main] == [hub.repositories["them/theirs"].main]
+
+
+def test_a_pin_that_cannot_be_written_is_told_after_publishing(
+    uploads: Uploads, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentence = refused([*MODEL, "--write-env", str(tmp_path / "none" / ".env")])
+    assert (
+        "none/.env cannot be written" in sentence
+        and f"FACEMOTION_WEIGHTS={reference_in(capsys.readouterr().out)}" in sentence
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -60,6 +62,26 @@ def small_project(folder: Path) -> Path:
         (folder / name).write_text("---\ntitle: x\n---\n")
     (assets / "SHA256SUMS").write_text("")
     return folder
+
+
+ALONE = """
+import importlib.util, pathlib, app, facemotion, gradio
+assert pathlib.Path(facemotion.__file__).is_relative_to(pathlib.Path.cwd())
+assert not any(importlib.util.find_spec(name) for name in ("training", "tests", "benchmarks"))
+analysis = facemotion.Pipeline.from_pretrained().analyze("facemotion/assets/examples/astronaut.png")
+print(isinstance(app.demo, gradio.Blocks), len(analysis.faces))
+"""
+
+
+def test_what_travels_runs_alone(tmp_path: Path) -> None:
+    for path, content in space.files(weights=Reference.parse(PIN)).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FACEMOTION_", "PYTHON"))}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], cwd=tmp_path, env=kept, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.stdout.split() == ["True", "1"], done.stderr
 
 
 def test_a_space_fetches_and_serves_the_weights_that_were_pinned(
