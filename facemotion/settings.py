@@ -39,16 +39,18 @@ MAX_QUEUE = _number("MAX_QUEUE", 64)  # requests that wait; one more is refused
 MAX_VIEWERS = _number("MAX_VIEWERS", 8)  # cameras at the same time; one more waits for a place
 MAX_SESSIONS = _number("MAX_SESSIONS", 200)  # browsers whose last result is in memory, 5 MB each; the oldest goes
 REQUEST_SECONDS = _number("REQUEST_SECONDS", 120)  # of work, without waiting; of a gallery's photos, for each
+BODY_SECONDS = _number("BODY_SECONDS", 60)  # for a request to come in, and one more for each 20 kB that have come
 STREAM_SECONDS = _number("STREAM_SECONDS", 300)  # of one camera; then who waits comes first, and the page asks again
 STREAM_IDLE_S = _number("STREAM_IDLE_S", 30)  # a camera that sends no frame for so long gives its place back
 MAX_BODY_BYTES = MAX_FILE_BYTES * 4 // 3 + 1_000_000  # of a request but an upload: one picture in base64, and the rest
 MAX_MCP_BYTES = min(MAX_BODY_BYTES, 4_194_304)  # of a message to the MCP server, whose library takes no longer one
 MAX_UPLOAD_BYTES = max(MAX_FILE_BYTES * MAX_PICTURES, MAX_VIDEO_BYTES) + 1_000_000  # of one upload: a whole gallery
-MAX_UPLOADS_BYTES = _number("MAX_UPLOADS_BYTES", 4_000_000_000)  # of the folder of uploads and results; then it is full
+MAX_UPLOADS_BYTES = _number("MAX_UPLOADS_BYTES", 4_000_000_000)  # of the folder of uploads; then it is full
 FILES_LIVE_S = _number("FILES_LIVE_S", 3000)  # uploads and results are deleted after this,
 CLEAN_EVERY_S = _number("CLEAN_EVERY_S", 300)  # which is looked after this often: all are gone within the hour
 HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # for the whole download of a file's first byte, retries included
 
+CLASSIFIER = "simplecnn"  # the embedded one that serves unless FACEMOTION_WEIGHTS names another
 DETECTION_THRESHOLD = 0.6  # default for boxes; scores of the embedded detector
 CLASSIFY_BATCH = 32  # faces in one forward pass: bounds memory when a picture holds hundreds
 
@@ -93,8 +95,8 @@ class Reference:
 
 
 def classifier_name() -> str:
-    """The classifier that "default" stands for: FACEMOTION_WEIGHTS, else the embedded one."""
-    return os.environ.get("FACEMOTION_WEIGHTS", "").strip() or "simplecnn"
+    """The classifier that "default" stands for: FACEMOTION_WEIGHTS, else `CLASSIFIER`."""
+    return os.environ.get("FACEMOTION_WEIGHTS", "").strip() or CLASSIFIER
 
 
 def detector_name() -> str:

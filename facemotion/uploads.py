@@ -14,11 +14,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from facemotion import settings
 
 ABANDONED_S = 3600  # a server touches its folder every settings.CLEAN_EVERY_S
+LEAST_BYTES = 65_536  # that a file counts for: of empty ones there could be millions
 PREFIX = "facemotion-uploads-"
 
 
@@ -68,10 +70,14 @@ def keep_clean(folder: Path) -> None:
 
 def delete_old(folder: Path, kept: frozenset[Path] = frozenset()) -> None:
     """Deletes the files in a folder, at any depth, that were last written or handed out more than settings.FILES_LIVE_S
-    ago."""
+    ago, and the folders in it that have been empty for as long."""
     for file in files(folder):
         if file not in kept and age_s(file) > settings.FILES_LIVE_S:
             file.unlink(missing_ok=True)
+    for parent, _, _ in os.walk(folder, topdown=False):
+        if Path(parent) != folder and age_s(Path(parent)) > settings.FILES_LIVE_S:
+            with suppress(OSError):  # it is not empty
+                Path(parent).rmdir()
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -90,9 +96,10 @@ def age_s(file: Path) -> float:
 
 
 def used_bytes() -> int:
-    """What lies in the folder that gradio writes to, at any depth."""
+    """What lies in the folder that gradio writes to, at any depth; a small file takes its place there too, and time to
+    look at."""
     folder = Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio"))
-    return sum(_size(file) for file in files(folder))
+    return sum(max(LEAST_BYTES, _size(file)) for file in files(folder))
 
 
 def _size(file: Path) -> int:

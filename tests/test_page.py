@@ -15,11 +15,22 @@ import numpy as np
 import pytest
 from gradio.data_classes import FileData, ImageData, ListFiles
 from gradio.exceptions import ComponentProcessingError, InvalidPathError
+from gradio.state_holder import StateHolder
 
 from facemotion import errors, settings
 from facemotion.faces import EMOTIONS, Analysis, Box, Face
 from facemotion.images import Picture
-from facemotion.webui import about_tab, blocks, build_page, downloads, image_tab, launch_options, pictures, words
+from facemotion.webui import (
+    about_tab,
+    blocks,
+    build_page,
+    downloads,
+    image_tab,
+    launch_options,
+    leftovers,
+    pictures,
+    words,
+)
 from facemotion.webui.errors import explain
 from facemotion.webui.photo_input import PhotoInput, PhotosInput
 
@@ -120,6 +131,11 @@ def test_the_queue_is_bounded(page: gr.Blocks) -> None:
 def test_doors_that_gradio_leaves_open_are_closed(option: str, value: Any) -> None:
     assert launch_options()[option] == value
     assert not {"allowed_paths", "share", "server_name"} & launch_options().keys()
+
+
+def test_gradio_keeps_sessions_and_results_as_we_have_it(page: gr.Blocks) -> None:
+    assert isinstance(page._queue.pending_messages_per_session, leftovers.Unfetched)
+    assert StateHolder.__getitem__ is leftovers.find_state
 
 
 def test_every_request_comes_through_the_doors(page: gr.Blocks) -> None:

@@ -27,6 +27,7 @@ LIMITS = {
     "MAX_VIEWERS": 1,
     "MAX_SESSIONS": 2,
     "REQUEST_SECONDS": 1,
+    "BODY_SECONDS": 3,
     "STREAM_SECONDS": 4,
     "STREAM_IDLE_S": 1,
     "MAX_UPLOADS_BYTES": 40_000_000,
@@ -93,6 +94,24 @@ def test_bytes_of_any_other_request(visitor: Visitor, announced: bool) -> None:
         "/gradio_api/call/analyze", content=body if announced else parts, headers={"content-type": "application/json"}
     )
     refused(answer, 413, "file_too_large", "at most 1 MB a picture")
+
+
+@pytest.mark.parametrize("path", ["upload", "call/analyze"])
+def test_seconds_until_a_request_is_there(visitor: Visitor, path: str, strict: Server) -> None:
+    """Else a few who send a byte now and then could keep what they began for ever."""
+
+    def drops() -> Iterator[bytes]:
+        yield b'--line\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
+        for _ in range(100):
+            time.sleep(0.2)
+            yield b" "
+
+    kinds = {"upload": "multipart/form-data; boundary=line", "call/analyze": "application/json"}
+    started, before = time.monotonic(), strict.files()
+    answer = visitor.http.post(f"/gradio_api/{path}", content=drops(), headers={"content-type": kinds[path]})
+    refused(answer, 408, "too_slow", "came too slowly")
+    assert 2.5 < time.monotonic() - started < 15
+    assert strict.files() == before
 
 
 def test_bytes_of_a_data_url(visitor: Visitor) -> None:

@@ -84,6 +84,29 @@ def test_files_go_after_fifty_minutes(
     assert (tmp_path / "upload.jpg" / "upload.jpg").exists() is remains
 
 
+def test_folders_go_when_they_have_been_empty_as_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gradio makes one for each upload and leaves it there: millions, in time."""
+    for name in ("empty", "full"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+    (tmp_path / "full" / "inner" / "example.jpg").write_bytes(b"photo")
+    kept = frozenset(uploads.files(tmp_path))
+    now = time.time()
+    uploads.delete_old(tmp_path, kept)
+    assert (tmp_path / "empty" / "inner").exists()
+    for later_s in (3100, 6200):  # a folder has changed when the one inside it went
+        monkeypatch.setattr(time, "time", lambda: now + later_s)  # noqa: B023 - called at once
+        uploads.delete_old(tmp_path, kept)
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["full", "inner", "example.jpg"]
+
+
+def test_empty_files_take_room_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    for index in range(10):
+        (tmp_path / f"{index}.jpg").touch()
+    (tmp_path / "large.jpg").write_bytes(bytes(1_000_000))
+    assert uploads.used_bytes() == 10 * uploads.LEAST_BYTES + 1_000_000
+
+
 def test_a_file_that_gradio_just_deleted_is_no_error(tmp_path: Path) -> None:
     assert uploads.age_s(tmp_path / "gone") == 0
 

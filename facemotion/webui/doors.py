@@ -1,41 +1,26 @@
-"""The outermost layer of the server: which addresses are open, how much a request may carry, and one form of refusal,
-`{"title": code, "error": sentence, ...}`, for whatever gradio itself refuses."""
+"""The outermost layer of the server: what `addresses` and `bodies` let in comes in, and whatever gradio itself refuses
+goes out in one form, `{"title": code, "error": sentence, ...}`."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-from urllib.parse import parse_qs
+from collections.abc import Awaitable, Callable
 
 from gradio.route_utils import FnIndexInferError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from facemotion import settings, uploads
 from facemotion.logs import log
+from facemotion.webui import addresses
+from facemotion.webui.addresses import API, MCP, Message
+from facemotion.webui.bodies import Body, Receive, Room
 from facemotion.webui.errors import is_disk_full
-from facemotion.webui.refusals import Refusal, for_status, too_large_for_mcp
+from facemotion.webui.refusals import Refusal, for_status
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-API = "/gradio_api"
-UPLOAD = f"{API}/upload"
-MCP = f"{API}/mcp"
-
-# What the page, gradio's clients and MCP use. gradio opens more: it fetches web addresses, keeps the state of a session
-# as a file, converts videos, reads component sources.
-_OPEN = re.compile(
-    r"/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|/(assets|static|svelte)/.*"
-    rf"|{API}/(info/?|openapi\.json|app_id/?|startup-events|theme\.css|upload|upload_progress|queue/(join|data|status)"
-    r"|(call|call/v2|run|api)/[^/]+/?|call/(v2/)?[^/]+/[^/]+|cancel|reset/?|heartbeat/[^/]+|stream/[^/]+(/close)?"
-    r"|file=.*|mcp(/.*)?)"
-)
-_FILE_ELSEWHERE = re.compile(rf"{API}/file=\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # any scheme: gradio fetches http(s)
 _ENDPOINTS = tuple(f"{API}/{name}" for name in ("call/", "run/", "api/", "queue/join"))
 _EVENT_ERROR = re.compile(rb'event: error\ndata: "(\d{3})?.*', re.DOTALL)  # gradio sends the text of any exception
 _LARGEST_REFUSAL = 1_000_000  # bytes of an error body that is looked into; more is replaced unread
@@ -59,6 +44,7 @@ class Doors:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self._room = Room()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serves one request, or refuses it."""
@@ -67,9 +53,10 @@ class Doors:
             return
         answer = _Answer(scope, send)
         try:
-            _check_address(scope)
-            _check_room(scope)
-            await self.app(scope, _limited(scope, receive, answer), answer.send)
+            addresses.check(scope)
+            body = answer.to = Body(scope, receive, self._room)
+            await body.check()
+            await self.app(addresses.without_odd_ranges(scope), body.receive, answer.send)
         except Refusal as refusal:
             await answer.refuse(refusal)
         except Exception as error:
@@ -77,46 +64,6 @@ class Doors:
             if foreseen is None:
                 log(error)
             await answer.refuse(foreseen or for_status(507 if is_disk_full(error) else 500))
-
-
-def _check_address(scope: Message) -> None:
-    path, query = scope["path"], parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    if not _OPEN.fullmatch(path) or "deep_link" in query:
-        raise for_status(404)
-    if _FILE_ELSEWHERE.match(path):
-        raise for_status(403)
-
-
-def _check_room(scope: Message) -> None:
-    if scope["path"] == UPLOAD and uploads.used_bytes() > settings.MAX_UPLOADS_BYTES:
-        raise for_status(507)
-
-
-def _limited(scope: Message, receive: Receive, answer: _Answer) -> Receive:
-    """`receive` that refuses a body above the limit, be its length announced or not."""
-    limit, refusal = _limit(scope["path"])
-    announced = dict(scope["headers"]).get(b"content-length", b"0")
-    if announced.isdigit() and int(announced) > limit:
-        raise refusal
-    received = 0
-
-    async def counted() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            answer.instead = refusal  # the framework takes what is raised here for a malformed body
-            raise refusal
-        return message
-
-    return counted
-
-
-def _limit(path: str) -> tuple[int, Refusal]:
-    """The most bytes of a request's body, and what is said to more."""
-    if path.startswith(MCP):
-        return settings.MAX_MCP_BYTES, too_large_for_mcp()
-    return settings.MAX_UPLOAD_BYTES if path == UPLOAD else settings.MAX_BODY_BYTES, for_status(413)
 
 
 def _foreseen(scope: Message, error: Exception) -> Refusal | None:
@@ -139,17 +86,17 @@ class _Answer:
     def __init__(self, scope: Message, send: Send) -> None:
         self._send = send
         self._head = scope["method"] == "HEAD"
-        self._translate = scope["path"].startswith(API) and not scope["path"].startswith(MCP)
+        self._translate = not scope["path"].startswith(MCP)
         self._held: Message = {}
         self._body = b""
         self._started = False
-        self.instead: Refusal | None = None  # of whatever refusal comes
+        self.to: Body | None = None  # the request's, whose own refusal comes instead of whatever else would
 
     async def send(self, message: Message) -> None:
         """Passes a message on, in its time."""
         if message["type"] == "http.response.start":
             self._held = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
-        elif self._translate and self._held["status"] >= 400:
+        elif self._held["status"] >= 400 and (self._translate or self._own_refusal()):
             await self._collect(message)
         else:
             if not self._started:
@@ -169,12 +116,15 @@ class _Answer:
         await self._send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": b"" if self._head else body})
 
+    def _own_refusal(self) -> Refusal | None:
+        return self.to.refusal if self.to else None
+
     async def _collect(self, message: Message) -> None:
         self._body = (self._body + message.get("body", b""))[:_LARGEST_REFUSAL]
         if message.get("more_body"):
             return
         status = int(self._held["status"])
-        await self.refuse(self.instead or _told(status, self._body) or for_status(status))
+        await self.refuse(self._own_refusal() or _told(status, self._body) or for_status(status))
 
 
 def _event_error(found: re.Match[bytes]) -> bytes:

@@ -16,17 +16,23 @@ from typing import Any
 import gradio as gr
 from gradio.queueing import Queue
 from gradio.routes import file_upload_statuses
+from gradio.state_holder import SessionState, StateHolder
 
 from facemotion import settings
+from facemotion.webui.refusals import for_status
 
 SWEEP_EVERY_S = 10.0
 UNFETCHED_S = 300.0  # a result that nobody has come for is dropped
+MAX_UNFETCHED = 2000  # sessions with results to fetch, as in gradio
+LONGEST_SESSION = 255  # characters of a session's name: the page draws 11; gradio keeps each as a key, however long
 CLOSED_S = 600.0  # the state of a closed page is dropped; a connection that was only interrupted is back by then
 
 
 def attach(page: gr.Blocks) -> None:
     """Keeps a page clean from its start on. Comes after `page.queue`."""
     page._queue.ANALYTICS_MAX_EVENTS = 0  # nobody reads these statistics, for which pandas runs after each request
+    page._queue.pending_messages_per_session = Unfetched(page._queue)  # type: ignore[assignment]
+    StateHolder.__getitem__ = find_state  # type: ignore[method-assign]
     Queue.wait_for_event_or_timeout = staticmethod(wait_for_frame)  # type: ignore[method-assign,assignment]
 
     async def start() -> None:
@@ -48,6 +54,35 @@ def close_session(page: gr.Blocks, session: str | None) -> None:
     state = page.state_holder.session_data.get(session or "")
     if state is not None:
         state.is_closed = True
+
+
+_find_state = StateHolder.__getitem__
+
+
+def find_state(holder: StateHolder, session: str) -> SessionState:
+    """As gradio's own, before anything else is kept under the session's name.
+
+    Raises:
+        Refusal: the name is longer than any that is drawn; two hundred of the longest bodies were 5 GB of names.
+    """
+    if len(session) > LONGEST_SESSION:
+        raise for_status(422)
+    return _find_state(holder, session)
+
+
+class Unfetched(dict[str, Any]):
+    """The messages that wait for each session. gradio makes room by dropping those that came first, though their
+    visitors may be listening; here what is dropped first are results whose visitors never came for them."""
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__()
+        self._queue = queue
+
+    def __setitem__(self, session: str, messages: Any) -> None:
+        if session not in self and len(self) >= MAX_UNFETCHED:
+            busy = {event.session_hash for event in self._queue.event_ids_to_events.values()}
+            self.pop(next((name for name in self if name not in busy), ""), None)
+        super().__setitem__(session, messages)
 
 
 async def wait_for_frame(event: Any, timeout: float) -> str:

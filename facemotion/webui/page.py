@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 
 from facemotion import settings
@@ -17,6 +18,7 @@ from facemotion.webui import (
     image_tab,
     leftovers,
     theme,
+    tool_server,
     video_api,
     video_tab,
     webcam_tab,
@@ -25,6 +27,7 @@ from facemotion.webui import (
 )
 from facemotion.webui.blocks import PublicBlocks
 from facemotion.webui.doors import Doors
+from facemotion.webui.refusals import malformed
 
 _HEADER = """
 <header class="fm-header"><h1>facemotion</h1>
@@ -59,6 +62,7 @@ def build_page(pipeline: Pipeline) -> gr.Blocks:
     page.queue(max_size=settings.MAX_QUEUE, api_open=False)  # nobody passes by the queue
     leftovers.attach(page)
     whole_files.install()
+    tool_server.install()
     return page
 
 
@@ -77,7 +81,10 @@ def launch_options() -> dict[str, Any]:
         "enable_monitoring": False,  # else /monitoring/summary shows everybody's requests
         "run_history": False,  # else the browser keeps pictures and results
         "show_error": False,  # unexpected errors keep their text to themselves
-        "app_kwargs": {"middleware": [Middleware(Doors)]},
+        "app_kwargs": {
+            "middleware": [Middleware(Doors)],
+            "exception_handlers": {RequestValidationError: malformed},
+        },
         "ssr_mode": False,  # the same page on a Space as at home
         "mcp_server": find_spec("mcp") is not None,
         "footer_links": ["api"],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import JSONResponse
+
 from facemotion import settings
 from facemotion.webui.errors import BAD_VALUE, FULL, OUTSIDE, UNEXPECTED
 
@@ -41,6 +43,9 @@ _BUSY = (
     f"The server is busy: {settings.MAX_QUEUE} requests are waiting already, and no more are taken. "
     "Try again in a moment."
 )
+_TOO_SLOW = (
+    "This request came too slowly and was given up. Send it again over a better connection, or something smaller."
+)
 _BAD_REQUEST = "This request is not of the form that the server takes. “Use via API” on the page describes it."
 
 _ANSWERS: dict[int, tuple[str, str]] = {
@@ -48,6 +53,7 @@ _ANSWERS: dict[int, tuple[str, str]] = {
     403: ("forbidden_source", OUTSIDE),
     404: ("not_found", _NOTHING),
     405: ("bad_request", _BAD_REQUEST),
+    408: ("too_slow", _TOO_SLOW),
     413: ("file_too_large", _TOO_LARGE),
     422: ("bad_option", BAD_VALUE),
     503: ("busy", _BUSY),
@@ -67,3 +73,10 @@ def too_large_for_mcp() -> Refusal:
     return Refusal(
         413, "file_too_large", f"Through MCP a picture may have at most {picture}. Send it smaller, or use the API."
     )
+
+
+def malformed(request: Any, error: Exception) -> JSONResponse:
+    """For FastAPI, in the place of its own answer to a body of the wrong form, which quotes the body, and trips over
+    infinite numbers in it."""
+    refusal = for_status(422)
+    return JSONResponse(refusal.document(), refusal.status)

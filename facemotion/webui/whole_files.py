@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gradio import processing_utils, route_utils
 from PIL import Image
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 
@@ -57,7 +58,8 @@ def save_picture(img: Image.Image, cache_dir: str, name: str = "image", format: 
 
 class UploadParser(route_utils.GradioMultiPartParser):
     """gradio's reader of uploads, which deletes what it wrote when a file is too large, but not when the visitor
-    disconnects or the disk is full; and which has one limit for all files, pictures and videos."""
+    disconnects or the disk is full; which has one limit for all files, pictures and videos; and which keeps in memory,
+    and then trips over, what is sent beside the files."""
 
     _part_bytes = 0
 
@@ -66,6 +68,16 @@ class UploadParser(route_utils.GradioMultiPartParser):
         super().on_part_begin()
         self._part_bytes = 0
 
+    def on_headers_finished(self) -> None:
+        """As in gradio.
+
+        Raises:
+            MultiPartException: the part is no file.
+        """
+        super().on_headers_finished()
+        if self._current_part.file is None:
+            raise MultiPartException("An upload holds files, and nothing else.")
+
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         """As in gradio; what is not named as a video is held against the limit of pictures.
 
@@ -73,7 +85,7 @@ class UploadParser(route_utils.GradioMultiPartParser):
             MultiPartException: it is too large.
         """
         file = self._current_part.file
-        limit = settings.MAX_FILE_BYTES if file is None else upload_limit(file.filename or "")
+        limit = upload_limit(file.filename or "") if file else 0
         self._part_bytes += end - start
         if self._part_bytes > limit:
             if self.upload_progress is not None:
@@ -82,15 +94,21 @@ class UploadParser(route_utils.GradioMultiPartParser):
         super().on_part_data(data, start, end)
 
     async def parse(self) -> FormData:
-        """As in gradio."""
+        """As in gradio.
+
+        Raises:
+            MultiPartException: it is no well-formed upload, or a file of it is too large.
+        """
         try:
             form: FormData = await super().parse()
-        except BaseException:
+        except BaseException as error:
             for file in self._files_to_close_on_error:
                 with suppress(OSError):  # closing writes what is still in memory
                     file.close()
                 Path(file.name).unlink(missing_ok=True)
             self._stop_tracking()
+            if isinstance(error, FormParserError):
+                raise MultiPartException("This is no upload.") from error
             raise
         return form
 
