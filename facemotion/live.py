@@ -1,4 +1,4 @@
-"""One viewer's camera, frame by frame: lasting faces, the rate, and a record of the last minute."""
+"""One viewer's camera, frame by frame: lasting faces, the rate, a record of the last minute, a tally of the whole."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Protocol
 
 from facemotion.faces import EMOTIONS, Analysis
 from facemotion.images import Picture, Source
+from facemotion.tally import Share, Tally
 from facemotion.tracking import RESET_GAP_S, FaceTracker
 
 TIMELINE_SECONDS = 60.0
@@ -56,7 +57,9 @@ class LiveSession:
         self._interval = 0.0
         self._last_s: float | None = None
         self._timeline: deque[Moment] = deque(maxlen=TIMELINE_MOMENTS)
-        self._lock = Lock()
+        self._tally = Tally()
+        self._turn = Lock()  # of the frames
+        self._lock = Lock()  # of the record and the tally, which others read while a frame is at work
 
     @property
     def fps(self) -> float:
@@ -68,6 +71,16 @@ class LiveSession:
         """The record as it is now, oldest first: `TIMELINE_SECONDS` at most. Later frames do not change it."""
         with self._lock:
             return tuple(self._timeline)
+
+    def people(self) -> tuple[Share, ...]:
+        """How long each person has shown each expression since the first frame, by id."""
+        with self._lock:
+            return self._tally.people
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds since the first frame, without pauses."""
+        return self._tally.duration_s
 
     def step(self, frame: Source | Picture, time_s: float) -> Analysis:
         """Analyses the next frame.
@@ -83,16 +96,19 @@ class LiveSession:
             InputError: the frame cannot be read, or `time_s` is not finite. The session goes on with the next frame.
             ModelFailure: a model raised, or memory ran out.
         """
-        with self._lock:
+        with self._turn:
             analysis = self._tracker.update(self._pipeline.analyze(frame, detail=self._detail), time_s)
-            self._clock(time_s)
-            self._record(analysis, time_s)
+            with self._lock:
+                self._clock(time_s)
+                self._record(analysis, time_s)
+                self._tally.add(analysis.faces, time_s)
         return analysis
 
     def forget(self) -> None:
-        """Drops the record and the faces in view; those that come later get new ids."""
-        with self._lock:
+        """Drops the record, the tally and the faces in view; those that come later get new ids."""
+        with self._turn, self._lock:
             self._timeline.clear()
+            self._tally = Tally()
             self._tracker.forget()
 
     def _clock(self, time_s: float) -> None:

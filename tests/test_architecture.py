@@ -20,10 +20,23 @@ MAX_LINES = 350
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faces"),
     ("settings", "uploads", "deadline", "logs"),
-    ("images", "_colours", "_containers", "_formats", "_sources", "crops", "networks", "quality", "weights", "compat"),
+    (
+        "images",
+        "_colours",
+        "_containers",
+        "_formats",
+        "_sources",
+        "crops",
+        "networks",
+        "quality",
+        "weights",
+        "compat",
+        "runtime",
+    ),
+    ("graphs",),
     ("detectors", "classifier"),
     ("pipeline",),
-    ("tracking", "live", "drawing", "heatmap", "placement", "report", "video"),
+    ("tracking", "tally", "live", "drawing", "heatmap", "placement", "report", "video"),
     ("webui", "cli", "cli_video", "__main__"),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -1,4 +1,4 @@
-"""One viewer's stream: lasting ids, the rate, the bounded record, and what of it the page shows."""
+"""One viewer's stream: lasting ids, the rate, the bounded record, the tally of the whole."""
 
 import csv
 import io
@@ -6,39 +6,14 @@ import math
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-from facemotion import EMOTIONS, Analysis, Box, Face, LiveSession
-from facemotion.errors import BadOption, CorruptImage, MissingInput
-from facemotion.images import Picture
-from facemotion.live import TIMELINE_MOMENTS, TIMELINE_SECONDS, Moment, timeline_csv
-from facemotion.webui import camera, webcam_tab
-from facemotion.webui.timeline import MAX_PEOPLE, strips
-
-FRAME = np.full((480, 640, 3), 120, np.uint8)
-SCORES = {name: tuple(0.7 if one == name else 0.05 for one in EMOTIONS) for name in EMOTIONS}
-
-
-class Scene:
-    """A pipeline that finds the given faces, or raises the given error, and remembers what it was asked for."""
-
-    def __init__(self, expression: str = "happy", people: int = 1) -> None:
-        self.expression, self.people = expression, people
-        self.error: Exception | None = None
-        self.details: list[str] = []
-
-    def analyze(self, source, *, detail="auto", threshold=None):
-        self.details.append(detail)
-        if self.error is not None:
-            raise self.error
-        faces = tuple(
-            Face(index + 1, Box(10 + 100 * index, 10, 90 + 100 * index, 110), 0.9, SCORES[self.expression])
-            for index in range(self.people)
-        )
-        return Analysis(640, 480, (640, 480), faces)
+from facemotion import EMOTIONS, LiveSession
+from facemotion.errors import BadOption, CorruptImage
+from facemotion.live import TIMELINE_MOMENTS, TIMELINE_SECONDS, timeline_csv
+from facemotion.tally import GAP_S, MAX_PEOPLE, tally_csv
+from tests.scenes import FRAME, Scene, Turnstile
 
 
 def run(session: LiveSession, seconds: float, fps: float = 10, start: float = 0) -> None:
@@ -145,19 +120,6 @@ def test_the_record_can_be_read_while_frames_come(eager_switching):
         assert all(text.startswith("time_s,id") for text in reading.result())
 
 
-class Turnstile(Scene):
-    """A scene that counts how many frames are in it at once."""
-
-    inside = most = 0
-
-    def analyze(self, source, **more):
-        self.inside += 1
-        self.most = max(self.most, self.inside)
-        threading.Event().wait(0.002)
-        self.inside -= 1
-        return super().analyze(source, **more)
-
-
 def test_two_threads_in_one_session_take_turns():
     scene = Turnstile()
     session = LiveSession(scene)
@@ -168,123 +130,45 @@ def test_two_threads_in_one_session_take_turns():
     assert len(session.moments()) == 20
 
 
-def test_two_streams_of_one_viewer_never_go_back_in_time():
-    viewer = webcam_tab.Viewer(Turnstile())
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: viewer.look(Picture(FRAME, (640, 480))), range(40)))
-    times = [moment.time_s for moment in viewer.session.moments()]
-    assert len(times) == 40 and times == sorted(times)
+def test_the_tally_knows_how_long_who_showed_what():
+    scene = Scene("happy", people=2)
+    session = LiveSession(scene)
+    run(session, 3)
+    scene.expression, scene.people = "sad", 1
+    run(session, 4, start=3)
+    first, second = session.people()
+    assert first.in_view_s == pytest.approx(6.9)
+    assert first.seconds["happy"] == pytest.approx(3.4, abs=0.3)  # labels change after a moment's doubt
+    assert first.seconds["happy"] + first.seconds["sad"] == pytest.approx(6.9)
+    assert second.seconds["happy"] == pytest.approx(2.9)
+    assert session.duration_s == pytest.approx(6.9)
 
 
-def moments(identity: int, expression: str, start: float, end: float) -> list[Moment]:
-    return [Moment(float(t), identity, SCORES[expression]) for t in np.arange(start, end, 0.1)]
+def test_pauses_count_for_nothing():
+    session = LiveSession(Scene())
+    run(session, 2)
+    run(session, 2, start=2 + GAP_S)
+    assert session.duration_s == pytest.approx(3.8)
+    assert sum(one.in_view_s for one in session.people()) == pytest.approx(3.8)
 
 
-def test_strips_name_the_expressions_in_their_order():
-    html = strips(moments(1, "happy", 0, 8) + moments(1, "sad", 8, 16), now_s=16)
-    assert html.count('class="fm-strip"') == 1
-    assert html.index(">happy<") < html.index(">sad<")
+def test_the_tally_is_bounded():
+    session = LiveSession(Scene())
+    for start in range(0, 3 * (MAX_PEOPLE + 10), 3):  # after each gap the face is another person
+        session.step(FRAME, start)
+    assert len(session.people()) == MAX_PEOPLE
 
 
-def test_strips_leave_a_gap_where_nobody_was():
-    html = strips(moments(1, "happy", 0, 4) + moments(1, "happy", 10, 16), now_s=16)
-    assert html.count("title=") == 2
+def test_the_tally_goes_back_beyond_the_record_and_is_forgotten_with_it():
+    session = LiveSession(Scene())
+    run(session, 2 * TIMELINE_SECONDS, fps=4)
+    assert session.people()[0].in_view_s == pytest.approx(2 * TIMELINE_SECONDS, abs=0.5)
+    session.forget()
+    assert (session.people(), session.duration_s) == ((), 0)
 
 
-def test_strips_show_the_people_seen_last():
-    crowd = [moment for one in range(1, 8) for moment in moments(one, "happy", one, one + 1)]
-    html = strips(crowd, now_s=10)
-    assert html.count('class="fm-strip"') == MAX_PEOPLE
-    assert "Face 7" in html and "Face 1<" not in html
-    assert strips([], now_s=10) == ""
-
-
-@pytest.mark.parametrize(
-    ("level", "people", "words"), [(120, 0, "No face in view"), (10, 0, "too dark"), (10, 2, "2 faces")]
-)
-def test_the_readout_says_what_is_the_matter(level, people, words):
-    viewer = webcam_tab.Viewer(Scene(people=people))
-    drawn, text = viewer.look(Picture(np.full((480, 640, 3), level, np.uint8), (640, 480)), 0.0)
-    assert words in text and "frames a second" in text
-    assert drawn.shape == (480, 640, 3)
-    assert viewer.look(Picture(FRAME, (640, 480)), 0.05)[1] is None  # nobody reads twenty numbers a second
-
-
-def test_a_frame_larger_than_asked_for_is_reduced():
-    huge = Picture(np.zeros((2000, 3000, 3), np.uint8), (3000, 2000))
-    drawn, _ = webcam_tab.Viewer(Scene(people=0)).look(huge, 0.0)
-    assert max(drawn.shape) == webcam_tab.FRAME_SIDE
-
-
-class SlowScene(Scene):
-    """A scene whose frames are done when the test says so."""
-
-    def __init__(self):
-        super().__init__()
-        self.entered, self.go_on = threading.Event(), threading.Event()
-
-    def analyze(self, source, **more):
-        self.entered.set()
-        assert self.go_on.wait(10)
-        return super().analyze(source, **more)
-
-
-def skipped(values) -> list[bool]:
-    return [isinstance(value, dict) and value.get("__type__") == "update" for value in values]
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_a_slow_last_frame_shows_nothing_after_stop(known):
-    scene = SlowScene()
-    audience = webcam_tab.Audience(scene)
-    viewer = webcam_tab._started("", audience, "page")[0] if known else None
-    with ThreadPoolExecutor(1) as pool:
-        late = pool.submit(audience.step, Picture(FRAME, (640, 480)), viewer, "page")
-        assert scene.entered.wait(10)
-        assert webcam_tab._stopped(audience, "page")[:2] == [None, webcam_tab._OFF]
-        scene.go_on.set()
-        assert skipped(late.result()) == [True] * 3
-
-
-def test_the_record_can_be_downloaded_after_stop_until_the_next_start(tmp_path):
-    audience = webcam_tab.Audience(Scene())
-    picture = Picture(FRAME, (640, 480))
-    first = webcam_tab._started("", audience, "page")[0]
-    assert skipped(audience.step(picture, first, "page"))[1:] == [False, False]
-    webcam_tab._stopped(audience, "page")
-    assert skipped(audience.step(picture, first, "page")) == [True] * 3
-    saved = Path(webcam_tab._timeline_file(first, str(tmp_path))).read_text(encoding="utf-8")
-    assert len(list(csv.DictReader(io.StringIO(saved)))) == 1
-    assert skipped(webcam_tab._started("NotFoundError", audience, "page"))[0]  # a refused start keeps the record
-    second = webcam_tab._started("", audience, "page")[0]
-    for nothing in (second, None):
-        with pytest.raises(MissingInput, match="no face was seen"):
-            webcam_tab._timeline_file(nothing, str(tmp_path))
-    assert audience.step(picture, second, "page")[1] is second
-
-
-def test_leaving_drops_the_record_of_a_stopped_camera_too():
-    audience = webcam_tab.Audience(Scene())
-    viewer = webcam_tab._started("", audience, "page")[0]
-    audience.step(Picture(FRAME, (640, 480)), viewer, "page")
-    webcam_tab._stopped(audience, "page")
-    audience.leave("page")
-    audience.step(Picture(FRAME, (640, 480)), viewer, "page")
-    assert viewer.session.moments() == ()
-
-
-def test_frames_come_and_go_without_files(tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    component = camera.build("Camera")
-    shown = component.postprocess(FRAME)
-    assert shown.url.startswith("data:image/jpeg;base64,") and shown.path is None
-    back = component.preprocess(shown)
-    assert back.pixels.shape == FRAME.shape
-    assert abs(int(back.pixels.mean()) - 120) <= 2
-    assert not list(tmp_path.rglob("*.*"))
-
-
-@pytest.mark.parametrize("reason", ["NotAllowedError", "NotFoundError", "NotReadableError", "Insecure", "whatever"])
-def test_every_refusal_of_the_browser_has_its_sentence(reason):
-    assert camera.refusal(reason).endswith(".")
-    assert camera.refusal("") is None
+def test_the_tally_as_csv():
+    session = LiveSession(Scene("surprise"))
+    run(session, 2)
+    [row] = csv.DictReader(io.StringIO(tally_csv(session.people())))
+    assert (row["id"], row["in_view_s"], row["surprise"], row["happy"]) == ("1", "1.90", "1.0000", "0.0000")

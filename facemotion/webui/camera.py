@@ -1,4 +1,4 @@
-"""The camera as a component: frames come and go as `data:` URLs, never as files; and the buttons that work it."""
+"""The camera as a component: frames come and go as `data:` URLs, never as files; and the scripts that work it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _REFUSALS = {
     "NotAllowedError": "The browser did not give the camera free. Allow it beside the address, then start again.",
     "NotFoundError": "No camera was found. Connect one, then start again.",
     "NotReadableError": "The camera is in use by another program. Close that one, then start again.",
+    "Ended": "The camera was switched off or unplugged. Start again once it is back.",
     "Insecure": "Browsers give a camera only to pages opened with https, or on localhost.",
 }
 _REFUSED = "The camera did not start. Reload the page and try again."
@@ -53,7 +54,7 @@ def build(label: str) -> CameraInput:
 
 
 def refusal(reason: str) -> str | None:
-    """What to tell a visitor when START returned `reason`; None when the camera runs."""
+    """What to tell a visitor when START or STOP returned `reason`; None when there was nothing."""
     return _REFUSALS.get(reason, _REFUSED) if reason else None
 
 
@@ -63,33 +64,6 @@ def _jpeg_url(image: NDArray[np.uint8]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
 
 
-# gradio's own button says "Record", which nothing here does, and its "Stop" leaves the camera on. These two click it
-# and switch the camera itself. The result of START is empty, or the name of what the browser refused.
-START = """async () => {
-  const box = document.querySelector("#fm-camera");
-  const until = async (find) => {
-    for (let i = 0; i < 200; i++) { if (find()) return find(); await new Promise(r => setTimeout(r, 50)); }
-    throw new Error("timeout");
-  };
-  if (!navigator.mediaDevices) return "Insecure";
-  try {
-    const wish = {video: {width: {ideal: 640}, height: {ideal: 480}, facingMode: "user"}};
-    const stream = await navigator.mediaDevices.getUserMedia(wish);
-    const access = box.querySelector('[title="grant webcam access"] button');
-    if (access) { stream.getTracks().forEach(track => track.stop()); access.click(); }
-    else { const video = box.querySelector("video"); video.srcObject = stream; await video.play(); }
-    const button = await until(() => box.querySelector('button[aria-label="capture photo"]'));
-    await until(() => box.querySelector("video").videoWidth > 0);
-    button.click();
-    return "";
-  } catch (error) { return error.name || "Error"; }
-}"""
-
-STOP = """async () => {
-  const box = document.querySelector("#fm-camera");
-  const video = box.querySelector("video");
-  box.querySelector('button[aria-label="capture photo"]')?.click();
-  video?.srcObject?.getTracks().forEach(track => track.stop());
-  if (video) video.srcObject = null;
-  await new Promise(resolve => setTimeout(resolve, 300));
-}"""
+# Both are in assets/camera.js. The result is empty, or the name of what the browser refused; of STOP, of what ended it.
+START = "() => window.fmCamera.start()"
+STOP = "() => window.fmCamera.stop()"

@@ -45,7 +45,8 @@ def theme() -> gr.themes.Base:
 
 def script() -> str:
     """What the page does that gradio does not, as an element of its head."""
-    return f"<script>{(files('facemotion') / 'assets' / 'page.js').read_text('utf-8')}</script>"
+    assets = files("facemotion") / "assets"
+    return f"<script>{''.join((assets / name).read_text('utf-8') for name in ('page.js', 'camera.js'))}</script>"
 
 
 def style_sheet() -> str:

@@ -35,15 +35,14 @@ class _Piece:
 
 
 def strips(timeline: Iterable[Moment], now_s: float) -> str:
-    """What each of the people seen last showed in the `SPAN_S` seconds before `now_s`; nothing when there is nobody."""
+    """What each of the people seen last showed in the `SPAN_S` seconds before `now_s`, a strip for each; nothing when
+    there is nobody."""
     recent = [moment for moment in timeline if moment.time_s >= now_s - SPAN_S]
     last_seen = {moment.id: moment.time_s for moment in recent}
     people = sorted(sorted(last_seen, key=lambda one: -last_seen[one])[:MAX_PEOPLE])
     if not people:
         return ""
-    rows = "".join(strip(one, _pieces([m for m in recent if m.id == one]), now_s - SPAN_S, SPAN_S) for one in people)
-    axis = f'<div class="fm-axis" aria-hidden="true"><span>{SPAN_S:.0f} s ago</span><span>now</span></div>'
-    return f'<section class="fm-timeline" aria-label="The last {SPAN_S:.0f} seconds">{rows}{axis}</section>'
+    return "".join(strip(one, _pieces([m for m in recent if m.id == one]), now_s - SPAN_S, SPAN_S) for one in people)
 
 
 def strip(identity: int, pieces: Iterable[Stretch], start_s: float, span_s: float) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from facemotion import settings
-from facemotion.faces import EMOTIONS
 from facemotion.video import Person, Result
 from facemotion.video.job import ANALYSED_PER_S
-from facemotion.webui import words
+from facemotion.webui import shares
 from facemotion.webui.timeline import strip
 
 MAX_PEOPLE = 12  # strips and rows; the ones longest in view
@@ -50,7 +49,7 @@ def summary(result: Result) -> str:
     found = f"<b>{len(people)} face{'' if len(people) == 1 else 's'} followed</b>" if people else _NOBODY
     sound = {"kept": "The sound is untouched.", "encoded": "The sound was encoded anew.", "none": "It has no sound."}
     facts = (
-        f"in {_length(result.duration_s)}; {result.analysed} of {result.frames} frames were analysed, "
+        f"in {shares.length(result.duration_s)}; {result.analysed} of {result.frames} frames were analysed, "
         f"about {ANALYSED_PER_S} a second, and the boxes between them interpolated. {sound[result.sound]}"
     )
     return note(f"{found} {facts}")
@@ -69,37 +68,16 @@ def timeline(result: Result) -> str:
     if not people:
         return ""
     rows = "".join(strip(one.id, one.runs, 0.0, span_s) for one in people)
-    axis = f'<div class="fm-axis" aria-hidden="true"><span>0:00</span><span>{clock(result.duration_s)}</span></div>'
+    axis = (
+        f'<div class="fm-axis" aria-hidden="true"><span>0:00</span><span>{shares.clock(result.duration_s)}</span></div>'
+    )
     return f'<section class="fm-timeline" aria-label="Expressions over time"><h2>Over time</h2>{rows}{axis}</section>'
 
 
 def table(result: Result) -> str:
     """How long each person was in view, and what that face showed for how much of it."""
-    rows = "".join(_row(one) for one in shown(result))
-    if not rows:
-        return ""
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Face", "In view", "Showed"))
-    body = f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
-    return f'<div class="fm-scroll"><table class="fm-table">{body}</table></div>'
-
-
-def _row(one: Person) -> str:
-    total = _seconds(one)
-    shares = sorted(((one.seconds[name] / total, name) for name in EMOTIONS if one.seconds[name] > 0), reverse=True)
-    parts = " ".join(
-        f'<span class="fm-part">{words.swatch(name)}{name} {words.percent(share)}</span>' for share, name in shares[:4]
-    )
-    return f'<tr><th scope="row">{one.id}</th><td>{total:.1f} s</td><td>{parts}</td></tr>'
+    return shares.table((one.id, one.seconds) for one in shown(result))
 
 
 def _seconds(one: Person) -> float:
     return sum(one.seconds.values())
-
-
-def _length(seconds: float) -> str:
-    return f"{seconds:.1f} seconds" if seconds < 60 else f"{clock(seconds)} minutes"
-
-
-def clock(seconds: float) -> str:
-    """65.2 -> "1:05"."""
-    return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"

@@ -1,0 +1,93 @@
+/* Works the camera of the Webcam tab. gradio's own button says "Record", which nothing here does, and its "Stop" leaves
+   the camera on; this clicks it and switches the camera itself. A page that nobody sees sends nothing: the camera is off
+   until it is looked at again. */
+window.fmCamera = (() => {
+  const wish = {video: {width: {ideal: 640}, height: {ideal: 480}, facingMode: "user"}};
+  let wanted = false;    // between Start and Stop
+  let on = false;        // the camera runs and frames are sent
+  let busy = false;      // it is being switched
+  let why = "";          // what ended it, if not the visitor
+
+  const box = () => document.querySelector("#fm-camera");
+  const video = () => box()?.querySelector("video");
+  const isSeen = () => document.visibilityState !== "hidden" && Boolean(box()?.getClientRects().length);
+
+  async function until(find) {
+    for (let tries = 0; tries < 200; tries += 1) {
+      if (find()) return find();
+      await new Promise(resolve => setTimeout(resolve, 50));
+    }
+    throw new Error("timeout");
+  }
+
+  /* The result is empty, or the name of what the browser refused. */
+  async function open() {
+    if (!navigator.mediaDevices) return "Insecure";
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia(wish);
+      const access = box().querySelector('[title="grant webcam access"] button');
+      if (access) {
+        stream.getTracks().forEach(track => track.stop());
+        access.click();
+      } else {
+        video().srcObject = stream;
+        await video().play();
+      }
+      const button = await until(() => box().querySelector('button[aria-label="capture photo"]'));
+      await until(() => video().videoWidth > 0);
+      video().srcObject.getVideoTracks()[0].onended = () => end("Ended");
+      button.click();
+      on = true;
+      return "";
+    } catch (error) {
+      return error.name || "Error";
+    }
+  }
+
+  function close() {
+    if (on) box()?.querySelector('button[aria-label="capture photo"]')?.click();
+    on = false;
+    video()?.srcObject?.getTracks().forEach(track => track.stop());
+    if (video()) video().srcObject = null;
+  }
+
+  function end(reason) {
+    if (!wanted) return;
+    why = reason;
+    document.querySelector("#fm-stop")?.click();
+  }
+
+  async function look() {
+    if (!wanted || busy || on === isSeen()) return;
+    busy = true;
+    if (on) close();
+    else {
+      const refused = await open();
+      if (refused) end(refused);
+    }
+    busy = false;
+    look();  // it may have changed meanwhile
+  }
+
+  async function start() {
+    busy = true;
+    const refused = await open();
+    wanted = !refused;
+    busy = false;
+    look();
+    return refused;
+  }
+
+  async function stop() {
+    wanted = false;
+    close();
+    await new Promise(resolve => setTimeout(resolve, 300));  // a frame that is under way
+    const reason = why;
+    why = "";
+    return reason;
+  }
+
+  document.addEventListener("visibilitychange", look);
+  setInterval(look, 500);  // another of the page's own tabs may have been opened
+  return {start, stop};
+})();
