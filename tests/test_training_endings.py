@@ -39,6 +39,20 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch, capsys, 
     assert re.search(r"file\S* cannot be read or written: Not a directory\.\n$", capsys.readouterr().err)
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"junk", r"last\.pt is damaged, or no checkpoint"), (None, r"holds no last\.pt to go on from")],
+)
+def test_a_run_that_cannot_go_on_is_told(tmp_path, monkeypatch, capsys, content, sentence):
+    if content:
+        (tmp_path / "last.pt").write_bytes(content)
+    monkeypatch.setattr(sys, "argv", ["train", "--data", str(tmp_path), "--out", str(tmp_path), "--resume"])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module("training.train").main()
+    assert ended.value.code == 2
+    assert re.search(sentence + r".*\.\n$", capsys.readouterr().err)
+
+
 def test_a_fault_of_the_program_keeps_its_traceback():
     for fault in (OSError("no file in it"), KeyError("x")):
         with pytest.raises(type(fault)), endings.explained():

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,9 +24,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import facemotion
-from facemotion.errors import FacemotionError
 from training import charts, check, duplicates, evaluate, export, figures, metrics, report_sections, study
 from training.data import Split, load_split
+from training.endings import explained
 from training.figures import Book, Record
 from training.sources import DataError, available
 
@@ -81,12 +80,9 @@ class Material:
 
 def main(given: list[str] | None = None) -> None:
     arguments = parse_arguments(given)
-    try:
+    with explained():
         options = {name: getattr(arguments, name) for name in ("photo", "machine", "votes", "protocol")}
         files = write(arguments.run, arguments.data, arguments.out, **options)
-    except (DataError, FacemotionError) as error:
-        print(f"{str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
     size = sum(file.stat().st_size for file in files)
     print(f"wrote {arguments.out} with {len(files) - 1} figures, {size / 1e6:.1f} MB in all")
 

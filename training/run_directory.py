@@ -81,7 +81,7 @@ class RunDirectory:
         try:
             return dict(torch.load(self.last, map_location=device, weights_only=True))
         except Exception as error:  # torch raises what zip, pickle or the system did
-            raise DataError(f"{self.last} cannot be read: {error}") from error
+            raise DataError(f"{self.last} is damaged, or no checkpoint of training.train") from error
 
     def write_start(
         self, recipe: dict[str, Any], environment: dict[str, Any], validation: Split, history: list[Row]
