@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import nn
 
-from facemotion import crops, deadline, networks, settings, weights
-from facemotion.errors import BadArray, ModelFailure, UnknownModel, UnsafeWeights, WeightsError, WeightsMismatch
+from facemotion import crops, deadline, graphs, settings, weights
+from facemotion.errors import BadArray, ModelFailure, UnknownModel, WeightsError, WeightsMismatch
 from facemotion.faces import EMOTIONS
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-EMBEDDED = ("simplecnn",)
 _LEAST, _MOST = sys.float_info.min, sys.float_info.max  # what a number that must be finite and above 0 lies between
+
+
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Normalised pictures float32 [N, channels, size, size] -> logits float32 [N, 7]: a `graphs.Network`, or what stands in
+for one."""
 
 
 class EmotionClassifier:
@@ -36,10 +36,10 @@ class EmotionClassifier:
     """
 
     def __init__(
-        self, network: nn.Module, config: Mapping[str, Any], description: str = "", notice: str | None = None
+        self, network: Network, config: Mapping[str, Any], description: str = "", notice: str | None = None
     ) -> None:
         check_config(config)
-        self.network = network.eval()
+        self.network = network
         self.config = dict(config)
         self.description = description or str(config["network"])
         self.notice = notice
@@ -49,8 +49,8 @@ class EmotionClassifier:
         """Loads a classifier.
 
         Args:
-            name: "default" (FACEMOTION_WEIGHTS, else the embedded weights), "simplecnn", a Hub reference
-                `owner/name[@revision[#sha256]]`, or a local folder with config.json and model.safetensors.
+            name: "default" (FACEMOTION_WEIGHTS, else `settings.CLASSIFIER`), the name of embedded weights, a Hub
+                reference `owner/name[@revision[#sha256]]`, or a local folder with config.json and model.safetensors.
 
         Raises:
             WeightsError: the model named cannot be had. "default" never raises: when FACEMOTION_WEIGHTS cannot be
@@ -62,9 +62,9 @@ class EmotionClassifier:
         try:
             return _load(wanted)
         except WeightsError as error:
-            if wanted in EMBEDDED:
+            if wanted == settings.CLASSIFIER:
                 raise
-            classifier = _load(EMBEDDED[0])
+            classifier = _load(settings.CLASSIFIER)
             classifier.notice = f"{wanted} was asked for, but the embedded weights serve: {error.message}"
             return classifier
 
@@ -102,18 +102,23 @@ class EmotionClassifier:
         return not (top >= limits["min_confidence"] and top - second >= limits["min_lead"])
 
     def _forward(self, face_crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        size, normalisation = self.config["input"]["size"], self.config["normalisation"]
+        normalisation, spec = self.config["normalisation"], graphs.spec(self.config["network"])
         try:
-            channels = networks.input_channels(self.config["network"])
-            batch = crops.to_input(face_crops, size, normalisation["mean"], normalisation["std"], channels)
-            with torch.inference_mode():
-                logits = self.network(torch.from_numpy(batch))
-                probabilities = torch.softmax(logits / self.config["temperature"], dim=1)
-        except (RuntimeError, MemoryError) as error:
+            batch = crops.to_input(
+                face_crops, spec.input_size, normalisation["mean"], normalisation["std"], spec.input_channels
+            )
+            logits = self.network(batch)
+        except Exception as error:  # a runtime has errors of its own
             raise ModelFailure(
                 "The expression model failed on this picture. Try again, or with fewer faces."
             ) from error
-        return np.asarray(probabilities.numpy(), np.float32)
+        return softmax(logits / self.config["temperature"])
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities float32 [N, 7] of logits [N, 7]."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def check_config(config: Any) -> None:
@@ -138,10 +143,10 @@ def check_config(config: Any) -> None:
 
 
 def _check_network(name: Any, size: Any) -> None:
-    if not isinstance(name, str) or name not in networks.NETWORKS:
-        known = ", ".join(networks.NETWORKS)
+    if not isinstance(name, str) or name not in graphs.names():
+        known = ", ".join(graphs.names())
         raise WeightsMismatch(f"The network {name!r} is unknown here; this version has {known}.")
-    expected = getattr(networks.NETWORKS[name], "input_size", None)
+    expected = graphs.spec(name).input_size
     if type(size) is not int or size != expected:  # neither 48.0 nor True is a size
         raise WeightsMismatch(f"input.size must be {expected}, the size that {name} takes, but is {size!r}.")
 
@@ -160,43 +165,15 @@ def _check_range(name: str, value: Any, low: float, high: float, accepted: str) 
         raise WeightsMismatch(f"{name} must be {accepted}, but is {value!r}.")
 
 
-def load_strictly(network: nn.Module, file: Path) -> None:
-    """Fills `network` with the float16 or float32 safetensors in `file`, in place.
-
-    Raises:
-        UnsafeWeights: the file is no safetensors; a pickle is never opened.
-        WeightsMismatch: names or shapes differ from the network's; the message lists how.
-    """
-    try:
-        tensors = load_file(file)
-    except SafetensorError:
-        raise UnsafeWeights(f"{file.name} is not in the safetensors format, and nothing else is loaded.") from None
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if differences := _differences(expected, found):
-        raise WeightsMismatch(f"{file.name} does not fit the network: {'; '.join(differences)}.")
-    network.load_state_dict(tensors)
-
-
-def _differences(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> list[str]:
-    missing = [f"{name} is missing" for name in expected if name not in found]
-    surplus = [f"{name} is unknown" for name in found if name not in expected]
-    shapes = [
-        f"{name} is {found[name]}, not {shape}"
-        for name, shape in expected.items()
-        if name in found and found[name] != shape
-    ]
-    return missing + surplus + shapes
-
-
 def _load(name: str) -> EmotionClassifier:
-    if name in EMBEDDED:
+    embedded = weights.embedded_with(WEIGHTS_FILE)
+    if name in embedded:
         folder = weights.embedded(name)
         return _load_files(folder / WEIGHTS_FILE, folder / CONFIG_FILE, f"{name} (embedded")
     if name and (folder := Path(name)).is_dir():
         return _load_files(folder / WEIGHTS_FILE, folder / CONFIG_FILE, f"{folder.name} (local")
     if "/" not in name:
-        raise UnknownModel(f"No classifier is called {name!r}. Choose {', '.join(EMBEDDED)}, owner/name or a folder.")
+        raise UnknownModel(f"No classifier is called {name!r}. Choose {', '.join(embedded)}, owner/name or a folder.")
     reference = settings.Reference.parse(name)
     weights_file = weights.resolve(reference, WEIGHTS_FILE)
     revision = weights.pinned(reference, weights_file).revision  # a branch may move on between the two files
@@ -213,6 +190,5 @@ def _load_files(weights_file: Path, config_file: Path, origin: str) -> EmotionCl
     except (ValueError, RecursionError):
         raise WeightsMismatch(f"{config_file.name} is not JSON.") from None
     check_config(config)
-    network = networks.build(config["network"])
-    load_strictly(network, weights_file)
+    network = graphs.Network(config["network"], weights_file)
     return EmotionClassifier(network, config, f"{origin}, {weights.sha256(weights_file)[:8]})")

@@ -41,9 +41,8 @@ def embedded(name: str) -> Path:
         UnknownModel: there are none of that name.
         ChecksumMismatch: a file is missing, or is not the one that was published.
     """
-    assets = Path(str(resources.files("facemotion") / "assets"))
-    listed = [line.split(maxsplit=1) for line in (assets / CHECKSUMS).read_text("utf-8").splitlines() if line.strip()]
-    files = {path: checksum for checksum, path in listed if path.startswith(f"{name}/")}
+    assets = _assets()
+    files = {path: checksum for path, checksum in _checksums().items() if path.startswith(f"{name}/")}
     if not files:
         raise UnknownModel(f"No weights named {name!r} are installed with this package.")
     for path, checksum in files.items():
@@ -54,8 +53,23 @@ def embedded(name: str) -> Path:
 
 def is_embedded(name: str) -> bool:
     """Whether weights are installed with the package under that name."""
-    listed = (Path(str(resources.files("facemotion") / "assets")) / CHECKSUMS).read_text("utf-8")
-    return any(line.split(maxsplit=1)[1].startswith(f"{name}/") for line in listed.splitlines() if line.strip())
+    return any(path.startswith(f"{name}/") for path in _checksums())
+
+
+def embedded_with(filename: str) -> tuple[str, ...]:
+    """The names of the embedded models of a kind: those whose folder holds that file."""
+    parts = [path.split("/", 1) for path in _checksums()]
+    return tuple(folder for folder, file in parts if file == filename)
+
+
+def _assets() -> Path:
+    return Path(str(resources.files("facemotion") / "assets"))
+
+
+def _checksums() -> dict[str, str]:
+    """Path in the assets -> SHA-256 in hexadecimal."""
+    lines = (_assets() / CHECKSUMS).read_text("utf-8").splitlines()
+    return {path: checksum for checksum, path in (line.split(maxsplit=1) for line in lines if line.strip())}
 
 
 def resolve(reference: settings.Reference, filename: str) -> Path:

@@ -9,11 +9,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
+import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
 from facemotion import drawing, settings
+from facemotion.classifier import Network
 from facemotion.pipeline import Pipeline
 
 SIDE = 32  # of the mark; whole blocks of a JPEG, so that its inside keeps its level
@@ -36,8 +37,8 @@ def _runs_out_in_opencv() -> Any:
     return cv2.resize(np.zeros((2, 2), np.uint8), (2**30, 2**30))
 
 
-def _runs_out_in_torch() -> Any:
-    return torch.empty(2**55, dtype=torch.uint8)
+def _runs_out_in_onnxruntime() -> Any:
+    raise onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException(SECRET)
 
 
 def _runs_out() -> Any:
@@ -51,7 +52,7 @@ FAULTS: dict[int, tuple[str, Callable[[], Any]]] = {
     80: ("detector", _runs_out_in_opencv),
     100: ("classifier", _raises),
     120: ("classifier", _runs_out),
-    140: ("classifier", _runs_out_in_torch),
+    140: ("classifier", _runs_out_in_onnxruntime),
     160: ("classifier", _is_a_bug),
     180: ("drawing", _runs_out_in_numpy),
 }
@@ -92,24 +93,22 @@ def install(pipeline: Pipeline) -> Pipeline:
         return annotate(image, *args, **kwargs)
 
     pipeline.detector.detect = failing_detect  # type: ignore[method-assign]
-    pipeline.classifier.network = _Network(pipeline.classifier.network, pipeline.classifier.config).eval()
+    pipeline.classifier.network = _failing(pipeline.classifier.network, pipeline.classifier.config["normalisation"])
     drawing.annotate = failing_annotate
     return pipeline
 
 
-class _Network(torch.nn.Module):
-    """Fails in its forward pass when a face of the batch is a mark: all of one level."""
+def _failing(network: Network, scale: dict[str, float]) -> Network:
+    """The network, which fails when a face of the batch is a mark: all of one level."""
 
-    def __init__(self, network: torch.nn.Module, config: dict[str, Any]) -> None:
-        super().__init__()
-        self.network, self.scale = network, config["normalisation"]
-
-    def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        for face in (batch * self.scale["std"] + self.scale["mean"]) * 255:
+    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        for face in (batch * scale["std"] + scale["mean"]) * 255:
             level = _known_level(float(face.mean()))
             if level is not None and float(face.std()) < 0.1:
                 FAULTS[level][1]()
-        return self.network(batch)  # type: ignore[no-any-return]
+        return network(batch)
+
+    return run
 
 
 def _level(image: NDArray[np.uint8]) -> int | None:

@@ -20,20 +20,8 @@ MAX_LINES = 350
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faces"),
     ("settings", "uploads", "deadline", "logs"),
-    (
-        "images",
-        "_colours",
-        "_containers",
-        "_formats",
-        "_sources",
-        "crops",
-        "networks",
-        "quality",
-        "weights",
-        "compat",
-        "runtime",
-    ),
-    ("graphs",),
+    ("images", "_colours", "_containers", "_formats", "_sources", "crops", "networks", "quality", "weights", "compat"),
+    ("graphs", "runtime"),
     ("detectors", "classifier"),
     ("pipeline",),
     ("tracking", "tally", "live", "drawing", "heatmap", "placement", "report", "video"),
@@ -46,6 +34,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "av": ("facemotion.video",),
     "gradio": ("facemotion.webui", "app"),
     "huggingface_hub": ("facemotion.weights", "training.hub"),
+    "onnxruntime": ("facemotion.runtime", "training.onnx_export", "benchmarks"),
+    "torch": ("facemotion.networks", "facemotion.compat", "training", "benchmarks"),
     "ultralytics": (
         "facemotion.detectors",
         "facemotion.compat",
@@ -176,6 +166,18 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     code = f"import sys, facemotion; print(*sorted({heavy!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
+
+
+def test_the_embedded_models_need_no_training_library(examples: Path) -> None:
+    """Importing torch or ultralytics takes seconds, and hundreds of megabytes, before the first answer."""
+    heavy = {"torch", "torchvision", "ultralytics", "onnx", "onnxscript", "huggingface_hub"}
+    code = (
+        "import sys; from facemotion import Pipeline\n"
+        f"print(len(Pipeline.from_pretrained('yunet').analyze({str(examples / 'group.jpg')!r}).faces))\n"
+        f"print(*sorted({heavy!r} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["3"]
 
 
 def test_the_public_names() -> None:

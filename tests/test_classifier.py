@@ -115,7 +115,7 @@ def test_a_failing_network_is_a_failure_of_one_request(classifier, monkeypatch):
     def fail(_):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(classifier.network, "forward", fail)
+    monkeypatch.setattr(classifier, "network", fail)
     with pytest.raises(ModelFailure):
         classifier.classify([np.zeros((48, 48, 3), np.uint8)])
     monkeypatch.undo()

@@ -236,7 +236,7 @@ def test_suppression_keeps_the_best_of_each_cluster() -> None:
 
 
 def test_the_description_names_the_weights(yunet: FaceDetector) -> None:
-    assert yunet.description == "yunet (embedded, 8f2383e4)"
+    assert yunet.description == "yunet (embedded, 8ac30af0)"
     assert yunet.notice is None
 
 

@@ -1,4 +1,4 @@
-"""Our own detector as it is served: both runtimes, the input they get, the files, the Hub."""
+"""Our own detector as it is served: the input they get, the files, the Hub."""
 
 from __future__ import annotations
 
@@ -22,19 +22,12 @@ WHITE = np.full((130, 140, 3), 255, np.uint8)
 EXPECTED = [[10, 20, 50, 70], [60, 8, 90, 44.5]]
 
 
-@pytest.fixture(params=["onnxruntime", "opencv"])
-def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "opencv":
-        monkeypatch.setattr(served, "find_spec", lambda name: None)
-    return str(request.param)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tiny_detector.write(tmp_path / "tiny")
 
 
-def test_both_runtimes_give_the_boxes_of_the_network(runtime: str, folder: Path) -> None:
+def test_the_boxes_of_the_network(folder: Path) -> None:
     detector = FaceDetector.from_pretrained(str(folder))
     boxes, scores = detector.detect(WHITE)
     assert boxes.tolist() == EXPECTED and scores == pytest.approx([0.9, 0.7])
@@ -46,7 +39,7 @@ def test_both_runtimes_give_the_boxes_of_the_network(runtime: str, folder: Path)
     assert detector.description.startswith("tiny (local, ") and detector.notice is None
 
 
-def test_a_box_in_the_padding_is_none(runtime: str, folder: Path) -> None:
+def test_a_box_in_the_padding_is_none(folder: Path) -> None:
     detector = FaceDetector.from_pretrained(str(folder))
     assert detector.detect(WHITE[:60, :60])[0].tolist() == [[10, 20, 50, 60]]  # clipped; the second lies outside
 
@@ -65,7 +58,7 @@ def test_a_picture_keeps_its_size_and_gets_grey_around_it(size: tuple[int, int],
     assert (pixels[0][:, around] == np.float32(114) / np.float32(255)).all()
 
 
-def test_eight_threads_get_the_answers_of_one(runtime: str, folder: Path) -> None:
+def test_eight_threads_get_the_answers_of_one(folder: Path) -> None:
     detector = FaceDetector.from_pretrained(str(folder))
     pictures = [np.full((130 + 10 * n, 140, 3), 255 - 10 * n, np.uint8) for n in range(8)] * 4
     expected = [detector.detect(picture, threshold=0.1)[1].tolist() for picture in pictures]

@@ -21,6 +21,7 @@ from tests.hub_uploads import READER, Uploads
 from tests.publishing import EMBEDDED, MODEL, REPO, SPACE, reference_in, refused
 from training import onnx_export, publish
 from training.data import load_split
+from training.inference import torch_network
 from training.train import Config, predict, to_device
 
 MODEL_FILES = {"model.safetensors", "config.json", "model.onnx", "README.md", "LICENSE"}
@@ -156,7 +157,7 @@ def a_run(run: Path, data: Path) -> tuple[Path, Path]:
     (run / "predictions").mkdir(parents=True)
     (run / "figures").mkdir()
     Image.new("RGB", (8, 8)).save(run / "figures" / "curves.png")
-    network, config = EmotionClassifier.from_pretrained("simplecnn").network, Config(epochs=1)
+    network, config = torch_network(EmotionClassifier.from_pretrained("simplecnn")), Config(epochs=1)
     torch.save({"network": network.state_dict(), "epoch": 1}, run / "best.pt")
     inputs, _ = to_device(load_split(data, "validation"), config, torch.device("cpu"))
     np.save(run / "predictions" / "001.npy", predict(network, inputs, bf16=False).numpy())
@@ -183,8 +184,6 @@ def test_the_onnx_export_says_the_same_for_any_number_of_faces(exported: tuple[P
     classifier, pictures = EmotionClassifier.from_pretrained("simplecnn"), onnx_export.sample_crops()
     assert onnx_export.parity_error(classifier, file, pictures[:1]) < onnx_export.MAX_PARITY_ERROR
     classifier.config["temperature"] *= 1.05
-    with torch.no_grad():
-        next(classifier.network.parameters()).mul_(1.01)
     assert onnx_export.parity_error(classifier, file, pictures) > onnx_export.MAX_PARITY_ERROR
 
 

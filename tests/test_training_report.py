@@ -18,7 +18,7 @@ from tests.training_tree import write_tree
 from training import metrics, report, report_sections, study
 from training.config import Config
 from training.data import load_split
-from training.inference import predict, to_device
+from training.inference import predict, to_device, torch_network
 
 ANGRY, DISGUST, FEAR, HAPPY, NEUTRAL, SAD, SURPRISE = range(7)
 COLUMNS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
@@ -27,7 +27,7 @@ COLUMNS = ("train_loss", "train_accuracy", "validation_loss", "validation_accura
 def write_run(run: Path, data: Path, epochs: int = 2, planned: int = 2) -> Path:
     """A run with the embedded network as its last and best epoch, and chance before that."""
     (run / "predictions").mkdir(parents=True)
-    network, split = EmotionClassifier.from_pretrained("simplecnn").network, load_split(data, "validation")
+    network, split = torch_network(EmotionClassifier.from_pretrained("simplecnn")), load_split(data, "validation")
     inputs, _ = to_device(split, Config(), torch.device("cpu"))
     rows = predict(network, inputs, bf16=False).numpy()
     for epoch in range(1, epochs + 1):

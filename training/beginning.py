@@ -8,8 +8,9 @@ from pathlib import Path
 from torch import nn
 
 from facemotion import settings, weights
-from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE, check_config, load_strictly
+from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE, check_config
 from training.config import Config, ConfigError
+from training.inference import load_strictly
 
 
 def begin(network: nn.Module, config: Config) -> str:

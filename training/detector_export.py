@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -138,7 +139,7 @@ def compare(weights: Path, file: Path, photos: Sequence[Path]) -> dict[str, Any]
     """
     network = compat.import_ultralytics().YOLO(str(weights), task="detect").model.float().eval()
     network.end2end = True
-    runtimes = {"onnxruntime": served.open_onnxruntime(file), "opencv": served.open_opencv(file)}
+    runtimes = {"onnxruntime": served.open_network(file), "opencv": open_opencv(file)}
     table: dict[str, Any] = {"photos": len(photos)}
     for name in runtimes:
         table[name] = {"pixels": 0.0, "score": 0.0}
@@ -153,6 +154,17 @@ def compare(weights: Path, file: Path, photos: Sequence[Path]) -> dict[str, Any]
     if worst["pixels"] > MAX_PX or worst["score"] > MAX_SCORE:
         raise DataError(f"the file differs from the checkpoint by {worst}: it is not to be used")
     return table
+
+
+def open_opencv(file: Path) -> served.Runtime:
+    """For those who run the published file by OpenCV alone."""
+    network = cv2.dnn.readNetFromONNX(str(file))
+
+    def run(pixels: Rows) -> Rows:
+        network.setInput(pixels)
+        return np.array(network.forward(), np.float32)
+
+    return run
 
 
 def difference(expected: Rows, rows: Rows) -> dict[str, float]:

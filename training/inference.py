@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from facemotion import EmotionClassifier, graphs, networks
 from training.data import Split
 
 
@@ -19,6 +21,27 @@ class Normalisation(Protocol):
     def mean(self) -> float: ...
     @property
     def std(self) -> float: ...
+
+
+def load_strictly(network: nn.Module, file: Path) -> None:
+    """Fills `network` with the float16 or float32 safetensors in `file`, in place.
+
+    Raises:
+        UnsafeWeights: the file is no safetensors; a pickle is never opened.
+        WeightsMismatch: names or shapes differ from the network's; the message lists how.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    tensors = graphs.read_strictly(file, shapes)
+    network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+
+
+def torch_network(classifier: EmotionClassifier) -> nn.Module:
+    """The network of a classifier that was loaded from a file, in PyTorch."""
+    served = classifier.network
+    assert isinstance(served, graphs.Network)  # from_pretrained makes no other
+    network = networks.build(served.name)
+    load_strictly(network, served.file)
+    return network.eval()
 
 
 def to_device(split: Split, config: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:

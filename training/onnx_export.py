@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facemotion import EmotionClassifier, crops, networks
+from training import inference
 
 OPSET = 18  # the lowest that the exporter writes by itself: runtimes of 2023 already read it
 MAX_PARITY_ERROR = 1e-4  # of a probability, between PyTorch and ONNX Runtime; both compute in float32
@@ -63,7 +64,7 @@ def export(classifier: EmotionClassifier, file: Path) -> float:
 
 def _write(classifier: EmotionClassifier, file: Path) -> None:
     size, channels = classifier.config["input"]["size"], networks.input_channels(classifier.config["network"])
-    model = Calibrated(classifier.network, classifier.config["temperature"]).eval()
+    model = _calibrated(classifier)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's remarks on its own code
         program = torch.onnx.export(
@@ -81,13 +82,17 @@ def _write(classifier: EmotionClassifier, file: Path) -> None:
     program.save(file, external_data=False)
 
 
+def _calibrated(classifier: EmotionClassifier) -> nn.Module:
+    return Calibrated(inference.torch_network(classifier), classifier.config["temperature"]).eval()
+
+
 def metadata(config: dict[str, Any]) -> dict[str, str]:
     """What one has to know to use the file, as the texts that ONNX allows."""
     return {name: json.dumps(config[name]) for name in ("labels", "input", "normalisation", "uncertain")}
 
 
 def parity_error(classifier: EmotionClassifier, file: Path, pictures: Sequence[NDArray[np.uint8]]) -> float:
-    """The largest difference between the probabilities of `file`, run by ONNX Runtime, and the classifier's.
+    """The largest difference between the probabilities of `file`, run by ONNX Runtime, and the classifier's by PyTorch.
 
     Args:
         classifier: what the file was exported from.
@@ -102,7 +107,9 @@ def parity_error(classifier: EmotionClassifier, file: Path, pictures: Sequence[N
     images = crops.to_input(pictures, size, normalisation["mean"], normalisation["std"], channels)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     (probabilities,) = session.run(["probabilities"], {"images": images})
-    return float(np.abs(probabilities - classifier.classify(pictures)).max())
+    with torch.inference_mode():
+        expected = _calibrated(classifier)(torch.from_numpy(images)).numpy()
+    return float(np.abs(probabilities - expected).max())
 
 
 def sample_crops(count: int = 12) -> list[NDArray[np.uint8]]:

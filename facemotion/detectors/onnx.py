@@ -8,9 +8,7 @@ beside it tells its format, its threshold and its checksum. Reading either runs 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemotion import settings, weights
+from facemotion import runtime, settings, weights
 from facemotion.detectors.base import FaceDetector, Picture
 from facemotion.detectors.boxes import Boxes, Scores
 from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatch
@@ -35,7 +33,7 @@ Runtime = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 class OnnxYolo(FaceDetector):
     """The detector from a folder with model.onnx and config.json.
 
-    Where ONNX Runtime is installed, it computes, in two thirds of the time of OpenCV, which is always there.
+    ONNX Runtime computes, in two thirds of OpenCV's time.
 
     Raises:
         WeightsMismatch: a file is missing or not of this format.
@@ -137,30 +135,9 @@ def read_config(file: Path) -> dict[str, Any]:
     return config
 
 
-def _open(path: Path) -> Runtime:
-    """The network in the runtime that is there, tried once."""
-    open_ = open_onnxruntime if find_spec("onnxruntime") else open_opencv
-    try:
-        runtime = open_(path)
-        rows = runtime(to_input(np.zeros((8, 8, 3), np.uint8)))
-    except Exception as error:  # each runtime has errors of its own
-        raise WeightsMismatch(
-            f"{path.name} cannot be run ({type(error).__name__}). Export the detector again."
-        ) from error
-    if rows.ndim != 3 or rows.shape[0] != 1 or rows.shape[2] != 6:
-        raise WeightsMismatch(f"{path.name} must return [1, N, 6], but returns {list(rows.shape)}.")
-    return runtime
-
-
-def open_onnxruntime(path: Path) -> Runtime:
-    """Its sessions may be used by several threads at once."""
-    import onnxruntime  # noqa: PLC0415  (optional)
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Threads that wait in a loop for the next pass would take the processor from the rest of the pipeline.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+def open_network(path: Path) -> Runtime:
+    """The network, which several threads may call at once."""
+    session = runtime.open_session(path)
     name = session.get_inputs()[0].name
 
     def run(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -169,13 +146,15 @@ def open_onnxruntime(path: Path) -> Runtime:
     return run
 
 
-def open_opencv(path: Path) -> Runtime:
-    """OpenCV's networks hold the picture they work on, and the sizes they have last seen."""
-    network, lock = cv2.dnn.readNetFromONNX(str(path)), threading.Lock()
-
-    def run(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with lock:
-            network.setInput(pixels)
-            return np.array(network.forward(), np.float32)
-
+def _open(path: Path) -> Runtime:
+    """The network, tried once."""
+    try:
+        run = open_network(path)
+        rows = run(to_input(np.zeros((8, 8, 3), np.uint8)))
+    except Exception as error:  # ONNX Runtime has errors of its own
+        raise WeightsMismatch(
+            f"{path.name} cannot be run ({type(error).__name__}). Export the detector again."
+        ) from error
+    if rows.ndim != 3 or rows.shape[0] != 1 or rows.shape[2] != 6:
+        raise WeightsMismatch(f"{path.name} must return [1, N, 6], but returns {list(rows.shape)}.")
     return run

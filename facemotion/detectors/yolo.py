@@ -35,7 +35,6 @@ class Yolo(FaceDetector):
     def __init__(self, path: Path, description: str, notice: str | None = None) -> None:
         super().__init__(description, notice)
         self._lock = Lock()  # a predictor keeps the picture it works on
-        self._onnx_by_opencv = path.suffix == ".onnx" and find_spec("onnxruntime") is None
         self._model, self._fixed_size = self._open(path)
         self._faces = _face_classes(path.name, self._model.names)
         if self._fixed_size is not None:
@@ -96,7 +95,6 @@ class Yolo(FaceDetector):
             iou=_NMS_IOU,
             classes=classes,
             max_det=settings.MAX_FACES,
-            dnn=self._onnx_by_opencv,
             verbose=False,
         )[0]
 

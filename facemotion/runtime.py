@@ -1,0 +1,45 @@
+"""ONNX Runtime, set up once for all networks that are served."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: "<microseconds> <period>", or "max <period>"
+_ERRORS_ONLY = 3
+
+
+def open_session(file: Path, tensors: Mapping[str, NDArray[np.float32]] | None = None) -> Any:
+    """An InferenceSession, which several threads may use at once.
+
+    Args:
+        file: the ONNX graph.
+        tensors: the values of the initializers that the graph declares as external, by name.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = cores()  # left to itself it binds one thread to each processor of the host
+    # Threads that wait in a loop for the next pass would take the processor from the rest of the pipeline.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if tensors:
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(one)) for one in tensors.values()]
+        options.add_external_initializers(list(tensors), values)
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+@lru_cache(maxsize=1)
+def cores() -> int:
+    """How many processors this process may use: those it is bound to, or fewer where a container's quota says so."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _QUOTA.read_text("utf-8").split()
+        return max(1, min(available, -(-int(quota) // int(period))))
+    except (OSError, ValueError):  # no container, or no limit
+        return available
