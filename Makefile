@@ -15,7 +15,7 @@ TEST_TIMEOUT ?= 300
 WORKERS ?= 2
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
-.PHONY: help demo test lint audit train-smoke bench load fuzz format browser clean distclean
+.PHONY: help demo test lint audit train-smoke bench bench-live load fuzz format browser clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ train-smoke: $(VENV)/.installed-train ## run the training kit once through, on l
 
 bench: $(VENV)/.installed ## measure how long a visitor waits
 	@$(BIN)/python -m benchmarks.answer
+
+bench-live: $(VENV)/.installed-dev browser ## measure the camera in a real browser, for 10 minutes: rate, lag, eight at once
+	@$(BIN)/python -m benchmarks.live $(PARTS)
 
 fuzz: $(VENV)/.installed-fuzz ## mutate pictures, guided by coverage; SECONDS=3600 for an hour, 300 unless given
 	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),300)

@@ -16,12 +16,23 @@ PATIENCE_MS = 60_000  # a busy machine draws the first page slowly
 
 
 @contextmanager
-def launched(*arguments: str) -> Iterator[sync_api.Browser]:
-    """A browser with these command-line arguments; the test is skipped where there is none."""
-    with sync_api.sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, NAMES)), None) or playwright.chromium.executable_path
-        if not Path(found).exists():
-            pytest.skip("there is no Chromium: install Debian's chromium, or run `playwright install chromium`")
-        browser = playwright.chromium.launch(executable_path=found, args=[*QUIET, *arguments])
+def launched(*arguments: str, beside: sync_api.Browser | None = None) -> Iterator[sync_api.Browser]:
+    """A browser with these command-line arguments; the test is skipped where there is none. While another one runs in
+    this thread, it has to be named by `beside`: Playwright is started only once."""
+    if beside is not None:
+        browser = beside.browser_type.launch(executable_path=_found(beside.browser_type), args=[*QUIET, *arguments])
         yield browser
         browser.close()
+        return
+    with sync_api.sync_playwright() as playwright:
+        path = _found(playwright.chromium)
+        browser = playwright.chromium.launch(executable_path=path, args=[*QUIET, *arguments])
+        yield browser
+        browser.close()
+
+
+def _found(kind: sync_api.BrowserType) -> str:
+    found = next(filter(None, map(shutil.which, NAMES)), None) or kind.executable_path
+    if not Path(found).exists():
+        pytest.skip("there is no Chromium: install Debian's chromium, or run `playwright install chromium`")
+    return found

@@ -26,7 +26,16 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
 # The files that take longest. They run first, lest one of them begins when all others are done.
 LONG = ("browser", "disconnects", "accessibility", "server_strangers", "thread_safety", "supply_chain", "load")
-LONG += ("browser_webcam", "uploads", "privacy", "images_strain", "walkthrough", "training_smoke", "training_processes")
+LONG += (
+    "browser_webcam",
+    "browser_camera",
+    "uploads",
+    "privacy",
+    "images_strain",
+    "walkthrough",
+    "training_smoke",
+    "training_processes",
+)
 START_LIMIT_S = 90  # importing torch, gradio and ultralytics on a busy machine takes 20
 
 

@@ -20,7 +20,7 @@ from facemotion.webui.live_words import STATE_SECONDS
 from facemotion.webui.viewer import Audience, Viewer, choices
 from facemotion.webui.whole_files import save_bytes
 
-STREAM_EVERY_S = 1 / 30  # as often as a camera has a new frame; while one is at work no other is sent
+STREAM_EVERY_S = 1 / 60  # how soon after an answer the next frame is sent; while one is at work no other is
 
 _CLICK = "() => document.querySelector('#fm-live-file')?.click()"
 
