@@ -12,9 +12,9 @@ from PIL import Image
 from facemotion import EMOTIONS, EmotionClassifier, networks
 from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
 from training import evaluate, metrics
+from training.config import Config
 from training.data import DataError, Split
 from training.evaluate import Model
-from training.train import Config
 
 CERTAIN = 8.0  # a logit this far ahead of the others is nearly a probability of 1
 

@@ -20,9 +20,9 @@ from tests.hub import Hub
 from tests.hub_uploads import READER, Uploads
 from tests.publishing import EMBEDDED, MODEL, REPO, SPACE, reference_in, refused
 from training import onnx_export, publish
+from training.config import Config
 from training.data import load_split
-from training.inference import torch_network
-from training.train import Config, predict, to_device
+from training.inference import predict, to_device, torch_network
 
 MODEL_FILES = {"model.safetensors", "config.json", "model.onnx", "README.md", "LICENSE"}
 

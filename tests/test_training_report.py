@@ -96,6 +96,13 @@ def test_the_numbers_are_those_of_the_files(written: tuple[Path, list[Path]], da
     assert "| of validation, also in train | 1 |" in text
 
 
+def test_a_report_on_ones_own_pictures_does_not_call_them_fer2013(written: tuple[Path, list[Path]]) -> None:
+    text = written[0].read_text()
+    assert text.startswith("# simplecnn on pictures of our own\n") and "Goodfellow" not in text
+    assert "--photo PHOTO\n" in text  # and no votes, for none were given
+    assert report_sections.is_fer2013(SimpleNamespace(model={"dataset": "fer2013"}))
+
+
 def test_a_run_that_was_started_twice_tells_both_machines() -> None:
     sessions = [{"processor": "one", "gpu": None, "torch": "2", "dirty": False}, {"processor": "two", "torch": "2"}]
     twice = report_sections.machines(SimpleNamespace(machines=sessions, config={}), None)

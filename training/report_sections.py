@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from facemotion.faces import EMOTIONS
 from training import check, evaluate, protocol_sections, study
+from training.card import FER2013, dataset, table
 from training.config import PRESETS
 from training.grids import SURE_MISTAKES
 from training.study import percent
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 # Keys of a config.json that tell of the machine and the code, not of the recipe.
 PROVENANCE = ("commit", "dirty", "torch")
 MACHINE = ("processor", "gpu", "device", "threads", "python", "torch", "numpy", "platform", "commit")
+RIGHTS = (
+    "FER2013 (I. Goodfellow et al., arXiv:1307.0414) was gathered by a web search: research data, whose rights were "
+    "not cleared one by one. Examples are shown here to judge the model by.\n"
+)
 TITLES = {
     "first_last": "The confusion matrices of the first and the last epoch",
     "curves": "Loss and accuracy after each epoch",
@@ -69,7 +74,7 @@ def figure(folder: str, name: str) -> str:
 def head(material: Material) -> str:
     """Title, how far the run came, and the verdict."""
     history, config = material.record.history, material.config
-    lines = [f"# {config['network']} on FER2013\n"]
+    lines = [f"# {config['network']} on {'FER2013' if is_fer2013(material) else 'pictures of our own'}\n"]
     if len(history) < config["epochs"]:
         lines.append(
             f"> **Not finished: {len(history)} of the {config['epochs']} planned epochs were run.** "
@@ -85,6 +90,11 @@ def head(material: Material) -> str:
         "that flatters it a little."
     )
     return "\n".join(lines)
+
+
+def is_fer2013(material: Material) -> bool:
+    """Whether the data are one of FER2013's known splits."""
+    return dataset(material.model) == FER2013
 
 
 def is_study(material: Material) -> bool:
@@ -256,8 +266,7 @@ def data(material: Material, show: Mapping[str, str]) -> str:
     return "\n".join(
         [
             "## The data\n",
-            "FER2013 (I. Goodfellow et al., arXiv:1307.0414) was gathered by a web search: research data, whose rights "
-            "were not cleared one by one. Examples are shown here to judge the model by.\n",
+            RIGHTS if is_fer2013(material) else "",
             "\n".join(check.count_table(facts["splits"])) + "\n",
             show["distribution"],
             show["samples"],
@@ -285,14 +294,10 @@ def making(material: Material) -> str:
         "python -m training.protocol --weights RUN --beside simplecnn --data DATA --votes VOTES --wild FACES --out "
         "PROTOCOL.json\n"
     )
-    option = " --protocol PROTOCOL.json" if material.protocol else ""
+    given = {"--votes VOTES": material.votes, "--protocol PROTOCOL.json": material.protocol}
+    options = "".join(f" {option}" for option, value in given.items() if value)
     return (
         f"## How this was made\n\n```shell\n{judging if material.protocol else ''}"
-        f"python -m training.report --run RUN --data DATA --out REPORT.md --photo PHOTO{option}\n```\n\n"
+        f"python -m training.report --run RUN --data DATA --out REPORT.md --photo PHOTO{options}\n```\n\n"
         "All numbers and figures above are computed by that from the run directory and the data.\n"
     )
-
-
-def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [names, ["---"] * len(names), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

@@ -115,7 +115,7 @@ def verdict(history: History, config: Mapping[str, Any]) -> str:
     if best < LEAST_BEST:
         gap = f"{100 * (LEAST_BEST - best):.2f} points below the {percent(LEAST_BEST)} that the study's recipe reaches"
         return f"Something differs: {reached}, {gap}. {beside_reference(history)}"
-    return f"Reproduced: {reached}; the study asks for {percent(LEAST_BEST)}. {beside_reference(history)}"
+    return f"Reproduced: {reached}; at least {percent(LEAST_BEST)} was to be expected. {beside_reference(history)}"
 
 
 def beside_reference(history: History) -> str:

@@ -46,8 +46,6 @@ from training.processes import World, batches
 from training.run_directory import Board, Row, RunDirectory, write_json
 from training.winograd import use_winograd
 
-__all__ = ["Config", "Run", "choose_device", "predict", "to_device", "train", "write_json"]
-
 LEAST_JUDGED = 2  # validation pictures
 SHOW_EVERY = 20  # steps: asking a GPU for the loss makes it wait
 
