@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from facemotion import _avif
 from facemotion.errors import CorruptImage, UnsupportedFormat
 
 _MAX_SEGMENTS = 2_000  # of a JPEG: profiles have up to 255, extended metadata some hundreds
@@ -175,6 +176,6 @@ _STRIP: dict[str, Callable[[bytes], Container]] = {
     "PNG": _strip_png,
     "GIF": _strip_gif,
     "BMP": _check_bmp,
-    "AVIF": _strip_heif,
+    "AVIF": lambda data: _strip_heif(_avif.stills_only(data)),
     "HEIC": _strip_heif,
 }

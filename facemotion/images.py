@@ -27,7 +27,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
-from facemotion import _colours, _containers, _formats, _sources, settings
+from facemotion import _avif, _colours, _containers, _formats, _sources, settings
 from facemotion.errors import (
     BadArray,
     BadShape,
@@ -47,6 +47,7 @@ _WORTH_DRAFT = (
 )  # of MAX_SIDE must be left after a JPEG's decoding at 1/2, 1/4 or 1/8: 6000 -> 3000, not 4160 -> 2080
 _AT_ONCE = ("WEBP", "AVIF", "HEIC")  # their decoders hold the whole picture several times: 9 to 16 bytes a pixel
 _MAX_PIXELS_AT_ONCE = 25_000_000  # 400 MB at 16 bytes; a phone's 24 megapixels pass
+_CODED_RENDERINGS = 3  # of a photo in an AVIF: its colours, its opacity, and another rendering
 _ORIENTATION, _SHORT = 0x0112, 3  # the tag and its type: EXIF 2.32, table 4
 
 # What stands in a file is turned upright by these (EXIF 2.32, orientation 1 to 8).
@@ -145,6 +146,12 @@ def _open(name: str, data: bytes) -> Image.Image:
         raise UnsupportedFormat(f"{name} pictures cannot be read here. Please save this one as a JPEG.")
     if name == "WEBP":
         _check_size(*_containers.webp_size(data), _limit(name))
+    if name == "AVIF":
+        for pixels, limit in zip(
+            _avif.coded_pixels(data), (_limit(name), _CODED_RENDERINGS * _limit(name)), strict=True
+        ):
+            if pixels > limit:
+                raise _too_many(pixels, limit)
     return reader(BytesIO(data))
 
 
@@ -156,10 +163,7 @@ def _check_size(width: int, height: int, limit: int) -> None:
     """Refuses by the header alone, before any pixel is decoded; `limit` is in pixels."""
     long, short = max(width, height), min(width, height)
     if width * height > limit:
-        raise TooManyPixels(
-            f"This picture has {width * height / 1e6:.0f} megapixels; up to {limit / 1e6:g} are read. "
-            "Please reduce it first."
-        )
+        raise _too_many(width * height, limit)
     if short < settings.MIN_SIDE:
         raise BadShape(
             f"This picture has {width} x {height} pixels, too few for a face: "
@@ -170,6 +174,12 @@ def _check_size(width: int, height: int, limit: int) -> None:
             f"This picture has {width} x {height} pixels, too thin for a face: the long side may have up to "
             f"{settings.MAX_ASPECT} times the short one. Please crop it."
         )
+
+
+def _too_many(pixels: int, limit: int) -> TooManyPixels:
+    return TooManyPixels(
+        f"This picture has {pixels / 1e6:.0f} megapixels; up to {limit / 1e6:g} are read. Please reduce it first."
+    )
 
 
 def _draft(image: Image.Image) -> None:

@@ -110,6 +110,7 @@ REFUSED: tuple[Case, ...] = (
     Case(10, "bomb.bmp", crafted.bmp_bomb, TooManyPixels),
     Case(10, "bomb.jpg", crafted.jpeg_bomb, TooManyPixels),
     Case(10, "bomb.avif", lambda: crafted.heif_bomb("AVIF"), TooManyPixels),
+    Case(10, "lie.avif", crafted.avif_lie, TooManyPixels),
     Case(10, "bomb.heic", lambda: crafted.heif_bomb("HEIF"), TooManyPixels),
     Case(12, "one-pixel.png", lambda: encoded(scene(1, 1), "PNG"), BadShape),
     Case(12, "thread-upright.png", lambda: encoded(scene(1, 60000), "PNG"), BadShape),

@@ -141,6 +141,14 @@ def heif_bomb(kind: str) -> bytes:
     return heif[:extent] + struct.pack(">II", 16_000, 16_000) + heif[extent + 8 :]
 
 
+@cache
+def avif_lie() -> bytes:
+    """An AVIF of 30 megapixels that says 64 x 64, which its decoder believes: it decodes them all, and scales."""
+    avif = encoded(Image.new("RGB", (6000, 5000), (9, 90, 200)), "AVIF", quality=1, speed=10)
+    extent = avif.index(b"ispe") + 8
+    return avif[:extent] + struct.pack(">II", 64, 64) + avif[extent + 8 :]
+
+
 def int24(number: int) -> bytes:
     return number.to_bytes(3, "little")
 

@@ -20,7 +20,8 @@ MAX_LINES = 350
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faces"),
     ("settings", "uploads", "deadline", "logs"),
-    ("images", "_colours", "_containers", "_formats", "_sources", "crops", "networks", "quality", "weights", "compat"),
+    ("images", "_avif", "_colours", "_containers", "_formats", "_sources"),
+    ("crops", "networks", "quality", "weights", "compat"),
     ("graphs", "runtime"),
     ("detectors", "classifier"),
     ("pipeline",),

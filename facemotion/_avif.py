@@ -1,0 +1,187 @@
+"""How large the pictures in an AVIF are in truth.
+
+An AVIF tells its size in a box of its own, and its decoder believes that: when the coded picture is of another size it
+is decoded all the same, and then scaled. Three kilobytes that say 64 x 64 can hold 16,000 x 16,000, and a grid can hold
+thousands of such cells. Here the headers of the coded pictures themselves are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from facemotion.errors import CorruptImage
+
+_FULL_BOX = 4  # bytes of version and flags before the content of some boxes
+_SEQUENCE_HEADER = 1  # the type of the one unit that tells sizes (AV1, section 6.2.2)
+_HEADER_BYTES = 256  # of which no more than 100 are read
+_MAX_ITEMS, _MAX_UNITS = 5_000, 20_000  # a grid of 8 x 8 cells with opacity has 130 items, each of 3 units
+
+
+def stills_only(data: bytes) -> bytes:
+    """The file as one whose animation is passed over, since its frames lie elsewhere; its still picture is the first.
+
+    Raises:
+        CorruptImage: it is not of the form that the format demands.
+    """
+    for _, start, _ in _boxes(data, 0, len(data)):
+        return data[:start] + b"avif" + data[start + 4 :] if data[start : start + 4] == b"avis" else data
+    return data
+
+
+def coded_pixels(data: bytes) -> tuple[int, int]:
+    """The pixels of the largest coded picture in the file, and of all together: of the photo or its cells, of its
+    opacity, its thumbnail.
+
+    Raises:
+        CorruptImage: it is not of the form that the format demands, or has more pieces than any real picture.
+    """
+    largest = total = units = 0
+    for item in _items(data):
+        pixels = 0
+        for kind, content in _units(item):
+            units += 1
+            if units > _MAX_UNITS:
+                raise _damaged()
+            if kind == _SEQUENCE_HEADER:
+                width, height = _frame_size(_Bits(content))
+                pixels = max(pixels, width * height)
+        largest, total = max(largest, pixels), total + pixels
+    return largest, total
+
+
+def _damaged() -> CorruptImage:
+    return CorruptImage("This AVIF picture is damaged or breaks off. Please choose the photo again.")
+
+
+def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(type, start, end of the content) of each box between two positions (ISO/IEC 14496-12, section 4.2)."""
+    while start + 8 <= end:
+        size, head = int.from_bytes(data[start : start + 4], "big"), 8
+        kind = data[start + 4 : start + 8]
+        if size == 1:
+            size, head = int.from_bytes(data[start + 8 : start + 16], "big"), 16
+        stop = end if size == 0 else start + size
+        if not start + head <= stop <= end:
+            raise _damaged()  # it ends before it begins, or after the one around it
+        yield kind, start + head, stop
+        start = stop
+
+
+def _items(data: bytes) -> Iterator[bytes]:
+    """The content of each item that lies in the file."""
+    for kind, start, end in _boxes(data, 0, len(data)):
+        if kind == b"meta":
+            inner = {name: (first, last) for name, first, last in _boxes(data, start + _FULL_BOX, end)}
+            if b"iloc" in inner:
+                yield from _Locations(data, *inner[b"iloc"]).items(inner.get(b"idat", (0, 0)))
+
+
+class _Locations:
+    """The box that says where each item's bytes are (ISO/IEC 14496-12, section 8.11.3)."""
+
+    def __init__(self, data: bytes, start: int, end: int) -> None:
+        self._data, self._at, self._end = data, start, end
+        self._version = self._number(_FULL_BOX) >> 24
+        self._left = 2 * len(data)  # bytes that items may have together; they share little
+        sizes = self._number(2)
+        self._offset, self._length, self._base = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+        self._index = sizes & 15 if self._version in (1, 2) else 0
+
+    def items(self, idat: tuple[int, int]) -> Iterator[bytes]:
+        """The content of each item; `idat` is where the box of that name begins and ends."""
+        count = self._number(4 if self._version == 2 else 2)
+        if count > _MAX_ITEMS or self._version > 2:
+            raise _damaged()
+        for _ in range(count):
+            self._number(4 if self._version == 2 else 2)
+            in_idat = self._version > 0 and self._number(2) & 15 == 1
+            self._number(2)
+            base = self._number(self._base)
+            first, last = idat if in_idat else (0, len(self._data))
+            yield b"".join(self._extent(first + base, last) for _ in range(self._number(2)))
+
+    def _extent(self, start: int, last: int) -> bytes:
+        self._number(self._index)
+        start += self._number(self._offset)
+        length = self._number(self._length)
+        content = self._data[start : min(last, start + length if length else last)]
+        self._left -= len(content)
+        if self._left < 0:
+            raise _damaged()
+        return content
+
+    def _number(self, size: int) -> int:
+        if self._at + size > self._end:
+            raise _damaged()
+        self._at += size
+        return int.from_bytes(self._data[self._at - size : self._at], "big")
+
+
+def _units(item: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, first bytes) of each unit of a coded item; none, where it is something else (AV1, section 5.3)."""
+    at = 0
+    while at < len(item) and not item[at] & 0x81:  # bits that are always 0
+        kind, extended, has_size = item[at] >> 3 & 15, item[at] >> 2 & 1, item[at] & 2
+        start = at + 1 + extended
+        start, size = _size(item, start) if has_size else (start, len(item))
+        yield kind, item[start : start + min(size, _HEADER_BYTES)]
+        at = start + size
+
+
+def _size(item: bytes, at: int) -> tuple[int, int]:
+    """Where a unit's content begins, and its length: seven bits a byte, the lowest first (AV1, section 4.10.5)."""
+    size = 0
+    for index, byte in enumerate(item[at : at + 8]):
+        size |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            return at + index + 1, size
+    return at + 8, size
+
+
+class _Bits:
+    """Reads numbers of any width; zeros after the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value, self._left = int.from_bytes(data, "big"), 8 * len(data)
+
+    def take(self, count: int) -> int:
+        self._left -= count
+        return (self._value >> self._left if self._left >= 0 else 0) & (1 << count) - 1
+
+
+def _frame_size(bits: _Bits) -> tuple[int, int]:
+    """(width, height) from a sequence header (AV1, section 5.5.1); no frame is larger."""
+    bits.take(4)
+    if bits.take(1):
+        bits.take(5)
+    else:
+        _skip_operating_points(bits, *_skip_timing(bits))
+    width, height = bits.take(4) + 1, bits.take(4) + 1
+    return bits.take(width) + 1, bits.take(height) + 1
+
+
+def _skip_timing(bits: _Bits) -> tuple[bool, int]:
+    """Whether a model of the decoder follows, and the width of its numbers."""
+    if not bits.take(1):
+        return False, 0
+    bits.take(64)
+    if bits.take(1):  # a number with as many zeros before it as it has bits after the first
+        zeros = next((count for count in range(33) if bits.take(1)), 32)
+        bits.take(zeros if zeros < 32 else 0)
+    if not bits.take(1):
+        return False, 0
+    width = bits.take(5) + 1
+    bits.take(42)
+    return True, width
+
+
+def _skip_operating_points(bits: _Bits, modelled: bool, width: int) -> None:
+    delayed = bits.take(1)
+    for _ in range(bits.take(5) + 1):
+        bits.take(12)
+        if bits.take(5) > 7:
+            bits.take(1)
+        if modelled and bits.take(1):
+            bits.take(2 * width + 1)
+        if delayed and bits.take(1):
+            bits.take(4)
