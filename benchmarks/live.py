@@ -3,6 +3,7 @@
     python -m benchmarks.live compare    # our handler beside ones that return the frame untouched, in turns: 3 minutes
     python -m benchmarks.live flat       # our handler for MINUTES=5
     python -m benchmarks.live crowd      # eight cameras, and somebody with a photo: 1 minute
+    python -m benchmarks.live calm       # the stages of a frame, and what searching fewer frames would save: seconds
 
 The first two start the real app, and a real Chromium whose camera plays a moving face with a number in every frame (see
 benchmarks/live_film.py); a script in the page reads the numbers from the camera and from the pictures that come back.
@@ -24,16 +25,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks import live_crowd, live_film, live_report
+from benchmarks import live_calm, live_crowd, live_film, live_report
 from benchmarks.live_report import percentile
 from tests import chromium
 from tests.conftest import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
 REPORTS = Path(__file__).resolve().parent / "reports"
 KINDS = ("facemotion", "untouched", "plain")
-ROUNDS, ROUND_S = 3, 12.0
+ROUNDS, ROUND_S = 3, 10.0
 FLAT_MINUTES = 5.0
-SETTLE_S = 4.0  # after the first answers: the server's models and the browser's scripts are warm then
+SETTLE_S = 2.5  # after the first answers: the server's models and the browser's scripts are warm then
 
 
 def compare(folder: Path) -> dict[str, Any]:
@@ -74,6 +75,11 @@ def crowd(folder: Path) -> dict[str, Any]:
     with server("facemotion", folder) as (process, url):
         process.send_signal(signal.SIGCONT)
         return live_crowd.measure(url)
+
+
+def calm(folder: Path) -> dict[str, Any]:
+    """The stages of a frame without a browser; see `benchmarks.live_calm`."""
+    return live_calm.measure()
 
 
 @contextmanager
@@ -140,7 +146,7 @@ def summary(seen: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {"compare": compare, "flat": flat, "crowd": crowd}
+PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {"compare": compare, "flat": flat, "crowd": crowd, "calm": calm}
 
 
 def main() -> None:

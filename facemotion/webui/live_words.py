@@ -23,9 +23,8 @@ MOST_NAMED = 8  # faces in the sentence on a frame
 
 NOTICE = (
     '<p class="fm-notice" role="note"><b>While the camera runs, the expressions of all faces in view are analysed.</b> '
-    "Frames are sent to this server, read once and dropped: no picture is recorded or stored. Numbers stay in memory "
-    f"for the summary, {STATE_SECONDS // 60} minutes at most, and go when you leave or start again. "
-    "Tell the people in view.</p>"
+    "Each frame is sent to this server, read and dropped; no picture is kept. Numbers stay for the summary, "
+    f"{STATE_SECONDS // 60} minutes at most, and go when you leave. Tell the people in view.</p>"
 )
 OFF = '<p class="fm-summary" role="status">The camera is off.</p>'
 STARTING = (

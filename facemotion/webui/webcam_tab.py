@@ -89,7 +89,9 @@ def _connect_stream(audience: Audience, parts: _Parts) -> None:
 
     def leave(request: gr.Request) -> None:
         audience.leave(str(request.session_hash))
+        _forget_frame(page, str(request.session_hash), parts.picture)
 
+    page = cast(gr.Blocks, Context.root_block)
     parts.picture.stream(
         step,
         [parts.picture, parts.viewer],
@@ -101,7 +103,14 @@ def _connect_stream(audience: Audience, parts: _Parts) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-    cast(gr.Blocks, Context.root_block).unload(leave)
+    page.unload(leave)
+
+
+def _forget_frame(page: gr.Blocks, session: str, picture: CameraInput) -> None:
+    """Gradio keeps each component's last value with the state of a page; of a camera that is its last frame."""
+    state = page.state_holder.session_data.get(session)
+    if state is not None:
+        state.config_values.pop(picture._id, None)
 
 
 def _connect_download(button: gr.Button, write: Any, viewer: gr.State, file: gr.DownloadButton) -> None:
