@@ -1,6 +1,7 @@
 """A finished run -> the folder that `facemotion` loads: model.safetensors (float16) and config.json.
 
     python -m training.export --run runs/study --data fer2013 --out facemotion/assets/simplecnn
+    python -m training.export --run runs/modern --data official --out facemotion/assets/emotionnet --adjust 0.4
 
 The temperature and the thresholds of "uncertain" are chosen on a fixed half of the validation rows; the figures on
 calibration and coverage in config.json are from the other half, the accuracy is over all. The best epoch was chosen on
@@ -47,14 +48,22 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="a run directory of training.train")
     parser.add_argument("--data", type=Path, required=True, help="the tree that the run was trained on")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
+    adjust = "logit adjustment: above 0 for rare expressions, below it for frequent ones; training.adjust shows which"
+    parser.add_argument("--adjust", type=float, default=0.0, help=f"{adjust} (%(default)s)")
     arguments = parser.parse_args()
     with explained():
-        config = export(arguments.run, arguments.data, arguments.out)
+        config = export(arguments.run, arguments.data, arguments.out, arguments.adjust)
     print(json.dumps({k: v for k, v in config["metrics"].items() if not isinstance(v, (dict, list))}, indent=2))
 
 
-def export(run: Path, data: Path, out: Path) -> dict[str, Any]:
+def export(run: Path, data: Path, out: Path, adjust: float = 0.0) -> dict[str, Any]:
     """Writes the model folder and returns its configuration.
+
+    Args:
+        run: a run directory.
+        data: what it was trained on.
+        out: the folder to write.
+        adjust: how far the logits are shifted towards rare classes; see `adjustment`.
 
     Raises:
         DataError: the data or the run won't do, the network was only tried, or rounding to float16 changed a
@@ -70,9 +79,11 @@ def export(run: Path, data: Path, out: Path) -> dict[str, Any]:
     known, judged = load_split(data, config.train_split), load_split(data, config.validation_split)
     origin = KNOWN_SPLITS.get((len(known), len(judged)))
     split = limited(judged, config.limit, config.seed)
-    tensors = as_float16(saved["network"])
+    shift = adjustment(known.labels, adjust)
+    tensors = as_float16(shifted(saved["network"], shift))
     logits = logits_of(config, tensors, split)
-    parity = float(np.abs(metrics.softmax(logits) - metrics.softmax(recorded_logits(run, saved["epoch"]))).max())
+    recorded = recorded_logits(run, saved["epoch"]) + shift
+    parity = float(np.abs(metrics.softmax(logits) - metrics.softmax(recorded)).max())
     figures = judge(logits, split.labels, ~duplicates.stand_in(split.pictures, known.pictures))
     if parity > MAX_PARITY_ERROR:
         raise DataError(f"float16 changes a probability by {parity:.1e}, more than {MAX_PARITY_ERROR}")
@@ -87,7 +98,7 @@ def export(run: Path, data: Path, out: Path) -> dict[str, Any]:
         "metrics": figures | {"epoch": saved["epoch"], "float16_parity": parity},
         "data": describe_data(config, trained_on(run, known), len(split), origin),
         "dataset": (FER2013 if origin else OWN)["type"],
-        "recipe": recipe | {"epochs_run": epochs_run(run)},
+        "recipe": recipe | {"epochs_run": epochs_run(run), "logit_adjustment": adjust},
     }
     out.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out / WEIGHTS_FILE)
@@ -95,6 +106,19 @@ def export(run: Path, data: Path, out: Path) -> dict[str, Any]:
     if (out.parent / CHECKSUMS).exists():
         update_checksums(out.parent)
     return content
+
+
+def adjustment(labels: np.ndarray, strength: float) -> np.ndarray:
+    """What is added to the logits, float32 [7]: minus `strength` times the log shares of the classes among `labels`, so
+    that 1 answers as if all were equally frequent (Menon et al., "Long-Tail Learning via Logit Adjustment", 2021)."""
+    counts = np.bincount(labels, minlength=len(EMOTIONS))
+    return np.asarray(-strength * np.log(np.maximum(counts, 1) / len(labels)), np.float32)
+
+
+def shifted(tensors: dict[str, torch.Tensor], shift: np.ndarray) -> dict[str, torch.Tensor]:
+    """The network's tensors with the shift [7] in the biases of its last layer, which are its last tensor."""
+    name, biases = list(tensors.items())[-1]
+    return tensors | {name: biases + torch.from_numpy(shift)}
 
 
 def as_float16(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

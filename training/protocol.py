@@ -11,7 +11,6 @@ the test split is not, since a model trained on the Kaggle split has seen most o
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,19 @@ from tqdm import tqdm
 
 from facemotion import networks
 from facemotion.detectors import FaceDetector
-from facemotion.errors import FacemotionError
 from training import candidates, duplicates, evaluate, metrics, robustness, wild
 from training.data import Split, load_split
+from training.endings import explained
 from training.run_directory import write_json
-from training.sources import DataError
 from training.targets import majority, shares
 from training.votes import Votes, load_votes
 
 
 def main() -> None:
     arguments = parse_arguments()
-    try:
+    with explained():
         result = judge(arguments)
-    except (DataError, FacemotionError) as error:
-        print(f"{str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
-    write_json(arguments.out, result)
+        write_json(arguments.out, result)
     single = result["test"]["single view"]
     print(f"wrote {arguments.out}: {single['accuracy']:.4f} on the test split, single view")
 

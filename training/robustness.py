@@ -10,7 +10,6 @@ defect.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from facemotion.errors import FacemotionError
 from training import distort, evaluate
 from training.data import Split, limited, load_split
+from training.endings import explained
 from training.run_directory import write_json
-from training.sources import DataError
 
 DEFECT = 0.05  # of accuracy, lost at the mild strength
 SEED = 7  # of the distortions; each picture adds its row
@@ -31,16 +29,13 @@ SEED = 7  # of the distortions; each picture adds its row
 
 def main() -> None:
     arguments = parse_arguments()
-    try:
+    with explained():
         split = limited(load_split(arguments.data, arguments.split), arguments.limit, SEED)
         models = [evaluate.load_model(weights) for weights in arguments.weights]
         result = measure(models, split) | {"split": arguments.split}
-    except (DataError, FacemotionError) as error:
-        print(f"{str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
-    print(to_markdown(result))
-    if arguments.out:
-        write_json(arguments.out, result)
+        print(to_markdown(result))
+        if arguments.out:
+            write_json(arguments.out, result)
 
 
 def parse_arguments() -> argparse.Namespace:

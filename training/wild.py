@@ -11,7 +11,6 @@ which the detector finds none counts as wrong there.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,9 @@ from tqdm import tqdm
 
 from facemotion import crops, images
 from facemotion.detectors import FaceDetector
-from facemotion.errors import FacemotionError
 from facemotion.faces import EMOTIONS, Box
 from training import evaluate, metrics
+from training.endings import explained
 from training.run_directory import write_json
 from training.sources import SIDE, SUFFIXES, DataError
 
@@ -54,15 +53,12 @@ class WildFaces:
 
 def main() -> None:
     arguments = parse_arguments()
-    try:
+    with explained():
         faces = load(arguments.faces, FaceDetector.from_pretrained(arguments.detector)).half(arguments.half)
         results = [judge(evaluate.load_model(weights), faces) for weights in arguments.weights]
-    except (DataError, FacemotionError) as error:
-        print(f"{str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
-    print(to_markdown(results))
-    if arguments.out:
-        write_json(arguments.out, {"half": arguments.half, "models": results})
+        print(to_markdown(results))
+        if arguments.out:
+            write_json(arguments.out, {"half": arguments.half, "models": results})
 
 
 def parse_arguments() -> argparse.Namespace:
