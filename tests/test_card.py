@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -149,6 +150,11 @@ def test_an_export_tells_which_data_it_is_from(
 
 def test_every_drop_has_its_words() -> None:
     assert set(export.LEFT_OUT) == set(DROPS)
+
+
+def test_the_figures_are_captioned_and_in_the_order_of_the_report() -> None:
+    text = card.show(["figures/chain.png", "figures/curves.png", "figures/my_own.png"])
+    assert re.findall(r"!\[(.+)]", text) == [card.TITLES["curves"], card.TITLES["chain"], "my own"]
 
 
 def test_every_row_of_a_table_is_as_wide_as_its_head() -> None:

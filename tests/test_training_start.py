@@ -75,6 +75,12 @@ def test_begins_from_the_weights_that_are_installed(name: str, monkeypatch: pyte
     assert origin == f"simplecnn#{sha256(embedded('simplecnn') / WEIGHTS_FILE)}"
 
 
+def test_default_weights_that_cannot_be_had_are_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEMOTION_WEIGHTS", "no-such-model")
+    with pytest.raises(ConfigError, match="no-such-model was asked for, but the embedded weights serve"):
+        begun("default")
+
+
 def test_begins_from_the_hub_and_pins_what_it_found(hub: Hub, model: Path) -> None:
     revision = hub.publish("you/mine", {name: (model / name).read_bytes() for name in (WEIGHTS_FILE, CONFIG_FILE)})
     checksum = sha256(model / WEIGHTS_FILE)
@@ -116,7 +122,7 @@ def test_other_tensors_are_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not in the safetensors format"):
         begun(str(folder))
     (folder / WEIGHTS_FILE).unlink()
-    with pytest.raises(ConfigError, match=r"holds no model\.safetensors: --start takes a model folder"):
+    with pytest.raises(WeightsError, match=r"published holds no model\.safetensors"):
         begun(str(folder))
 
 
@@ -169,7 +175,7 @@ def test_the_command_says_what_is_wrong(
     with pytest.raises(SystemExit) as ended:
         train.main()
     assert ended.value.code == 2
-    assert "'no-such-model' is no model reference. Write owner/name" in capsys.readouterr().err
+    assert "No classifier is called 'no-such-model'" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

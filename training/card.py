@@ -27,6 +27,23 @@ SHARES = {
 }
 HUB_TYPES = {"accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "macro_f1": "f1"}
 
+# The figures of a run, in the order in which they are shown: name -> what it shows.
+TITLES = {
+    "first_last": "The confusion matrices of the first and the last epoch",
+    "curves": "Loss and accuracy after each epoch",
+    "confusion": "The confusion matrix from epoch to epoch",
+    "classes": "Precision, recall and F1 of each expression",
+    "reliability": "How often the network is right when it says how sure it is",
+    "coverage": "Accuracy when only the surest answers count",
+    "robustness": "What each distortion of serving costs",
+    "mistakes": "The most confident mistakes",
+    "distribution": "Pictures per expression and split",
+    "samples": "Random pictures of each expression",
+    "equal": "Equal pictures with different labels",
+    "near": "Nearly equal pictures",
+    "chain": "A photo, the faces found in it, and the expression that each shows",
+}
+
 # As training/export.py chooses and judges.
 HALVES = (
     'Calibration errors, and what concerns "uncertain", are of the half of them on which neither the temperature nor '
@@ -210,7 +227,7 @@ def data(config: Mapping[str, Any]) -> str:
 def recipe(config: Mapping[str, Any]) -> str:
     if "recipe" not in config:
         return ""
-    rows = [(name.replace("_", " "), f"`{value}`") for name, value in config["recipe"].items()]
+    rows = [(n.replace("_", " "), f"`{value}`") for n, value in config["recipe"].items() if value not in ("", [])]
     return f"## Recipe\n\n{table(('setting', 'value'), rows)}"
 
 
@@ -258,11 +275,14 @@ def confusion(metrics: Mapping[str, Any]) -> str:
 def show(figures: Sequence[str]) -> str:
     if not figures:
         return ""
-    return "## Figures\n\n" + "\n".join(f"![{caption(path)}]({path})\n" for path in figures)
+    place = {caption: number for number, caption in enumerate(TITLES.values())}
+    shown = sorted(figures, key=lambda path: place.get(caption(path), len(place)))
+    return "## Figures\n\n" + "\n".join(f"![{caption(path)}]({path})\n" for path in shown)
 
 
 def caption(path: str) -> str:
-    return path.rpartition("/")[2].rpartition(".")[0].replace("_", " ").replace("-", " ")
+    name = path.rpartition("/")[2].rpartition(".")[0]
+    return TITLES.get(name, name.replace("_", " ").replace("-", " "))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

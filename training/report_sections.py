@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from facemotion.faces import EMOTIONS
 from training import check, evaluate, protocol_sections, study
-from training.card import FER2013, dataset, table
+from training.card import FER2013, TITLES, dataset, table
 from training.config import PRESETS
 from training.grids import SURE_MISTAKES
 from training.study import percent
@@ -23,21 +23,6 @@ RIGHTS = (
     "FER2013 (I. Goodfellow et al., arXiv:1307.0414) was gathered by a web search: research data, whose rights were "
     "not cleared one by one. Examples are shown here to judge the model by.\n"
 )
-TITLES = {
-    "first_last": "The confusion matrices of the first and the last epoch",
-    "curves": "Loss and accuracy after each epoch",
-    "confusion": "The confusion matrix from epoch to epoch",
-    "classes": "Precision, recall and F1 of each expression",
-    "reliability": "How often the network is right when it says how sure it is",
-    "coverage": "Accuracy when only the surest answers count",
-    "robustness": "What each distortion of serving costs",
-    "mistakes": "The most confident mistakes",
-    "distribution": "Pictures per expression and split",
-    "samples": "Random pictures of each expression",
-    "equal": "Equal pictures with different labels",
-    "near": "Nearly equal pictures",
-    "chain": "A photo, the faces found in it, and the expression that each shows",
-}
 
 
 def render(material: Material, folder: str, drawn: Sequence[str], machine: str | None = None) -> str:
