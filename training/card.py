@@ -272,17 +272,15 @@ def confusion(metrics: Mapping[str, Any]) -> str:
     return f"A row for each true expression, a column for each answer:\n\n{table(('', *labels), rows)}"
 
 
-def show(figures: Sequence[str]) -> str:
+def show(figures: Sequence[str], titles: Mapping[str, str] = TITLES) -> str:
+    """The section of the figures: those that have a title in its order, and then the others."""
     if not figures:
         return ""
-    place = {caption: number for number, caption in enumerate(TITLES.values())}
-    shown = sorted(figures, key=lambda path: place.get(caption(path), len(place)))
-    return "## Figures\n\n" + "\n".join(f"![{caption(path)}]({path})\n" for path in shown)
-
-
-def caption(path: str) -> str:
-    name = path.rpartition("/")[2].rpartition(".")[0]
-    return TITLES.get(name, name.replace("_", " ").replace("-", " "))
+    names = {path: path.rpartition("/")[2].rpartition(".")[0] for path in figures}
+    order = [*titles, *(name for name in names.values() if name not in titles)]
+    shown = sorted(figures, key=lambda path: order.index(names[path]))
+    captions = {name: titles.get(name, name.replace("_", " ").replace("-", " ")) for name in order}
+    return "## Figures\n\n" + "\n".join(f"![{captions[names[path]]}]({path})\n" for path in shown)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -106,7 +106,7 @@ def render(config: Mapping[str, Any], repo: str, results: Mapping[str, Any], fig
         data(config),
         f"## Results\n\n{evaluate_detector.markdown(dict(results))}" if results else "",
         recipe(config),
-        show(figures),
+        show(figures, {}),
         LIMITS,
     ]
     return "\n".join(part for part in parts if part)
