@@ -91,7 +91,7 @@ def open_file(source: str | os.PathLike[Any]) -> BinaryIO:
             raise NotAnImage(f"{_short(path)} is a folder. Please give the picture itself.")
         if not stat.S_ISREG(kind):
             raise ForbiddenSource(f"{_short(path)} is no ordinary file, so it is not opened.")
-        return path.open("rb")
+        return open(path, "rb", opener=_open_at_once)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise MissingInput("There is no such file. Please check its name.") from None
     except PermissionError:
@@ -100,10 +100,16 @@ def open_file(source: str | os.PathLike[Any]) -> BinaryIO:
         raise MissingInput(_UNREADABLE) from None
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Without waiting for somebody to write: some of the system's own files look ordinary, and one may be replaced by a
+    pipe after it was looked at."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _from_path(source: str | os.PathLike[Any]) -> bytes:
     with open_file(source) as file:
         try:
-            data = file.read(settings.MAX_FILE_BYTES + 1)
+            data = file.read(settings.MAX_FILE_BYTES + 1) or b""  # None where one would have to wait
         except OSError:
             raise MissingInput(_UNREADABLE) from None
     return _checked(data)

@@ -132,6 +132,19 @@ def test_a_file_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
         images.load(path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+@pytest.mark.timeout(30)
+def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "photo.jpg")
+    monkeypatch.setattr("stat.S_ISREG", lambda _: True)  # it was one when it was looked at
+    with pytest.raises(EmptyFile):
+        images.load(tmp_path / "photo.jpg")
+    writer = os.open(tmp_path / "photo.jpg", os.O_RDWR)  # somebody who may write, but does not
+    with pytest.raises(EmptyFile):
+        images.load(tmp_path / "photo.jpg")
+    os.close(writer)
+
+
 def test_a_message_names_at_most_a_shortened_base_name(tmp_path: Path) -> None:
     folder = tmp_path / "secret" / ("x" * 200)
     folder.mkdir(parents=True)
