@@ -144,6 +144,18 @@ def test_two_confusion_matrices_hold_percent_and_count_in_each_cell():
     assert right.texts[5 * 7 + 3].get_text() == "100 %\n500"
 
 
+@pytest.mark.parametrize(
+    "draw", [lambda c: charts.two_confusions(c, c, ["before", "after"]), lambda c: charts.confusion(c, "title")]
+)
+def test_the_titles_of_matrices_are_not_cut_off(draw):
+    with charts.style():
+        figure = draw(np.eye(7, dtype=np.int64))
+        figure.draw_without_rendering()
+        left, right = figure.axes
+        tops = [axes.get_tightbbox().y1 for axes in (left, right)]
+    assert max(tops) <= figure.bbox.y1
+
+
 def test_the_curves_mark_the_best_epoch():
     same = dict.fromkeys(("train_loss", "train_accuracy", "validation_loss"), 1.0)
     history = [same | {"epoch": epoch, "validation_accuracy": a} for epoch, a in ((1, 0.4), (2, 0.6), (3, 0.5))]

@@ -126,7 +126,7 @@ def confusion(counts: Counts, title: str) -> Figure:
 
 def two_confusions(first: Counts, second: Counts, titles: Sequence[str]) -> Figure:
     """Two confusion matrices [7, 7] side by side; a cell holds the percent of its row, and under it the count."""
-    figure = Figure(figsize=(10.4, 5.2))
+    figure = Figure(figsize=(10.4, 5.6))  # square matrices, and room for their titles
     for axes, counts, title in zip(figure.subplots(1, 2), (first, second), titles, strict=True):
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         texts = [
