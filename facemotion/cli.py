@@ -9,6 +9,7 @@ Ctrl-C, with the results so far.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +37,7 @@ _CSV = "faces.csv"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status; `arguments` are those of the command line unless given."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    _replace_what_cannot_be_shown()
     try:
         if given[:1] == ["video"]:  # a folder of that name is ./video
             from facemotion import cli_video  # noqa: PLC0415
@@ -55,6 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         _say(f"{_shown(error.filename or 'A file')}: {error.strerror}.")
     return 1
+
+
+def _replace_what_cannot_be_shown() -> None:
+    """A terminal without Unicode, such as an older one of Windows, shows ? for a letter of a name that it has not."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # standard error does so by itself
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,24 @@ def test_ctrl_c_before_the_first_result_prints_nothing(
     output = capsys.readouterr()
     assert output.out == ""
     assert "Stopped: 0 of 1 pictures are done." in output.err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@pytest.mark.parametrize("flags", [[], ["--json"], ["--csv", "-"]])
+def test_a_terminal_without_the_letters_of_a_name(
+    flags: list[str], encoding: str, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["фото.jpg", os.fsdecode(b"\xff.jpg")]
+    for name in names:
+        shutil.copy(NAMES[0], name)
+    shown = io.BytesIO()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding=encoding))
+        assert run(*names, *flags) == 0
+        said = shown.getvalue().decode(encoding)
+    assert said.count(".jpg") == 2
+    if flags == ["--json"]:
+        assert [one["name"] for one in json.loads(said)] == ["фото.jpg", "\ufffd.jpg"]
 
 
 @pytest.mark.parametrize(
