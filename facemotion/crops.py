@@ -32,10 +32,19 @@ def square(image: NDArray[np.uint8], box: Box, margin: float = MARGIN) -> NDArra
     side = max(1, round(max(box.width, box.height) * (1 + 2 * margin)))
     center_x, center_y = box.center
     x0, y0 = round(center_x - side / 2), round(center_y - side / 2)
-    columns = np.clip(np.arange(x0, x0 + side), 0, width - 1)
-    rows = np.clip(np.arange(y0, y0 + side), 0, height - 1)
-    inside = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return np.ascontiguousarray(inside[rows - rows[0]][:, columns - columns[0]])
+    top, bottom, rows = _overlap(y0, side, height)
+    left, right, columns = _overlap(x0, side, width)
+    cut = cv2.copyMakeBorder(image[rows, columns], top, bottom, left, right, cv2.BORDER_REPLICATE)
+    return np.asarray(cut, np.uint8)
+
+
+def _overlap(start: int, length: int, limit: int) -> tuple[int, int, slice]:
+    """Of `length` pixels from `start` on: how many lie before a picture of `limit` pixels, how many behind, and those
+    in it, at least its outermost one."""
+    first, last = min(max(start, 0), limit - 1), max(min(start + length, limit), 1)
+    before = min(first - start, length - 1) if start < 0 else 0
+    last = max(last, first + 1)
+    return before, length - before - (last - first), slice(first, last)
 
 
 def to_input(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops, deadline, images, logs, quality
+from facemotion import crops, deadline, images, logs, quality, runtime
 from facemotion.classifier import EmotionClassifier
 from facemotion.detectors import FaceDetector
 from facemotion.errors import BadOption, FacemotionError, ModelFailure, TookTooLong
 from facemotion.faces import Analysis, Box, Face
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 BATCH_PICTURES = 16  # whose faces are classified together; bounds how many crops are held at once
 
@@ -89,7 +94,7 @@ class Pipeline:
         threshold: float | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Analysis]:
-        """`analyze` for many pictures, their faces classified in joint batches.
+        """`analyze` for many pictures: several are searched at a time, and their faces classified in joint batches.
 
         Args:
             sources: as for `analyze`.
@@ -107,8 +112,10 @@ class Pipeline:
         analyses: list[Analysis] = []
         for start in range(0, len(sources), BATCH_PICTURES):
             chunk: list[_Found | Analysis] = []
-            for source in sources[start : start + BATCH_PICTURES]:
-                chunk.append(self._find_or_fail(source, detail, threshold))
+            for found in _side_by_side(
+                lambda source: self._find_or_fail(source, detail, threshold), sources[start : start + BATCH_PICTURES]
+            ):
+                chunk.append(found)
                 if progress is not None:
                     progress(start + len(chunk), len(sources))
             read = iter(self._read_or_fail([found for found in chunk if isinstance(found, _Found)]))
@@ -183,6 +190,19 @@ def _check_sources(sources: Any) -> None:
             f"sources must be a list of pictures, but is a single {type(sources).__name__}. Put it in a list, or call "
             "analyze for one picture."
         )
+
+
+def _side_by_side(call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
+    """`call` of each item, in order, on as many threads as there are processors: decoders, OpenCV and ONNX Runtime let
+    others work meanwhile. They inherit the caller's context, and with it its deadline."""
+    with ThreadPoolExecutor(runtime.cores()) as pool:
+        waiting = [pool.submit(copy_context().run, call, item) for item in items]
+        try:
+            for one in waiting:
+                yield one.result()
+        finally:
+            for one in waiting:
+                one.cancel()
 
 
 @contextmanager

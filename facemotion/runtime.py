@@ -28,6 +28,7 @@ def open_session(file: Path, tensors: Mapping[str, NDArray[np.float32]] | None =
     options.intra_op_num_threads = cores()  # left to itself it binds one thread to each processor of the host
     # Threads that wait in a loop for the next pass would take the processor from the rest of the pipeline.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_mem_pattern = False  # it would keep a plan for each size of picture, and is no faster
     if tensors:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(one)) for one in tensors.values()]
         options.add_external_initializers(list(tensors), values)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facemotion import EMOTIONS, Pipeline, images, quality
+from facemotion import EMOTIONS, Pipeline, deadline, images, quality, runtime
 from facemotion import crops as cropping
 from facemotion.errors import BadOption, InputError, ModelFailure
 
@@ -111,6 +111,21 @@ def test_a_batch_says_what_single_calls_say_and_survives_a_bad_file(pipeline, ex
         assert [face.expression for face in analyses[index].faces] == [face.expression for face in single.faces]
         for face, other in zip(analyses[index].faces, single.faces, strict=True):
             assert np.allclose(face.probabilities, other.probabilities, atol=1e-4)
+
+
+def test_a_batch_searches_several_pictures_at_a_time_within_the_callers_deadline(pipeline, monkeypatch):
+    detect, both = pipeline.detector.detect, threading.Barrier(2, timeout=60)
+
+    def wait_for_another(*args, **kwargs):
+        both.wait()
+        return detect(*args, **kwargs)
+
+    monkeypatch.setattr(runtime, "cores", lambda: 2)
+    monkeypatch.setattr(pipeline.detector, "detect", wait_for_another)
+    pictures = [np.full((60, 80, 3), level, np.uint8) for level in (90, 200)]
+    assert [one.error for one in pipeline.analyze_batch(pictures)] == [None, None]
+    with deadline.within(0):
+        assert [one.error[0] for one in pipeline.analyze_batch(pictures)] == ["too_slow", "too_slow"]
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,12 @@ from abc import ABC, abstractmethod
 from numbers import Real
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from facemotion import deadline, settings
 from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppress
-from facemotion.detectors.passes import AUTO_SIDE, CLOSE_UP_SIDE, Window, tiles, whole
+from facemotion.detectors.passes import AUTO_SIDE, CLOSE_UP_SIDE, Window, shrink, tiles, whole
 from facemotion.errors import BadArray, BadOption
 
 Picture = npt.NDArray[np.uint8]
@@ -74,10 +73,13 @@ class FaceDetector(ABC):
         self.check_options(detail, threshold)
         threshold = self.default_threshold if threshold is None else float(threshold)
         height, width = image.shape[:2]
-        found = []
+        found, reduced = [], image
         for window in self._plan(width, height, detail):
             deadline.check()
-            found.append(self._look(image, window, threshold))
+            part = reduced if window.covers(width, height) and _is_within(window.size, reduced) else window.cut(image)
+            part = shrink(part, window.size)
+            reduced = part if window.covers(width, height) else reduced  # what a smaller pass is made of
+            found.append(self._look(part, window, threshold, (width, height)))
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
         return _tidy(boxes, scores, width, height)
@@ -106,19 +108,20 @@ class FaceDetector(ABC):
             windows += tiles(width, height, self.tile_side)
         return list(dict.fromkeys(windows))  # a small picture is its own only tile
 
-    def _look(self, image: Picture, window: Window, threshold: float) -> tuple[Boxes, Scores]:
-        part = image[window.y0 : window.y1, window.x0 : window.x1]
-        columns, rows = window.size
-        if (rows, columns) != part.shape[:2]:
-            part = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    def _look(self, part: Picture, window: Window, threshold: float, size: tuple[int, int]) -> tuple[Boxes, Scores]:
+        """The faces in `part`, which is `window` of a picture of that (width, height), in the picture's pixels."""
         boxes, scores = self._run(np.ascontiguousarray(part), threshold)
         if not len(boxes):
             return empty()
-        whole = ~_cut_by_tile(boxes, window, image.shape[1], image.shape[0])
-        boxes, scores = boxes[whole], scores[whole]
+        whole = ~_cut_by_tile(boxes, window, *size)
+        boxes, scores, (columns, rows) = boxes[whole], scores[whole], window.size
         x_scale, y_scale = (window.x1 - window.x0) / columns, (window.y1 - window.y0) / rows
         boxes = boxes * np.array([x_scale, y_scale] * 2) + np.array([window.x0, window.y0] * 2)
         return boxes.astype(np.float32), scores.astype(np.float32)
+
+
+def _is_within(size: tuple[int, int], picture: Picture) -> bool:
+    return bool(size[0] <= picture.shape[1] and size[1] <= picture.shape[0])
 
 
 def _cut_by_tile(boxes: Boxes, window: Window, width: int, height: int) -> npt.NDArray[np.bool_]:
