@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 import shutil
 import subprocess
@@ -121,6 +122,12 @@ def test_no_file_holds_a_secret(tmp_path: Path) -> None:
     assert len(names) > 100
     result = search(tmp_path, *names)
     assert result.returncode in NONE_FOUND, result.stdout
+
+
+@pytest.mark.parametrize("name", ["TOKEN", "api_key", '"commits"'])
+def test_only_commits_and_checksums_that_are_called_so_are_excused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "settings.py").write_text(f'{name}: "{hashlib.sha256(b"a key").hexdigest()}"\n')
+    assert search(tmp_path, str(tmp_path / "settings.py")).returncode == 1
 
 
 def test_the_search_for_secrets_finds_one(tmp_path: Path) -> None:
