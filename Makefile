@@ -39,8 +39,8 @@ train-smoke: $(VENV)/.installed-train ## run the training kit once through, on l
 	@$(BIN)/python -m training.train --smoke
 	@test -z "$$FACEMOTION_DATA" || $(BIN)/python -m training.train --smoke --data "$$FACEMOTION_DATA"
 
-bench: $(VENV)/.installed ## measure how long a visitor waits
-	@$(BIN)/python -m benchmarks.answer
+bench: $(VENV)/.installed-dev ## measure how fast it is; ARGS=--peers for others beside it, ARGS=--write for the report
+	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
 bench-live: $(VENV)/.installed-dev browser ## measure the camera in a real browser, for 10 minutes: rate, lag, eight at once
 	@$(BIN)/python -m benchmarks.live $(PARTS)

@@ -1,90 +1,102 @@
-"""How long a visitor waits: start-up, the first answer, and the answers after it.
-
-    python -m benchmarks.answer            # a table in Markdown, about half a minute
-
-Starts the real app in a process of its own, with the embedded weights, and asks it over HTTP for the annotated picture
-of a photo of 1280 x 720 with three faces. The times include the upload, the decoding, both models, the drawing, the
-JPEG and the download.
-"""
+"""The app in a process of its own, asked over HTTP: start-up, first answer, memory, and cameras side by side."""
 
 from __future__ import annotations
 
 import os
-import platform
+import re
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import median, quantiles
 from typing import Any
 
 import httpx
-import torch
-from gradio_client import Client, handle_file
 
-from facemotion import Pipeline, annotate, images
+from benchmarks import pictures
+from benchmarks.timing import repeat, summary
+from benchmarks.visitors import Visitor, in_threads, photo
 
 ROOT = Path(__file__).resolve().parent.parent
-PHOTO = ROOT / "facemotion" / "assets" / "examples" / "group.jpg"
-REPEATS = 30
+REPEATS = 20
 START_LIMIT_S = 120
+VIEWERS = (1, 2, 4, 8)
+VIEWING_S = 8.0
+SETTLING_S = 2.0  # of each look, before frames are counted
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        started = time.perf_counter()
-        server = start(port, folder)
-        try:
-            wait(f"http://127.0.0.1:{port}")
-            up = time.perf_counter() - started
-            client = Client(f"http://127.0.0.1:{port}", verbose=False, download_files=folder)
-            client.predict(handle_file(str(PHOTO)), api_name="/annotate")
+def measure() -> dict[str, Any]:
+    """Seconds until the page and the first annotated picture are there, milliseconds of the next ones, megabytes that
+    the process holds, and how many frames a second so many cameras get answered together."""
+    with tempfile.TemporaryDirectory() as folder, running(folder) as (url, server, started):
+        up = time.perf_counter() - started
+        with Visitor(url) as visitor:
+            annotate(visitor)
             first = time.perf_counter() - started
-            over_http = repeat(lambda: client.predict(handle_file(str(PHOTO)), api_name="/annotate"))
-        finally:
-            server.terminate()
-            server.wait()
-    report(up, first, over_http, in_process())
+            memory = {"after the first answer": megabytes(server.pid)}
+            warm = summary(repeat(lambda: annotate(visitor), REPEATS))
+        viewers = [watched(url, count) for count in VIEWERS]
+        memory["after the cameras"] = megabytes(server.pid)
+        memory["at most"] = megabytes(server.pid, "VmHWM")
+        return {
+            "start_s": {"page": round(up, 2), "first answer": round(first, 2)},
+            "warm_ms": warm,
+            "memory_mb": memory,
+            "viewers": viewers,
+        }
 
 
-def in_process() -> dict[str, list[float]]:
-    """Milliseconds of the stages in this process, without page and network."""
-    pipeline, data = Pipeline.from_pretrained(), PHOTO.read_bytes()
-    picture = images.load_picture(data)
-    analysis = pipeline.analyze(picture)
-    return {
-        "decode": repeat(lambda: images.load_picture(data)),
-        "detect and classify": repeat(lambda: pipeline.analyze(picture)),
-        "draw": repeat(lambda: annotate(picture.pixels, analysis)),
-    }
+def annotate(visitor: Visitor) -> None:
+    """The annotated picture of the example photo with three faces, downloaded."""
+    picture = visitor.upload("group.jpg", photo("group.jpg"))
+    outcome = visitor.call(visitor.endpoint("annotate"), [picture, None, "auto"])
+    if outcome.kind != "complete":
+        raise SystemExit(f"The app answered {outcome.kind}: {outcome.sentence}")
+    visitor.http.get(f"/gradio_api/file={outcome.data[0]['path']}").raise_for_status()
 
 
-def repeat(call: Callable[[], Any]) -> list[float]:
-    """Milliseconds of `REPEATS` calls, after three that are not counted."""
-    times = []
-    for index in range(REPEATS + 3):
-        started = time.perf_counter()
-        call()
-        if index >= 3:
-            times.append((time.perf_counter() - started) * 1e3)
-    return times
+def watched(url: str, count: int) -> dict[str, Any]:
+    """Frames a second of `count` cameras at once, each of which sends the next frame when it has its answer."""
+    frame, lock, answered = pictures.jpeg(pictures.frame(1)), threading.Lock(), [0]
+    begin = time.monotonic() + SETTLING_S
+    end = begin + VIEWING_S
+
+    def frames() -> Iterator[bytes]:
+        while True:
+            yield frame
+
+    def each(message: dict[str, Any]) -> bool:
+        now = time.monotonic()
+        with lock:
+            answered[0] += begin <= now < end
+        return now < end
+
+    def camera() -> None:
+        with Visitor(url) as visitor:
+            visitor.watch(frames(), each)
+
+    for failure in in_threads([camera] * count):
+        if failure is not None:
+            raise failure
+    return {"cameras": count, "frames_a_second": round(answered[0] / VIEWING_S, 1)}
 
 
-def report(up: float, first: float, over_http: list[float], stages: dict[str, list[float]]) -> None:
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}\n"
-    )
-    print("| photo 1280 x 720, 3 faces | median | 95th percentile |")
-    print("|---|---|---|")
-    print(f"| from start to the page answering | {up:.1f} s | |")
-    print(f"| from start to the first annotated picture | {first:.1f} s | |")
-    rows = {"annotated picture over HTTP, once warm": over_http} | {f"of it: {k}": v for k, v in stages.items()}
-    for name, times in rows.items():
-        print(f"| {name} | {median(times):.0f} ms | {quantiles(times, n=20)[-1]:.0f} ms |")
+@contextmanager
+def running(folder: str) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
+    """The app on a free port: its address, its process, and when it was started (time.perf_counter)."""
+    port, started = free_port(), time.perf_counter()
+    server = start(port, folder)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait(url)
+        yield url, server, started
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def start(port: int, folder: str) -> subprocess.Popen[bytes]:
@@ -106,11 +118,14 @@ def wait(url: str) -> None:
     raise SystemExit(f"The app did not answer within {START_LIMIT_S} s.")
 
 
+def megabytes(pid: int, field: str = "VmRSS") -> int | None:
+    """What the kernel says of a process's memory; None where it has no /proc."""
+    file = Path(f"/proc/{pid}/status")
+    found = re.search(rf"{field}:\s+(\d+) kB", file.read_text()) if file.exists() else None
+    return round(int(found[1]) * 1024 / 1e6) if found else None
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-if __name__ == "__main__":
-    main()
