@@ -168,6 +168,14 @@ def test_errors_are_shown_with_code_and_sentence(error: Exception, code: str, sa
     assert "/" not in shown.message
 
 
+def test_what_gradio_says_of_a_choice_is_not_quoted() -> None:
+    with pytest.raises(gr.Error) as caught:
+        gr.Dropdown(["a"]).preprocess("/etc/passwd")
+    shown = explain(caught.value)
+    assert (shown.title, "passwd" in shown.message) == ("bad_option", False)
+    assert explain(shown) is shown
+
+
 def test_an_error_while_an_argument_is_read_keeps_its_code() -> None:
     for cause, code in ((errors.EmptyFile("Empty."), "empty"), (TypeError("float"), "bad_option")):
         wrapped = ComponentProcessingError("long text with /paths")

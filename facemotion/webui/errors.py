@@ -16,13 +16,14 @@ OUTSIDE = "This server opens no web addresses and no files of its own for a visi
 _MEMORY = "Memory ran out on this request. Try again in a moment, or with a smaller picture."
 UNEXPECTED = "Something went wrong here, not with your picture. Try again; if it stays, please report it."
 FULL = "The server has no room for more files at the moment. Try again later: they are deleted within the hour."
+_NO_TITLE = "Error"
 BAD_VALUE = "An argument is not of the type that this endpoint takes. “Use via API” on the page lists them."
 
 
 def explain(error: BaseException) -> gr.Error:
     """The error as a visitor may see it; what was not raised on purpose is named only in general words, and logged."""
-    if isinstance(error, gr.Error):
-        return error
+    if isinstance(error, gr.Error):  # ours has a code for its title; gradio's own quotes a choice that is none
+        return error if error.title != _NO_TITLE else _shown(BadOption.code, BAD_VALUE)
     known = _known(error)
     if known is None:
         log(error)
