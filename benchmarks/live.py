@@ -4,6 +4,8 @@
     python -m benchmarks.live flat       # our handler for MINUTES=5
     python -m benchmarks.live crowd      # eight cameras, and somebody with a photo: 1 minute
     python -m benchmarks.live calm       # the stages of a frame, and what searching fewer frames would save: seconds
+    python -m benchmarks.live labels     # how often a label changes, and would without smoothing: seconds
+    python -m benchmarks.live report     # none of these: the report anew from the numbers that are there
 
 The first two start the real app, and a real Chromium whose camera plays a moving face with a number in every frame (see
 benchmarks/live_film.py); a script in the page reads the numbers from the camera and from the pictures that come back.
@@ -25,7 +27,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks import live_calm, live_crowd, live_film, live_report
+from benchmarks import live_calm, live_crowd, live_film, live_labels, live_report
 from benchmarks.live_report import percentile
 from tests import chromium
 from tests.conftest import ROOT, free_port, server_environment, stop, wait_until_it_answers
@@ -112,6 +114,7 @@ def watch(url: str, film: Path, seconds: float) -> dict[str, Any]:
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-video-capture={film}",
+        "--disable-gpu",  # else a machine without one has it emulated, at the cost of half a processor
     ) as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.add_init_script(live_film.PROBE)
@@ -146,17 +149,28 @@ def summary(seen: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {"compare": compare, "flat": flat, "crowd": crowd, "calm": calm}
+def labels(folder: Path) -> list[dict[str, Any]]:
+    """Changes of labels, which takes no clock; see `benchmarks.live_labels`."""
+    return live_labels.measure()
+
+
+PARTS: dict[str, Callable[[Path], Any]] = {
+    "compare": compare,
+    "flat": flat,
+    "crowd": crowd,
+    "calm": calm,
+    "labels": labels,
+}
 
 
 def main() -> None:
     names = sys.argv[1:] or list(PARTS)
     file = REPORTS / "live.json"
     document = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    document["machine"] = live_report.machine()
-    for name in names:
+    for name in [name for name in names if name != "report"]:
         with tempfile.TemporaryDirectory() as folder:
             document[name] = PARTS[name](Path(folder))
+        document["machine"] = live_report.machine()
         REPORTS.mkdir(exist_ok=True)
         file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     text = live_report.as_markdown(document)

@@ -43,26 +43,30 @@ PROBE = f"""(() => {{
   const blocks = {BITS + 2}, block = {BLOCK}, left = {LEFT}, width = {camera.WIDTH}, height = {camera.HEIGHT};
   const loop = {FRAMES};
   const seen = window.fmSeen = {{taken: new Map(), behind: Infinity, shown: [], unread: 0, frames: 0}};
-  const canvas = () => {{
-    const one = document.createElement("canvas");
-    [one.width, one.height] = [width, 1];
-    return one.getContext("2d", {{willReadFrequently: true}});
-  }};
-  const read = (context, picture, mirrored) => {{
-    context.drawImage(picture, 0, height - {STRIP // 2}, width, 1, 0, 0, width, 1);
-    const data = context.getImageData(0, 0, width, 1).data;
-    const bits = [...Array(blocks).keys()].map(index => data[4 * (left + index * block + block / 2)] > 127 ? 1 : 0);
-    if (mirrored) bits.reverse();
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, 1];
+  const context = canvas.getContext("2d", {{willReadFrequently: true}});
+  const middles = [...Array(blocks).keys()].map(index => left + index * block + block / 2);
+  const number = bits => {{
     if (bits[0] !== 1 || bits[blocks - 1] !== 0) return null;
     return bits.slice(1, -1).reduce((number, bit) => 2 * number + bit, 0);
   }};
-  const takenAt = number => {{
+  const ofPage = picture => {{
+    context.drawImage(picture, 0, height - {STRIP // 2}, width, 1, 0, 0, width, 1);
+    const data = context.getImageData(0, 0, width, 1).data;
+    return number(middles.map(x => data[4 * x] > 127 ? 1 : 0).reverse());
+  }};
+  const luma = new Uint8Array(2 * width * 2);
+  const ofCamera = async frame => {{  // two rows of the luma alone: turning a whole frame into RGB takes milliseconds
+    await frame.copyTo(luma, {{rect: {{x: 0, y: height - {STRIP // 2}, width, height: 2}}}});
+    return number(middles.map(x => luma[x] > 127 ? 1 : 0));
+  }};
+  const takenAt = code => {{
     for (let before = 0; before < 15; before += 1) {{
-      const one = seen.taken.get((number - before + loop) % loop);
+      const one = seen.taken.get((code - before + loop) % loop);
       if (one !== undefined) return one + seen.behind + before * 1000 / {FPS};
     }}
   }};
-  const ofCamera = canvas(), ofPage = canvas();
   let copy = null;
   const follow = async track => {{
     copy?.stop();
@@ -71,13 +75,14 @@ PROBE = f"""(() => {{
     for (;;) {{
       const {{done, value}} = await reader.read();
       if (done) return;
-      const taken = value.timestamp / 1000, number = read(ofCamera, value, false);
-      value.close();
+      const taken = value.timestamp / 1000;
       seen.behind = Math.min(seen.behind, performance.now() - taken);
       seen.frames += 1;
-      if (number === null) continue;
-      for (let next = 1; next < loop / 2; next += 1) seen.taken.delete((number + next) % loop);
-      seen.taken.set(number, taken);
+      const code = await ofCamera(value);
+      value.close();
+      if (code === null) continue;
+      for (let next = 1; next < loop / 2; next += 1) seen.taken.delete((code + next) % loop);
+      seen.taken.set(code, taken);
     }}
   }};
   const media = navigator.mediaDevices, original = media.getUserMedia.bind(media);
@@ -89,11 +94,11 @@ PROBE = f"""(() => {{
   document.addEventListener("load", event => {{
     const picture = event.target;
     if (!picture.matches?.("#fm-camera img")) return;
-    const number = read(ofPage, picture, true), at = number === null ? undefined : takenAt(number);
+    const code = ofPage(picture), at = code === null ? undefined : takenAt(code);
     if (at === undefined) {{ seen.unread += 1; return; }}
     requestAnimationFrame(() => {{
       const now = performance.now();
-      seen.shown.push([now, now - at, number]);
+      seen.shown.push([now, now - at, code]);
     }});
   }}, true);
 }})()"""

@@ -118,6 +118,18 @@ def test_the_browser_is_asked_for_small_frames(running: sync_api.Page) -> None:
         assert [int(number) for number in size] == [640, 480]
 
 
+def test_the_next_frame_waits_for_the_answer(running: sync_api.Page) -> None:
+    """gradio alone sends one at every tick: of a hundred frames a second nearly all would be sent for nothing."""
+    sent: list[str] = []
+    running.on("request", lambda request: sent.append(request.url) if "/stream/" in request.url else None)
+    running.evaluate(
+        "window.answers = 0; new MutationObserver(changes => { window.answers += changes.length; })"
+        ".observe(document.querySelector('#fm-camera'), {attributeFilter: ['src'], subtree: true})"
+    )
+    running.wait_for_function("window.answers >= 10", timeout=PATIENCE_MS)
+    assert len(sent) <= running.evaluate("window.answers") + 4
+
+
 @pytest.mark.parametrize("how", ["the browser's tab", "the page's tab"])
 def test_a_page_that_nobody_sees_pauses(running: sync_api.Page, how: str) -> None:
     def see(seen: bool) -> None:

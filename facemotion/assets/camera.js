@@ -12,6 +12,28 @@ window.fmCamera = (() => {
   const video = () => box()?.querySelector("video");
   const isSeen = () => document.visibilityState !== "hidden" && Boolean(box()?.getClientRects().length);
 
+  /* gradio sends a frame at every tick, however many are unanswered. The server reads only the newest; the others cost the
+     browser its time, and the picture comes late. While this video seems to have no width, gradio takes no frame of it. */
+  const leastMs = 30;      // between two frames: a camera has no newer one sooner
+  const patienceMs = 2500; // an answer that does not come was an error, or the wait for a place
+  const real = Object.getOwnPropertyDescriptor(HTMLVideoElement.prototype, "videoWidth").get;
+  let sentAt = -Infinity, answered = true;
+
+  function mayBeSent(now) {
+    return now - sentAt >= (answered ? leastMs : patienceMs);
+  }
+
+  function gate(one) {
+    if (Object.hasOwn(one, "videoWidth")) return;
+    Object.defineProperty(one, "videoWidth", {get() {
+      const now = performance.now();
+      if (!mayBeSent(now)) return 0;
+      queueMicrotask(() => { sentAt = now; answered = false; });  // gradio reads it several times for one frame
+      return real.call(one);
+    }});
+    new MutationObserver(() => { answered = true; }).observe(box(), {attributeFilter: ["src"], subtree: true});
+  }
+
   async function until(find) {
     for (let tries = 0; tries < 200; tries += 1) {
       if (find()) return find();
@@ -34,7 +56,8 @@ window.fmCamera = (() => {
         await video().play();
       }
       const button = await until(() => box().querySelector('button[aria-label="capture photo"]'));
-      await until(() => video().videoWidth > 0);
+      await until(() => real.call(video()) > 0);
+      gate(video());
       video().srcObject.getVideoTracks()[0].onended = () => end("Ended");
       button.click();
       on = true;

@@ -20,7 +20,7 @@ from facemotion.webui.live_words import STATE_SECONDS
 from facemotion.webui.viewer import Audience, Viewer, choices
 from facemotion.webui.whole_files import save_bytes
 
-STREAM_EVERY_S = 1 / 60  # how soon after an answer the next frame is sent; while one is at work no other is
+STREAM_EVERY_S = 0.01  # how soon after an answer the next frame goes out; assets/camera.js waits for the answer
 
 _CLICK = "() => document.querySelector('#fm-live-file')?.click()"
 
