@@ -47,8 +47,8 @@ class LiveSession:
     """One viewer's stream. Frames go in as they come; nothing of a frame is kept but the numbers of `moments`.
 
     Every frame is searched. Searching every third one of a calm picture and moving the boxes on between would save 4 of
-    a frame's 23 ms, which is little of the way through a browser and back, and cost 2 % of the boxes' overlap, or 18 % at
-    worst once the picture moves (`python -m benchmarks.live calm`).
+    a frame's 23 ms, little of the way through a browser and back, and cost 2 % of the boxes' overlap, or 18 % at worst
+    once the picture moves (`python -m benchmarks.live calm`).
 
     Threads may share a session: one waits until the other's frame is done.
     """
