@@ -25,15 +25,17 @@ Analyze = Callable[[Any], int]
 """A picture as OpenCV reads it, BGR uint8 [H, W, 3] -> how many faces were found and read."""
 
 WARM_UP = 2
+CAMERA_WIDTH = 640  # pixels
 
 
 def facemotion() -> Analyze:
     from facemotion import Pipeline  # noqa: PLC0415
 
-    pipeline = Pipeline.from_pretrained("yunet", "simplecnn")
+    pipeline = Pipeline.from_pretrained()
 
     def analyze(picture: Any) -> int:
-        return len(pipeline.analyze(np.ascontiguousarray(picture[:, :, ::-1])).faces)
+        detail = "fast" if picture.shape[1] <= CAMERA_WIDTH else "auto"  # as the page has it
+        return len(pipeline.analyze(np.ascontiguousarray(picture[:, :, ::-1]), detail=detail).faces)
 
     return analyze
 

@@ -47,8 +47,11 @@ def measure() -> dict[str, Any]:
             except (OSError, ValueError) as error:
                 missing[name] = f"did not start: {error}"
         rows = alternate(running, compose(FOLDER))
-    with_classifier = "with SimpleCNN, so that before and now differ by how they are computed, not by the network"
-    note = f"Measured on {date.today().isoformat()}, {as_sentence(machine())}; facemotion {with_classifier}."
+    note = (
+        f"Measured on {date.today().isoformat()}, {as_sentence(machine())}. Each with its defaults; facemotion "
+        f"looks at frames as its page does, “fast”, and at photos in “auto”. “before” is commit {BEFORE}, which had "
+        "SimpleCNN."
+    )
     return {"rows": rows, "missing": missing, "note": note}
 
 

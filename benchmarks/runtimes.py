@@ -27,6 +27,7 @@ from benchmarks import pictures
 from benchmarks.timing import as_sentence, machine
 from facemotion import EmotionClassifier, FaceDetector, crops, graphs, weights
 from facemotion.classifier import WEIGHTS_FILE
+from facemotion.runtime import Session
 from training import metrics, onnx_export
 from training.data import load_split
 from training.inference import torch_network
@@ -94,10 +95,8 @@ def by_torch(network: torch.nn.Module) -> Run:
 
 
 def by_onnxruntime(file: Path) -> Run:
-    from facemotion.runtime import open_session  # noqa: PLC0415
-
-    session = open_session(file)
-    return lambda images: session.run(None, {"images": images})[0]
+    session = Session(file)
+    return lambda images: session.run(images)[0]
 
 
 def by_openvino(file: Path) -> Run:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from facemotion import graphs, networks, runtime
+from facemotion import graphs, networks
 from facemotion.errors import UnsafeWeights, WeightsMismatch
 from training import graphs as exporting
 
@@ -91,21 +91,6 @@ def test_refuses_what_is_no_safetensors(tmp_path: Path) -> None:
 def test_an_unknown_network_is_none(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         graphs.Network("../yunet", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("quota", "expected"), [("max 100000", 4), ("200000 100000", 2), ("50000 100000", 1), ("900000 100000", 4), ("", 4)]
-)
-def test_no_more_threads_than_a_container_may_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, expected: int
-) -> None:
-    monkeypatch.setattr(runtime, "_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(runtime.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    (tmp_path / "cpu.max").write_text(quota)
-    runtime.cores.cache_clear()
-    assert runtime.cores() == expected
-    monkeypatch.undo()
-    runtime.cores.cache_clear()
 
 
 def test_the_list_of_tensors_is_what_the_command_writes(tmp_path: Path) -> None:
