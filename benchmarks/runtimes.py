@@ -27,7 +27,7 @@ from benchmarks import pictures
 from benchmarks.timing import as_sentence, machine
 from facemotion import EmotionClassifier, FaceDetector, crops, graphs, weights
 from facemotion.classifier import WEIGHTS_FILE
-from facemotion.runtime import Session
+from facemotion.runtime import open_session
 from training import metrics, onnx_export
 from training.data import load_split
 from training.inference import torch_network
@@ -95,8 +95,8 @@ def by_torch(network: torch.nn.Module) -> Run:
 
 
 def by_onnxruntime(file: Path) -> Run:
-    session = Session(file)
-    return lambda images: session.run(images)[0]
+    session = open_session(file)
+    return lambda images: session.run(None, {"images": images})[0]
 
 
 def by_openvino(file: Path) -> Run:

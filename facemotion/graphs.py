@@ -50,11 +50,11 @@ class Network:
         self.name, self.file, self.spec = name, file, spec(name)
         tensors = read_strictly(file, self.spec.tensors)
         used = {key: tensor.astype(np.float32) for key, tensor in tensors.items() if key not in self.spec.unused}
-        self._session = runtime.Session(weights.embedded(FOLDER) / f"{name}.onnx", used)
+        self._session = runtime.open_session(weights.embedded(FOLDER) / f"{name}.onnx", used)
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits float32 [N, 7], in the order of `EMOTIONS`, of `images`, float32 [N, channels, size, size]."""
-        (logits,) = self._session.run(images)
+        (logits,) = self._session.run(None, {"images": images})
         return np.asarray(logits, np.float32)
 
 

@@ -137,8 +137,13 @@ def read_config(file: Path) -> dict[str, Any]:
 
 def open_network(path: Path) -> Runtime:
     """The network, which several threads may call at once."""
-    session = runtime.Session(path)
-    return lambda pixels: np.asarray(session.run(pixels)[0], np.float32)
+    session = runtime.open_session(path)
+    name = session.get_inputs()[0].name
+
+    def run(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(session.run(None, {name: pixels})[0], np.float32)
+
+    return run
 
 
 def _open(path: Path) -> Runtime:

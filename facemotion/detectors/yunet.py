@@ -33,7 +33,7 @@ class YuNet(FaceDetector):
 
     def __init__(self, path: Path, description: str, notice: str | None = None) -> None:
         super().__init__(description, notice)
-        self._session = runtime.Session(path)
+        self._session = runtime.open_session(path)
 
     @classmethod
     def embedded(cls, notice: str | None = None) -> YuNet:
@@ -47,7 +47,7 @@ class YuNet(FaceDetector):
 
     def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
         pixels = to_input(picture)
-        outputs = [values[0] for values in self._session.run(pixels, _OUTPUTS)]
+        outputs = [values[0] for values in self._session.run(_OUTPUTS, {"input": pixels})]
         columns = pixels.shape[3]
         found = [
             _read(outputs[3 * index : 3 * index + 3], stride, columns // stride, threshold)
