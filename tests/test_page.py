@@ -13,7 +13,6 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
-from gradio.data_classes import FileData, ImageData, ListFiles
 from gradio.exceptions import ComponentProcessingError, InvalidPathError
 from gradio.state_holder import StateHolder
 
@@ -32,7 +31,7 @@ from facemotion.webui import (
     words,
 )
 from facemotion.webui.errors import explain
-from facemotion.webui.photo_input import PhotoInput, PhotosInput
+from facemotion.webui.photo_input import PhotoInput
 
 # gradio makes event loops while it builds components, and leaves them to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -226,36 +225,6 @@ def test_arguments_left_out_take_their_defaults() -> None:
     components = [PhotoInput(), gr.Number(0.5), gr.Textbox("auto")]
     assert blocks.with_defaults(components, ["a"]) == ["a", 0.5, "auto"]
     assert blocks.with_defaults(components, []) == [None, 0.5, "auto"]
-
-
-def test_photo_input_decodes_with_our_decoder(examples: Path) -> None:
-    path = examples / "grace_hopper.jpg"
-    read = PhotoInput().preprocess(ImageData(path=str(path)))
-    assert read is not None
-    assert read.pixels.shape == (600, 512, 3)
-
-
-@pytest.mark.parametrize(
-    ("payload", "error"),
-    [
-        (ImageData(url="data:image/png;base64,AAAA"), errors.NotAnImage),
-        (ImageData(url="data:image/png;base64,*"), errors.CorruptImage),
-        (ImageData(url="https://example.org/a.png"), errors.MissingInput),
-    ],
-)
-def test_photo_input_refuses(payload: ImageData, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        PhotoInput().preprocess(payload)
-
-
-def test_photo_input_without_a_photo_is_none() -> None:
-    assert PhotoInput().preprocess(None) is None
-
-
-def test_photos_input_hands_over_paths_in_order() -> None:
-    files = ListFiles(root=[FileData(path="/b.jpg"), FileData(path="/a.jpg")])
-    assert PhotosInput(file_count="multiple").preprocess(files) == ["/b.jpg", "/a.jpg"]
-    assert PhotosInput(file_count="multiple").preprocess(None) == []
 
 
 @pytest.mark.parametrize(
