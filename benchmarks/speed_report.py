@@ -130,7 +130,7 @@ def draw(found: Numbers, file: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415  (a development package)
 
     figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(3, 1))
+    left, right = figure.subplots(1, 2, width_ratios=(5, 2))
     rows = list(targets(found))
     shares = [100 * (value / limit if less else limit / value) for _, limit, value, _, less in rows]
     labels = [f"{what}\n{value:g} of {limit:g} {unit}" for what, limit, value, unit, _ in rows]
@@ -143,5 +143,5 @@ def draw(found: Numbers, file: Path) -> None:
     places = range(len(viewers))
     right.bar(places, [row["frames_a_second"] for row in viewers], color="#3b5b92")
     right.set_xticks(places, [str(row["cameras"]) for row in viewers])
-    right.set(xlabel="cameras at once", title="frames a second, all together")
+    right.set(xlabel="cameras at once", title="all cameras, frames a second")
     figure.savefig(file, dpi=120)
