@@ -143,5 +143,5 @@ def draw(found: Numbers, file: Path) -> None:
     places = range(len(viewers))
     right.bar(places, [row["frames_a_second"] for row in viewers], color="#3b5b92")
     right.set_xticks(places, [str(row["cameras"]) for row in viewers])
-    right.set(xlabel="cameras at once", title="all cameras, frames a second")
+    right.set(xlabel="cameras at once", title="frames a second")
     figure.savefig(file, dpi=120)
