@@ -2,7 +2,7 @@
 
     python -m benchmarks.runtimes --data official --yunet face_detection_yunet_2023mar.onnx
 
-Prints a table in Markdown; benchmarks/reports/runtimes.md keeps one. All take turns on the same input. `--data` is a
+Prints a table in Markdown. All take turns on the same input. `--data` is a
 tree of pictures as `training` reads it: the 8-bit networks are calibrated on its train folder and judged, beside those
 of 32 bits, on its validation folder. Without it their speed is measured on random pictures alone. `--yunet` is the
 model zoo's file, which OpenCV runs.
