@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import os
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
+
+from benchmarks import timing
 
 NAMES = {
     "facemotion": "faces found, read and drawn",
     "untouched": "our page, the frame returned untouched",
     "plain": "gradio's own camera every 30 ms, the frame returned untouched",
 }
+PACKAGES = ("gradio", "torch", "onnxruntime", "opencv-python-headless", "numpy", "pillow")
 LEAST_SHARE, LATEST_MS, PHOTO_MS = 0.7, 150, 2000  # what was set as goals
 
 
 def machine() -> dict[str, Any]:
-    """What it runs on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    packages = ("gradio", "torch", "onnxruntime", "opencv-python-headless", "numpy", "pillow")
-    return {
-        "processor": model,
-        "processors": os.cpu_count(),
-        "load": [round(one, 1) for one in os.getloadavg()],
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
-    }
+    """What it runs on, and how busy that is."""
+    return timing.machine(PACKAGES) | {"load": [round(one, 1) for one in os.getloadavg()]}
 
 
 def percentile(values: list[float], percent: int) -> float:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
 import tempfile
 import threading
@@ -21,17 +20,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
 import httpx
 
+from benchmarks import timing
 from benchmarks.visitors import Outcome, Visitor, in_threads, photo, rest
 from tests import running
 from tests.running import Server, grown
 
+PACKAGES = ("gradio", "torch", "opencv-python-headless", "numpy", "pillow")
 REPORTS = Path(__file__).resolve().parent / "reports"
 FULL_MINUTES = 5.0
 EQUAL_REQUESTS = 500
@@ -207,7 +207,7 @@ def summary(
     more = {name: after["process"][name] - before["process"][name] for name in before["process"]}
     containers = {path: sizes for path, sizes in grown(before, after).items() if path not in before["process"]}
     return {
-        "machine": machine(),
+        "machine": timing.machine(PACKAGES),
         "minutes": minutes,
         "kinds": kinds,
         "memory_over_time": load.memory,
@@ -226,20 +226,6 @@ def summary(
             "no task and no open file is left": more["tasks"] <= 0 and more["open_files"] <= 0,
             f"temporary files are gone after their time ({FILES_LIVE_S} s here)": more["temporary_files"] <= 0,
         },
-    }
-
-
-def machine() -> dict[str, Any]:
-    """What it ran on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    names = ("gradio", "torch", "opencv-python-headless", "numpy", "pillow")
-    return {
-        "processor": model,
-        "processors": os.cpu_count(),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "versions": {name: version(name) for name in names},
     }
 
 
