@@ -2,7 +2,7 @@
 
     python -m training.train --preset modern --network candidate-vgg --data official ...
 
-They cost about as much as `EmotionNet` (its 136 million multiply-adds; by their own measure, see `multiply_adds`), so
+They cost about as much as `EmotionNet` (its 67 million multiply-adds; by their own measure, see `multiply_adds`), so
 that the table compares forms and not sizes. All take grey float [N, 1, 48, 48] and return logits [N, 7].
 """
 
@@ -40,7 +40,7 @@ class NarrowVgg(Candidate):
     def __init__(self) -> None:
         layers: list[nn.Module] = []
         channels = 1
-        for width, count in ((24, 1), (64, 2), (128, 3), (256, 3)):
+        for width, count in ((16, 1), (40, 2), (96, 3), (176, 3)):
             for _ in range(count):
                 layers += [*_conv_norm(channels, width, 3, 1), nn.ReLU()]
                 channels = width
@@ -52,18 +52,18 @@ class DeepResNet(Candidate):
     """The blocks of `EmotionNet`, narrower and more of them."""
 
     def __init__(self) -> None:
-        blocks = [(24, 48, 2), (48, 48, 1), (48, 96, 2), (96, 96, 1), (96, 192, 2), (192, 192, 1)]
-        body = [*_conv_norm(1, 24, 3, 1), nn.ReLU(), *(ResidualBlock(i, o, stride) for i, o, stride in blocks)]
-        super().__init__(nn.Sequential(*body), 192)
+        blocks = [(16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 64, 1), (64, 124, 2), (124, 124, 1)]
+        body = [*_conv_norm(1, 16, 3, 1), nn.ReLU(), *(ResidualBlock(i, o, stride) for i, o, stride in blocks)]
+        super().__init__(nn.Sequential(*body), 124)
 
 
 class LargerInput(Candidate):
     """The blocks of `EmotionNet` on pictures enlarged to 64 x 64, narrower by as much."""
 
     def __init__(self) -> None:
-        blocks = [(24, 36, 2), (36, 84, 2), (84, 84, 1), (84, 168, 2), (168, 168, 1)]
-        body = [*_conv_norm(1, 24, 3, 1), nn.ReLU(), *(ResidualBlock(i, o, stride) for i, o, stride in blocks)]
-        super().__init__(nn.Sequential(*body), 168)
+        blocks = [(16, 24, 2), (24, 60, 2), (60, 60, 1), (60, 116, 2), (116, 116, 1)]
+        body = [*_conv_norm(1, 16, 3, 1), nn.ReLU(), *(ResidualBlock(i, o, stride) for i, o, stride in blocks)]
+        super().__init__(nn.Sequential(*body), 116)
 
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(functional.interpolate(images, size=64, mode="bilinear"))
@@ -74,9 +74,9 @@ class MobileNet(Candidate):
     Howard et al., "Searching for MobileNetV3", 2019)."""
 
     def __init__(self) -> None:
-        stages = [(32, 40, 2), (40, 40, 1), (40, 80, 2), (80, 80, 1), (80, 80, 1), (80, 160, 2), (160, 160, 1)]
-        body = [*_conv_norm(1, 32, 3, 1), nn.ReLU(), *(InvertedResidual(i, o, stride) for i, o, stride in stages)]
-        super().__init__(nn.Sequential(*body), 160)
+        stages = [(16, 32, 2), (32, 32, 1), (32, 72, 2), (72, 72, 1), (72, 72, 1), (72, 144, 2), (144, 144, 1)]
+        body = [*_conv_norm(1, 16, 3, 1), nn.ReLU(), *(InvertedResidual(i, o, stride) for i, o, stride in stages)]
+        super().__init__(nn.Sequential(*body), 144)
 
 
 class InvertedResidual(nn.Module):
@@ -104,9 +104,9 @@ class ConvNext(Candidate):
     """Depthwise 7 x 7 filters, then a two-layer perceptron at each place (Liu et al., "A ConvNet for the 2020s")."""
 
     def __init__(self) -> None:
-        body: list[nn.Module] = [nn.Conv2d(1, 64, 4, 2, padding=1), ChannelNorm(64)]
-        channels = 64
-        for width, count in ((64, 2), (128, 3), (256, 2)):
+        body: list[nn.Module] = [nn.Conv2d(1, 48, 4, 2, padding=1), ChannelNorm(48)]
+        channels = 48
+        for width, count in ((48, 2), (96, 3), (192, 2)):
             if width != channels:
                 body += [ChannelNorm(channels), nn.Conv2d(channels, width, 2, 2)]
             body += [ConvNextBlock(width) for _ in range(count)]
