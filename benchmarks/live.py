@@ -64,6 +64,7 @@ def flat(folder: Path) -> dict[str, Any]:
     for at, lag, _ in seen["shown"]:
         stretches.setdefault(int((at - seen["started"]) / 1e4), []).append(lag)
     return summary(seen) | {
+        "nodes": seen["nodes"],
         "stretches": [
             {"start_s": 10 * index, "rate": len(lags) / 10, "median_ms": percentile(lags, 50)}
             for index, lags in sorted(stretches.items())
@@ -127,10 +128,12 @@ def watch(url: str, film: Path, seconds: float) -> dict[str, Any]:
         start.click()
         page.wait_for_function("fmSeen.shown.length > 10", timeout=chromium.PATIENCE_MS)
         page.wait_for_timeout(SETTLE_S * 1e3)
+        nodes = [chromium.nodes(page)]
         page.evaluate("Object.assign(fmSeen, {shown: [], unread: 0, frames: 0, started: performance.now()})")
         page.wait_for_timeout(seconds * 1e3)
         seen: dict[str, Any] = page.evaluate("({...fmSeen, taken: null, ended: performance.now()})")
-    return seen
+        nodes.append(chromium.nodes(page))
+    return seen | {"nodes": nodes}
 
 
 def summary(seen: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def _stages(pipeline: Pipeline, film: list[NDArray[np.uint8]]) -> dict[str, floa
         marks.append(time.perf_counter())
         drawn = drawing.annotate(picture.pixels, analysis)
         marks.append(time.perf_counter())
-        page_camera._jpeg_url(drawn)
+        page_camera.answer(drawn)
         marks.append(time.perf_counter())
         live_words.readout(picture.pixels, analysis, 1, session.moments(), number / FPS)
         marks.append(time.perf_counter())

@@ -104,7 +104,8 @@ def _flat(part: dict[str, Any]) -> list[str]:
         "",
         "A backlog would show as pictures under way from camera to screen (the lag times the rate) that become more: "
         f"{queued[0]:.1f} in the first fifth, {queued[1]:.1f} in the last. Pictures older than the one before: "
-        f"{part['back']}. {part.get('note', '')}".strip(),
+        f"{part['back']}. Nodes of the page's document in memory: {part['nodes'][0]:,} at the start, "
+        f"{part['nodes'][1]:,} at the end.",
     ]
 
 

@@ -36,3 +36,15 @@ def _found(kind: sync_api.BrowserType) -> str:
     if not Path(found).exists():
         pytest.skip("there is no Chromium: install Debian's chromium, or run `playwright install chromium`")
     return found
+
+
+def nodes(page: sync_api.Page) -> int:
+    """How many nodes of its document a page keeps in memory, those that are no longer shown included."""
+    session = page.context.new_cdp_session(page)
+    try:
+        session.send("Performance.enable")
+        session.send("HeapProfiler.collectGarbage")
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return int(next(metric["value"] for metric in metrics if metric["name"] == "Nodes"))
+    finally:
+        session.detach()

@@ -15,11 +15,11 @@ from typing import Any
 
 def untouched() -> None:
     """The app, whose camera only goes through gradio, and through our reading and writing of JPEGs."""
-    from facemotion.webui import viewer
+    from facemotion.webui import camera, viewer
 
     def step(self: Any, frame: Any, one: Any, session: str) -> list[Any]:
         skip = viewer.gr.skip()
-        return [skip if frame is None else frame.pixels, skip, skip, skip]
+        return [skip if frame is None else camera.answer(frame.pixels), skip, skip, skip]
 
     viewer.Audience.step = step  # type: ignore[method-assign]
     runpy.run_path("app.py", run_name="__main__")

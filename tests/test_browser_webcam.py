@@ -56,7 +56,7 @@ def test_live_labels_with_a_lasting_id(page: sync_api.Page, app_url: str, root: 
     assert {expression for _, expression in seen} == {"happy"}
     assert len({identity for identity, _ in seen}) == 1
     assert re.search(r"\d+\.\d frames a second", readout.inner_text())
-    assert page.locator("#fm-camera img").get_attribute("src", timeout=1000).startswith("data:image/jpeg")
+    assert page.locator("#fm-camera .fm-drawn").get_attribute("src", timeout=1000).startswith("data:image/jpeg")
 
 
 @pytest.mark.timeout(300)

@@ -30,8 +30,8 @@ def grey(level: int) -> bytes:
 
 def level(message: dict[str, Any]) -> int:
     """How bright the picture in an answer is."""
-    url = message["output"]["data"][0]["url"]
-    pixels = cv2.imdecode(np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8), cv2.IMREAD_GRAYSCALE)
+    _, _, encoded = message["output"]["data"][0].partition("base64,")
+    pixels = cv2.imdecode(np.frombuffer(base64.b64decode(encoded.partition('"')[0]), np.uint8), cv2.IMREAD_GRAYSCALE)
     return 10 * round(float(pixels.mean()) / 10)
 
 

@@ -2,6 +2,7 @@
    the camera on; this clicks it and switches the camera itself. A page that nobody sees sends nothing: the camera is off
    until it is looked at again. */
 window.fmCamera = (() => {
+  const changes = {attributeFilter: ["data-at"], childList: true, subtree: true};
   const wish = {video: {width: {ideal: 640}, height: {ideal: 480}, facingMode: "user"}};
   let wanted = false;    // between Start and Stop
   let on = false;        // the camera runs and frames are sent
@@ -18,6 +19,8 @@ window.fmCamera = (() => {
   const patienceMs = 2500; // an answer that does not come was an error, or the wait for a place
   const real = Object.getOwnPropertyDescriptor(HTMLVideoElement.prototype, "videoWidth").get;
   let sentAt = -Infinity, answered = true;
+  let watched = false;     // the element that the drawn frames come in
+  let last = "";           // when the newest of them was made
 
   function mayBeSent(now) {
     return now - sentAt >= (answered ? leastMs : patienceMs);
@@ -31,7 +34,25 @@ window.fmCamera = (() => {
       queueMicrotask(() => { sentAt = now; answered = false; });  // gradio reads it several times for one frame
       return real.call(one);
     }});
-    new MutationObserver(() => { answered = true; }).observe(box(), {attributeFilter: ["src"], subtree: true});
+  }
+
+  /* The drawn frame comes in a hidden element (see webui/camera.py). The picture shows the last one until it is decoded. */
+  function picture() {
+    const there = box().querySelector("img.fm-drawn");
+    if (there) return there;
+    const made = document.createElement("img");
+    made.className = "fm-drawn";
+    made.alt = "The camera's picture with a numbered box around each face; the text beside it says the same";
+    box().append(made);
+    return made;
+  }
+
+  function show() {
+    const drawn = document.querySelector("#fm-drawn data");
+    if (!drawn || drawn.dataset.at === last) return;
+    last = drawn.dataset.at;
+    answered = true;
+    if (wanted) picture().src = drawn.value;
   }
 
   async function until(find) {
@@ -58,6 +79,8 @@ window.fmCamera = (() => {
       const button = await until(() => box().querySelector('button[aria-label="capture photo"]'));
       await until(() => real.call(video()) > 0);
       gate(video());
+      if (!watched) new MutationObserver(show).observe(document.querySelector("#fm-drawn"), changes);
+      watched = true;
       video().srcObject.getVideoTracks()[0].onended = () => end("Ended");
       button.click();
       on = true;
@@ -105,6 +128,7 @@ window.fmCamera = (() => {
     wanted = false;
     close();
     await new Promise(resolve => setTimeout(resolve, 300));  // a frame that is under way
+    box().querySelector("img.fm-drawn")?.remove();
     const reason = why;
     why = "";
     return reason;

@@ -1,14 +1,11 @@
 /* Names and roles that gradio leaves out: of the buttons of the example photos, which it makes anew when one is chosen,
-   of the camera's picture, and of the head of an error, a button with a button inside. */
+   and of the head of an error, a button with a button inside. */
 function mend() {
   for (const button of document.querySelectorAll(".fm-examples button.gallery-item:not([aria-label])")) {
     const file = button.querySelector("img")?.src.split("/").pop();
     const name = file && decodeURIComponent(file).split(".")[0].replaceAll("_", " ");
     if (name) button.setAttribute("aria-label", "Example photo: " + name);
   }
-  document.querySelectorAll("#fm-camera img:not([alt])").forEach(picture => {
-    picture.alt = "The camera's picture with a numbered box around each face; the text beside it says the same";
-  });
   for (const head of document.querySelectorAll(".toast-header[role=button]")) head.setAttribute("role", "group");
 }
 new MutationObserver(mend).observe(document.documentElement, {childList: true, subtree: true});

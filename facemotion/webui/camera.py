@@ -1,18 +1,23 @@
-"""The camera as a component: frames come and go as `data:` URLs, never as files; and the scripts that work it."""
+"""The camera as components: frames come and go as `data:` URLs, never as files; and the scripts that work it.
+
+Drawn frames are not given back to the component they came from: `gr.Image` leaves about 16 elements of the page behind
+for each picture that it shows, so that after minutes the browser needs twice as long for the next. They go into a
+hidden element, from which assets/camera.js shows them.
+"""
 
 from __future__ import annotations
 
 import base64
+import time
 
 import cv2
 import gradio as gr
 import numpy as np
-from gradio.data_classes import ImageData
 from numpy.typing import NDArray
 
 from facemotion.webui.photo_input import PhotoInput
 
-ELEMENT_ID = "fm-camera"
+ELEMENT_ID, DRAWN_ID = "fm-camera", "fm-drawn"
 FRAME_SIZE = (640, 480)  # asked of the browser; a face two metres away has about 40 pixels then
 JPEG_QUALITY = 85  # encodes a frame in 3 ms; the boxes' edges stay clean
 
@@ -26,23 +31,11 @@ _REFUSALS = {
 _REFUSED = "The camera did not start. Reload the page and try again."
 
 
-class CameraInput(PhotoInput):
-    """A camera that streams: handlers receive `images.Picture` and return RGB uint8 [H, W, 3], shown in its place.
-
-    `gr.Image` would write every frame that it shows to a file; here none touches the disk.
-    """
-
-    def postprocess(self, value: NDArray[np.uint8] | None) -> ImageData | None:  # type: ignore[override]
-        """The picture as a `data:` URL of a JPEG."""
-        return None if value is None else ImageData(url=_jpeg_url(value))
-
-
-def build(label: str) -> CameraInput:
-    """The camera in the current layout; not a constructor, since gradio reads a component's settings from that one's
-    signature."""
+def build(label: str) -> PhotoInput:
+    """The camera in the current layout; handlers receive `images.Picture`."""
     width, height = FRAME_SIZE
     video = {"width": {"ideal": width}, "height": {"ideal": height}, "facingMode": "user"}
-    return CameraInput(
+    return PhotoInput(
         label=label,
         sources=["webcam"],
         streaming=True,
@@ -53,15 +46,25 @@ def build(label: str) -> CameraInput:
     )
 
 
+def drawn() -> gr.HTML:
+    """Where handlers put an `answer`, to be shown in the camera's place."""
+    return gr.HTML("", visible="hidden", elem_id=DRAWN_ID)
+
+
 def refusal(reason: str) -> str | None:
     """What to tell a visitor when START or STOP returned `reason`; None when there was nothing."""
     return _REFUSALS.get(reason, _REFUSED) if reason else None
 
 
-def _jpeg_url(image: NDArray[np.uint8]) -> str:
+def answer(drawn: NDArray[np.uint8]) -> str:
+    """RGB uint8 [H, W, 3] as the HTML of an element whose value is the `data:` URL of a JPEG.
+
+    No two are alike, or the page would not notice the second of two equal frames.
+    """
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)[1]
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), quality)[1]
+    url = "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+    return f'<data value="{url}" data-at="{time.monotonic_ns()}"></data>'
 
 
 # Both are in assets/camera.js. The result is empty, or the name of what the browser refused; of STOP, of what ended it.

@@ -16,7 +16,7 @@ from facemotion.faces import Analysis
 from facemotion.images import Picture
 from facemotion.live import LiveSession
 from facemotion.pipeline import Pipeline
-from facemotion.webui import live_words, pictures
+from facemotion.webui import camera, live_words, pictures
 from facemotion.webui.timeline import SPAN_S
 from facemotion.webui.turns import Turns, processors
 
@@ -130,14 +130,19 @@ class Audience:
             one.leave()
 
     def step(self, frame: Picture | None, one: Viewer | None, session: str) -> list[Any]:
-        """Values for the picture, the state, the readout and the choice; a stopped viewer's frames change none."""
+        """Values for the drawn frame, the state, the readout and the choice; a stopped viewer's frames change none."""
         if frame is None:
             return [gr.skip()] * 4
         one = one or self.start(session)
         if (shown := one.look(frame)) is None:
             return [gr.skip()] * 4
         drawn, text, choice = shown
-        return [drawn, one, gr.skip() if text is None else text, gr.skip() if choice is None else choices(*choice)]
+        return [
+            camera.answer(drawn),
+            one,
+            gr.skip() if text is None else text,
+            gr.skip() if choice is None else choices(*choice),
+        ]
 
 
 def choices(offered: tuple[int, ...] = (), followed: int | None = None) -> gr.Radio:

@@ -15,8 +15,8 @@ from facemotion.live import timeline_csv
 from facemotion.pipeline import Pipeline
 from facemotion.tally import tally_csv
 from facemotion.webui import camera, live_words
-from facemotion.webui.camera import CameraInput
 from facemotion.webui.live_words import STATE_SECONDS
+from facemotion.webui.photo_input import PhotoInput
 from facemotion.webui.viewer import Audience, Viewer, choices
 from facemotion.webui.whole_files import save_bytes
 
@@ -29,7 +29,8 @@ _CLICK = "() => document.querySelector('#fm-live-file')?.click()"
 class _Parts:
     """What starting, streaming and stopping touch."""
 
-    picture: CameraInput
+    picture: PhotoInput
+    drawn: gr.HTML
     viewer: gr.State
     followed: gr.Radio
     readout: gr.HTML
@@ -42,7 +43,7 @@ def build(pipeline: Pipeline) -> None:
     """Lays the tab out and connects it, inside the current `gr.Tab`."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
-            picture = camera.build("Camera")
+            picture, drawn = camera.build("Camera"), camera.drawn()
             with gr.Row():
                 start = gr.Button("Start camera", variant="primary", elem_id="fm-start")
                 stop = gr.Button("Stop camera", variant="stop", elem_id="fm-stop", visible=False)
@@ -55,7 +56,7 @@ def build(pipeline: Pipeline) -> None:
                 minute = gr.Button("Download the last minute (CSV)", size="sm")
             file = gr.DownloadButton(visible="hidden", elem_id="fm-live-file")
     viewer = gr.State(None, time_to_live=STATE_SECONDS)
-    parts = _Parts(picture, viewer, followed, readout, start, stop, saving)
+    parts = _Parts(picture, drawn, viewer, followed, readout, start, stop, saving)
     audience = Audience(pipeline)
     _connect_switch(audience, parts)
     _connect_stream(audience, parts)
@@ -78,7 +79,7 @@ def _connect_switch(audience: Audience, parts: _Parts) -> None:
     buttons = [parts.start, parts.stop]
     after_start = [parts.viewer, parts.followed, parts.readout, *buttons, parts.saving]
     parts.start.click(started, outcome, after_start, js=camera.START, **quick)
-    after_stop = [parts.picture, parts.followed, parts.readout, *buttons]
+    after_stop = [parts.drawn, parts.followed, parts.readout, *buttons]
     parts.stop.click(stopped, outcome, after_stop, js=camera.STOP, **quick)
     parts.followed.input(follow, parts.followed, None, **quick)
 
@@ -89,13 +90,13 @@ def _connect_stream(audience: Audience, parts: _Parts) -> None:
 
     def leave(request: gr.Request) -> None:
         audience.leave(str(request.session_hash))
-        _forget_frame(page, str(request.session_hash), parts.picture)
+        _forget_frame(page, str(request.session_hash), parts.drawn)
 
     page = cast(gr.Blocks, Context.root_block)
     parts.picture.stream(
         step,
         [parts.picture, parts.viewer],
-        [parts.picture, parts.viewer, parts.readout, parts.followed],
+        [parts.drawn, parts.viewer, parts.readout, parts.followed],
         stream_every=STREAM_EVERY_S,
         time_limit=settings.STREAM_SECONDS,
         concurrency_limit=settings.MAX_VIEWERS,
@@ -106,11 +107,11 @@ def _connect_stream(audience: Audience, parts: _Parts) -> None:
     page.unload(leave)
 
 
-def _forget_frame(page: gr.Blocks, session: str, picture: CameraInput) -> None:
-    """Gradio keeps each component's last value with the state of a page; of a camera that is its last frame."""
+def _forget_frame(page: gr.Blocks, session: str, drawn: gr.HTML) -> None:
+    """Gradio keeps each component's last value with the state of a page; of this one that is the last frame."""
     state = page.state_holder.session_data.get(session)
     if state is not None:
-        state.config_values.pop(picture._id, None)
+        state.config_values.pop(drawn._id, None)
 
 
 def _connect_download(button: gr.Button, write: Any, viewer: gr.State, file: gr.DownloadButton) -> None:
@@ -130,14 +131,14 @@ def _started(reason: str, audience: Audience, session: str) -> list[Any]:
 
 
 def _stopped(reason: str, audience: Audience, session: str) -> list[Any]:
-    """Values for the picture, the choice, the readout and the two buttons; the state keeps the record for the
+    """Values for the drawn frame, the choice, the readout and the two buttons; the state keeps the record for the
     downloads."""
     one = audience.stop(session)
     problem = camera.refusal(reason)
     text = live_words.OFF if problem is None else live_words.problem(problem)
     if one is not None:
         text += live_words.summary(one.session.people(), one.session.duration_s)
-    return [None, choices(), text, gr.Button(visible=True), gr.Button(visible=False)]
+    return ["", choices(), text, gr.Button(visible=True), gr.Button(visible=False)]
 
 
 def _summary_file(viewer: Viewer | None, folder: str) -> str:
