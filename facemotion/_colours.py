@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -10,24 +11,44 @@ from PIL import Image, ImageCms
 from facemotion.errors import UnsupportedFormat
 
 _MAX_PROFILE_BYTES = 4_000_000  # printers' CMYK profiles have 0.5 to 3 MB; what is larger is ignored
+_MAX_REMEMBERED_BYTES = 65_536  # cameras' and phones' have 0.5 to 3 kB
 _WHITE = (255, 255, 255)
 
 Transform = ImageCms.ImageCmsTransform
 
 
 def to_srgb(image: Image.Image) -> Transform | None:
-    """The way from the picture's own profile to sRGB; None where it has none, or a broken one."""
+    """The way from the picture's own profile to sRGB; None where it has none, a broken one, or that of sRGB.
+
+    Browsers write sRGB's into every frame of a camera. Building the way takes 12 ms, going it 27 ms at 640 x 480.
+    """
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or len(profile) > _MAX_PROFILE_BYTES:
         return None
     mode = "CMYK" if image.mode == "CMYK" else "RGB"
+    return _remembered(profile, mode) if len(profile) <= _MAX_REMEMBERED_BYTES else _built(profile, mode)
+
+
+def _built(profile: bytes, mode: str) -> Transform | None:
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         if source.profile.xcolor_space.strip() != mode:
             return None
-        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        return None if mode == "RGB" and _changes_nothing(transform) else transform
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):  # a broken profile: the colours are taken as sRGB
         return None
+
+
+_remembered = lru_cache(maxsize=16)(_built)
+
+
+def _changes_nothing(transform: Transform) -> bool:
+    """Whether no colour of a regular grid moves by more than a rounding: the profile is one of sRGB itself."""
+    levels = np.linspace(0, 255, 18).astype(np.uint8)  # in steps of 15
+    grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 18, 3)
+    moved = np.asarray(ImageCms.applyTransform(Image.fromarray(grid), transform))
+    return int(np.abs(moved.astype(int) - grid).max()) <= 1
 
 
 def flatten(image: Image.Image, transform: Transform | None) -> Image.Image:
