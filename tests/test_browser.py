@@ -14,6 +14,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from facemotion import settings
 from tests import chromium
 from tests.chromium import PATIENCE_MS, sync_api
 
@@ -165,7 +166,7 @@ def test_a_gallery_can_be_cancelled_and_keeps_what_was_read(
 def test_about_says_which_weights_how_good_and_what_not_to_use_them_for(page: sync_api.Page, root: Path) -> None:
     page.get_by_role("tab", name="About").click()
     about = page.get_by_role("article")
-    for text in ("simplecnn (embedded", "Accuracy", "Article 5(1)(f)", "Article 50(3)", "Nothing is kept"):
+    for text in (f"{settings.CLASSIFIER} (embedded", "Accuracy", "Article 5(1)(f)", "Article 50(3)", "Nothing is kept"):
         expect(about).to_contain_text(text)
     expect(about.locator("table tbody tr")).to_have_count(7)
     keep(page, root, "about-desktop")

@@ -40,7 +40,7 @@ def test_simplecnn_is_the_network_of_the_study():
 
 def test_emotionnet_keeps_its_size():
     network = networks.build("emotionnet").eval()
-    assert networks.count_parameters(network) == 2_072_497
+    assert networks.count_parameters(network) == 1_052_663
     assert multiplications(network) < multiplications(networks.build("simplecnn").eval()) / 2
     assert network(torch.zeros(2, 1, 48, 48)).shape == (2, 7)
 
@@ -177,7 +177,7 @@ def test_default_falls_back_when_the_configuration_is_broken(folder, monkeypatch
     (folder / CONFIG_FILE).write_text(json.dumps(config))
     monkeypatch.setenv("FACEMOTION_WEIGHTS", str(folder))
     classifier = EmotionClassifier.from_pretrained()
-    assert classifier.description.startswith("simplecnn (embedded")
+    assert classifier.description.startswith(f"{settings.CLASSIFIER} (embedded")
     assert str(folder) in classifier.notice
 
 
@@ -238,6 +238,6 @@ def test_default_falls_back_to_the_embedded_weights_and_says_so(monkeypatch):
     monkeypatch.setattr(weights, "resolve", unreachable)
     monkeypatch.setenv("FACEMOTION_WEIGHTS", "you/facemotion@0123456789012345678901234567890123456789")
     classifier = EmotionClassifier.from_pretrained()
-    assert classifier.description.startswith("simplecnn (embedded")
+    assert classifier.description.startswith(f"{settings.CLASSIFIER} (embedded")
     assert "you/facemotion" in classifier.notice
     assert "The Hub does not answer." in classifier.notice

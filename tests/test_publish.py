@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from facemotion import EMOTIONS, EmotionClassifier
+from facemotion import EMOTIONS, EmotionClassifier, settings
 from facemotion.settings import Reference
 from tests import publishing
 from tests.hub import Hub
@@ -66,7 +66,7 @@ def test_a_pin_that_is_not_there_is_refused_and_the_embedded_weights_serve_visib
     wanted = pin.format(f"{REPO}@{published.revision}", "#" + "0" * 64)
     monkeypatch.setenv("FACEMOTION_WEIGHTS", wanted)
     served = EmotionClassifier.from_pretrained()
-    assert "simplecnn (embedded" in served.description
+    assert f"{settings.CLASSIFIER} (embedded" in served.description
     assert served.notice and wanted in served.notice and "the embedded weights serve" in served.notice
 
 
@@ -79,7 +79,7 @@ def test_a_tampered_file_is_refused_and_the_embedded_weights_serve_visibly(
     hub.large_files[published.sha256] = content[:-1] + bytes([content[-1] ^ 1])
     monkeypatch.setenv("FACEMOTION_WEIGHTS", str(published))
     served = EmotionClassifier.from_pretrained()
-    assert "simplecnn (embedded" in served.description
+    assert f"{settings.CLASSIFIER} (embedded" in served.description
     assert served.notice and f"does not have the SHA-256 {published.sha256}" in served.notice
 
 

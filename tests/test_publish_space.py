@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from facemotion import settings
 from facemotion.settings import Reference
 from tests import publishing
 from tests.hub import Faults, Hub
@@ -30,7 +31,7 @@ def test_a_space_holds_exactly_the_files_of_the_app(hub: Hub, uploads: Uploads) 
     tops = {path.split("/")[0] for path in files}
     assert tops == {"app.py", "facemotion", "requirements.txt", "README.md", "LICENSE", "NOTICE"}
     assert files["app.py"] == (space.ROOT / "app.py").read_bytes()
-    assert set(files) >= {"facemotion/webui/page.py", "facemotion/assets/simplecnn/model.safetensors"}
+    assert set(files) >= {"facemotion/webui/page.py", f"facemotion/assets/{settings.CLASSIFIER}/model.safetensors"}
     assert not [path for path in files if "__pycache__" in path or "/." in path]
     assert uploads.variables == {}
 

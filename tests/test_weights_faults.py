@@ -57,7 +57,7 @@ def pin(hub: Hub, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> R
 def serves_embedded() -> str:
     """Starts as the app does; what is said about the weights that serve instead of the ones asked for."""
     classifier = EmotionClassifier.from_pretrained()
-    assert classifier.description.startswith("simplecnn (embedded")
+    assert classifier.description.startswith(f"{settings.CLASSIFIER} (embedded")
     assert classifier.notice and "but the embedded weights serve" in classifier.notice
     assert os.environ["FACEMOTION_WEIGHTS"] in classifier.notice
     return classifier.notice
