@@ -69,7 +69,7 @@ def flat(folder: Path) -> dict[str, Any]:
             {"start_s": 10 * index, "rate": len(lags) / 10, "median_ms": percentile(lags, 50)}
             for index, lags in sorted(stretches.items())
             if 10 * index + 10 <= seconds
-        ]
+        ],
     }
 
 
