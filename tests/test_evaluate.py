@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from facemotion import EMOTIONS, EmotionClassifier, networks
-from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
+from tests import model_folders
 from training import evaluate, metrics
 from training.config import Config
 from training.data import DataError, Split
@@ -124,21 +124,8 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model_folder(run, tmp_path_factory):
     """The same network, published at temperature 2."""
-    from safetensors.torch import save_file
-
-    folder = tmp_path_factory.mktemp("models") / "untrained"
-    folder.mkdir()
-    save_file(torch.load(run / "best.pt", weights_only=True)["network"], folder / WEIGHTS_FILE)
-    config = {
-        "network": "simplecnn",
-        "labels": list(EMOTIONS),
-        "input": {"size": 48},
-        "normalisation": {"mean": Config.mean, "std": Config.std},
-        "temperature": 2.0,
-        "uncertain": {"min_confidence": 0.4, "min_lead": 0.1},
-    }
-    (folder / CONFIG_FILE).write_text(json.dumps(config))
-    return folder
+    tensors = torch.load(run / "best.pt", weights_only=True)["network"]
+    return model_folders.write(tmp_path_factory.mktemp("models") / "untrained", tensors)
 
 
 def noise(count):

@@ -12,10 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from facemotion import EMOTIONS, networks
+from facemotion import networks
 from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.errors import WeightsError
 from facemotion.weights import embedded, sha256
+from tests import model_folders
 from tests.hub import Hub
 from tests.training_tree import write_tree
 from training import beginning, evaluate, export, study, train
@@ -33,20 +34,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with weights that no seed of a run gives."""
-    folder = tmp_path_factory.mktemp("models") / "published"
-    folder.mkdir()
     torch.manual_seed(77)
-    save_file(export.as_float16(networks.build("simplecnn").state_dict()), folder / WEIGHTS_FILE)
-    about = {
-        "network": "simplecnn",
-        "labels": list(EMOTIONS),
-        "input": {"size": 48},
-        "normalisation": {"mean": Config.mean, "std": Config.std},
-        "temperature": 2.0,
-        "uncertain": {"min_confidence": 0.4, "min_lead": 0.1},
-    }
-    (folder / CONFIG_FILE).write_text(json.dumps(about))
-    return folder
+    tensors = export.as_float16(networks.build("simplecnn").state_dict())
+    return model_folders.write(tmp_path_factory.mktemp("models") / "published", tensors)
 
 
 def begun(start: str, **knobs: object) -> tuple[dict[str, torch.Tensor], str]:
