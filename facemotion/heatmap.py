@@ -1,8 +1,9 @@
-"""What a label rests on: how far its probability falls when a part of the face is hidden.
+"""What a label rests on: how far the evidence for it falls when a part of the face is hidden.
 
 Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014): a window slides over the
-crop, what lies under it is blurred beyond recognition, and the fall of the label's probability is noted there. It asks
-the classifier itself, calibrated as it serves, and needs no gradients.
+crop, what lies under it is blurred beyond recognition, and the fall of the label's log odds is noted there: the
+probability of a sure label would hardly move whatever is hidden. It asks the classifier itself, calibrated as it
+serves, and needs no gradients.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ WINDOW = 24  # pixels: an eye, half a mouth
 STEPS = 9  # windows across and down
 BLUR = 12.0  # pixels; no feature of a face of 96 pixels survives it
 OPACITY = 0.6
-PLAIN_FALL = 0.02  # a probability's fall below this is shown as none: it is no more than what any change of pixels does
+PLAIN_FALL = 0.1  # a fall of the log odds below this is shown as none: any change of pixels does as much
+SUREST = 1e-4  # probabilities nearer to 0 or 1 count as this near, or their log odds would have no end
 
 
 def heatmap(
@@ -37,8 +39,8 @@ def heatmap(
         expression: one of `EMOTIONS`; None takes the one that the classifier gives the crop.
 
     Returns:
-        float32 [h, w]: by how much, -1..1, the probability falls when that place is hidden, averaged over the windows
-        that cover it. Below 0 where hiding makes the expression more probable.
+        float32 [h, w]: by how much the expression's log odds, ln p / (1 - p), fall when that place is hidden, averaged
+        over the windows that cover it. Below 0 where hiding makes the expression more probable.
 
     Raises:
         BadOption: there is no such expression.
@@ -53,7 +55,7 @@ def heatmap(
     hidden = np.asarray(cv2.GaussianBlur(face, (0, 0), BLUR), np.uint8)
     places = list(_windows())
     covered = [_with_window(face, hidden, place) for place in places]
-    falls = classifier.classify([face])[0, column] - classifier.classify(covered)[:, column]
+    falls = _log_odds(classifier.classify([face])[0, column]) - _log_odds(classifier.classify(covered)[:, column])
     height, width = crop.shape[:2]
     return np.asarray(cv2.resize(_spread(falls, places), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
@@ -73,6 +75,16 @@ def overlay(crop: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.ui
     grey = crops.to_grey(crop)[:, :, None].astype(np.float32)
     weight = OPACITY * share[:, :, None]
     return np.asarray(np.rint((1 - weight) * grey + weight * glow).astype(np.uint8))
+
+
+def lowered(probability: float, fall: float) -> float:
+    """What a probability becomes when its log odds fall by so much."""
+    return float(1 / (1 + np.exp(fall - _log_odds(np.float32(probability)))))
+
+
+def _log_odds(probability: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
+    bounded = np.clip(probability, SUREST, 1 - SUREST)
+    return np.asarray(np.log(bounded / (1 - bounded)), np.float32)
 
 
 def _windows() -> Iterator[tuple[slice, slice]]:

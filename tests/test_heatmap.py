@@ -104,10 +104,27 @@ def test_the_overlay_is_grey_where_nothing_matters_and_glows_where_it_does() -> 
     assert (heatmap.overlay(crop, np.full((40, 40), -0.2, np.float32)) == crops.to_grey(crop)[:, :, None]).all()
 
 
-@pytest.mark.parametrize(("fall", "said"), [(0.31, "by 31 points"), (0.001, "No single part decides")])
-def test_the_page_says_it_in_words(fall: float, said: str) -> None:
-    face = SimpleNamespace(expression="happy")
+@pytest.mark.parametrize(
+    ("confidence", "fall", "said"),
+    [(0.8, np.log(4), "by 30 points"), (0.5, 0.01, "No single part decides"), (0.99, 0.5, "No single part decides")],
+)
+def test_the_page_says_it_in_words(confidence: float, fall: float, said: str) -> None:
+    """Odds of 4 to 1 that fall to a quarter are even: 80 percent become 50."""
+    face = SimpleNamespace(expression="happy", confidence=confidence)
     assert said in explain.sentence(face, fall)  # type: ignore[arg-type]
+
+
+def test_a_sure_label_is_explained_too() -> None:
+    class Sure:
+        def classify(self, face_crops: Sequence[np.ndarray]) -> np.ndarray:
+            happy = 1 / (1 + np.exp(-5 - 60 * LooksAtOneCorner().classify(face_crops)[:, HAPPY]))  # 99.3 % at least
+            return np.stack([happy if n == HAPPY else (1 - happy) / 6 for n in range(len(EMOTIONS))], axis=1)
+
+    crop = bright_corner()
+    heat = heatmap.heatmap(Sure(), crop, "happy")  # type: ignore[arg-type]
+    drawn = heatmap.overlay(crop, heat)
+    colour = (drawn.max(2).astype(int) - drawn.min(2))[20:40, 20:40]
+    assert heat.max() > 0.2 and colour.max() > 40
 
 
 def test_a_browser_whose_state_is_gone_is_told_so() -> None:

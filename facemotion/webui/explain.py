@@ -16,6 +16,7 @@ from facemotion.errors import BadOption, MissingInput
 from facemotion.faces import Analysis, Face
 from facemotion.pipeline import Pipeline
 
+PLAIN_POINTS = 2  # of a hundred: a part that moves the probability by less decides nothing
 _NOTHING = "There is no face to look at any more. Add the photo again."
 
 
@@ -53,10 +54,11 @@ def explanation(pipeline: Pipeline, shown: Any) -> str:
 
 def sentence(face: Face, fall: float) -> str:
     """What the heatmap shows, in words; `fall` is its highest value."""
-    if fall < heatmap.PLAIN_FALL:
-        points = 100 * heatmap.PLAIN_FALL
-        return f"No single part decides: hiding any one moves “{face.expression}” by less than {points:.0f} points."
-    return f"Hiding the brightest part lowers “{face.expression}” by {100 * fall:.0f} points of a hundred."
+    points = 100 * (face.confidence - heatmap.lowered(face.confidence, fall))
+    if points < PLAIN_POINTS:
+        least = f"less than {PLAIN_POINTS} points of a hundred"
+        return f"No single part decides: hiding the one that matters most lowers “{face.expression}” by {least}."
+    return f"Hiding the brightest part lowers “{face.expression}” by {points:.0f} points of a hundred."
 
 
 def drawn(pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysis, number: float) -> NDArray[np.uint8]:
