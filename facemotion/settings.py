@@ -50,7 +50,7 @@ FILES_LIVE_S = _number("FILES_LIVE_S", 3000)  # uploads and results are deleted 
 CLEAN_EVERY_S = _number("CLEAN_EVERY_S", 300)  # which is looked after this often: all are gone within the hour
 HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # for the whole download of a file's first byte, retries included
 
-CLASSIFIER = "simplecnn"  # the embedded one that serves unless FACEMOTION_WEIGHTS names another
+CLASSIFIER = "emotionnet"  # the embedded one that serves unless FACEMOTION_WEIGHTS names another
 DETECTION_THRESHOLD = 0.6  # default for boxes; scores of the embedded detector
 CLASSIFY_BATCH = 32  # faces in one forward pass: bounds memory when a picture holds hundreds
 
