@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from training import config, evaluate, publish
+from training import config, evaluate, export, publish
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -111,10 +111,15 @@ def training_commands() -> list[tuple[str, list[str]]]:
 @pytest.mark.parametrize(("part", "given"), training_commands(), ids=lambda value: " ".join(value)[:30])
 def test_the_training_commands_are_understood(part: str, given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [part, *given])
-    if part == "train":
-        assert config.chosen(config.parse()) == config.PRESETS["study"]
-    else:
-        {"evaluate": evaluate.parse_arguments, "publish": lambda: publish.parse_arguments(None)}[part]()
+    parse = {
+        "train": lambda: config.chosen(config.parse()),
+        "evaluate": evaluate.parse_arguments,
+        "export": export.parse_arguments,
+        "publish": lambda: publish.parse_arguments(None),
+    }
+    parsed = parse[part]()
+    if part == "train" and "study" in given:
+        assert parsed == config.PRESETS["study"]
 
 
 def test_a_newcomer_is_told_in_five_commands_to_train_judge_publish_and_serve() -> None:

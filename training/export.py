@@ -44,16 +44,20 @@ MAX_PARITY_ERROR = 0.02  # of a probability, between the run's float32 and the f
 
 
 def main() -> None:
+    arguments = parse_arguments()
+    with explained():
+        config = export(arguments.run, arguments.data, arguments.out, arguments.adjust)
+    print(json.dumps({k: v for k, v in config["metrics"].items() if not isinstance(v, (dict, list))}, indent=2))
+
+
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="a run directory of training.train")
     parser.add_argument("--data", type=Path, required=True, help="the tree that the run was trained on")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
     adjust = "logit adjustment: above 0 for rare expressions, below it for frequent ones; training.adjust shows which"
     parser.add_argument("--adjust", type=float, default=0.0, help=f"{adjust} (%(default)s)")
-    arguments = parser.parse_args()
-    with explained():
-        config = export(arguments.run, arguments.data, arguments.out, arguments.adjust)
-    print(json.dumps({k: v for k, v in config["metrics"].items() if not isinstance(v, (dict, list))}, indent=2))
+    return parser.parse_args()
 
 
 def export(run: Path, data: Path, out: Path, adjust: float = 0.0) -> dict[str, Any]:
