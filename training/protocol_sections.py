@@ -98,7 +98,8 @@ def real_faces(protocol: Protocol) -> str:
 def distortions(protocol: Protocol, figure: str) -> str:
     """What each distortion costs, mild to strong."""
     return (
-        "## Distortions of serving\n\nAccuracy on the validation split, distorted at three strengths, mild first.\n\n"
+        "## Distortions of serving\n\nAccuracy on the validation split, distorted at three strengths, mild first. "
+        "A model trained on the Kaggle split has seen most of these pictures: of it, compare what it loses.\n\n"
         f"{robustness.to_markdown(protocol['robustness'])}\n{figure}"
     )
 
