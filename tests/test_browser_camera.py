@@ -83,6 +83,7 @@ def running(page: sync_api.Page) -> Iterator[sync_api.Page]:
     stop, start = (page.get_by_role("button", name=f"{name} camera") for name in ("Stop", "Start"))
     if stop.is_visible():
         stop.click()
+        says(page, "The camera is off")
     sync_api.expect(start).to_be_visible(timeout=PATIENCE_MS)
 
 
@@ -174,10 +175,9 @@ def test_one_follows_whom_one_chooses_and_gets_a_summary(running: sync_api.Page)
     second = follow_the_second(page)
     curve = page.get_by_role("img", name=f"Expressions of face {second} in the last 20 seconds")
     sync_api.expect(curve).to_be_visible(timeout=PATIENCE_MS)
-    was = re.compile(re.escape(curve.locator("polygon").first.get_attribute("points") or ""))
-    sync_api.expect(curve.locator("polygon").first).not_to_have_attribute(
-        "points", was, timeout=PATIENCE_MS
-    )  # it moves
+    strip = curve.locator("polygon").first
+    before = re.compile(re.escape(strip.get_attribute("points") or ""))
+    sync_api.expect(strip).not_to_have_attribute("points", before, timeout=PATIENCE_MS)  # it moves
     page.get_by_role("button", name="Stop camera").click()
     says(page, r"It ran for [\d.]+ seconds: \d+ faces seen")
     assert page.locator("#fm-followed").is_hidden()

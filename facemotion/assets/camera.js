@@ -2,7 +2,6 @@
    the camera on; this clicks it and switches the camera itself. A page that nobody sees sends nothing: the camera is off
    until it is looked at again. */
 window.fmCamera = (() => {
-  const changes = {attributeFilter: ["data-at"], childList: true, subtree: true};
   const wish = {video: {width: {ideal: 640}, height: {ideal: 480}, facingMode: "user"}};
   let wanted = false;    // between Start and Stop
   let on = false;        // the camera runs and frames are sent
@@ -19,7 +18,7 @@ window.fmCamera = (() => {
   const patienceMs = 2500; // an answer that does not come was an error, or the wait for a place
   const real = Object.getOwnPropertyDescriptor(HTMLVideoElement.prototype, "videoWidth").get;
   let sentAt = -Infinity, answered = true;
-  let watched = false;     // the element that the drawn frames come in
+  let watched = false;     // whether the element is, that the drawn frames come in
   let last = "";           // when the newest of them was made
 
   function mayBeSent(now) {
@@ -55,6 +54,13 @@ window.fmCamera = (() => {
     if (wanted) picture().src = drawn.value;
   }
 
+  function watch() {
+    if (watched) return;
+    watched = true;
+    const changes = {attributeFilter: ["data-at"], childList: true, subtree: true};
+    new MutationObserver(show).observe(document.querySelector("#fm-drawn"), changes);
+  }
+
   async function until(find) {
     for (let tries = 0; tries < 200; tries += 1) {
       if (find()) return find();
@@ -79,8 +85,7 @@ window.fmCamera = (() => {
       const button = await until(() => box().querySelector('button[aria-label="capture photo"]'));
       await until(() => real.call(video()) > 0);
       gate(video());
-      if (!watched) new MutationObserver(show).observe(document.querySelector("#fm-drawn"), changes);
-      watched = true;
+      watch();
       video().srcObject.getVideoTracks()[0].onended = () => end("Ended");
       button.click();
       on = true;
