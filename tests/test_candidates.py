@@ -25,6 +25,13 @@ def test_a_candidate_learns_at_the_cost_of_the_network_it_stands_beside(name: st
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
+@pytest.mark.parametrize("name", candidates.TEACHERS)
+def test_a_teacher_may_cost_more(name: str) -> None:
+    network = candidates.build(name)
+    assert candidates.multiply_adds(network) == 266_004_160  # as its docstring tells
+    assert network.eval()(torch.randn(2, 1, 48, 48)).shape == (2, 7)
+
+
 def test_multiply_adds_by_hand() -> None:
     """SimpleCNN's convolutions and linear layers, as its docstring counts them: 293 million."""
     convolutions = 48**2 * 3 * 64 * 9 + 24**2 * 64 * 128 * 25 + 12**2 * 128 * 512 * 9 + 6**2 * 512 * 512 * 9

@@ -158,6 +158,8 @@ def test_the_folder_that_is_trained_from(folder: Path, teachers: dict[str, Teach
     prepare(source, out, ["a", "b"], Plan(close_ups=0, free_parts=0, patterns=0))
     assert teachers["a"].asked == asked == 12  # what they found was kept
     assert len(list((out / "images" / "train").iterdir())) == 12
+    teachers.clear()  # where all is known, they need not be there
+    assert prepare(source, out, ["folder/a", "b"])["changes"]["mgde2"]["tightened"] == 11
 
 
 def test_without_teachers_labels_stay(folder: Path, tmp_path: Path) -> None:

@@ -120,13 +120,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_lessons_are_augmented_anew_each_epoch_and_the_same_each_time(tree: Path) -> None:
     split = load_split(tree, "train")
     lessons = Lessons(split, Config(augment=True, seed=4), torch.device("cpu"))
-    first = lessons.pictures(1)
+    first, labels = lessons.of(1)
     assert first.shape == (42, 1, 48, 48) and first.dtype == torch.float32
-    assert torch.equal(first, Lessons(split, Config(augment=True, seed=4), torch.device("cpu")).pictures(1))
-    assert not torch.equal(first, lessons.pictures(2))
+    assert torch.equal(first, Lessons(split, Config(augment=True, seed=4), torch.device("cpu")).of(1)[0])
+    assert not torch.equal(first, lessons.of(2)[0])
     still = Lessons(split, Config(), torch.device("cpu"))
-    assert torch.equal(still.pictures(1), still.pictures(2))
-    assert torch.equal(still.targets, torch.from_numpy(split.labels))
+    assert torch.equal(still.of(1)[0], still.of(2)[0])
+    assert torch.equal(still.of(1)[1], labels) and torch.equal(labels, torch.from_numpy(split.labels))
 
 
 def test_votes_become_targets(tree: Path, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_votes_become_targets(tree: Path, tmp_path: Path) -> None:
     votes = tmp_path / "votes.csv"
     votes.write_text("\n".join([columns, *rows]) + "\n")
     lessons = Lessons(load_split(tree, "train"), Config(crowd=0.25, votes=str(votes)), torch.device("cpu"))
-    assert lessons.targets[0].tolist() == pytest.approx([0.75, 0, 0, 0.25, 0, 0, 0])  # angry, and all saw happy
+    assert lessons.of(1)[1][0].tolist() == pytest.approx([0.75, 0, 0, 0.25, 0, 0, 0])  # angry, and all saw happy
 
 
 def test_a_modern_run_learns(tree: Path, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
-"""Architectures that were tried beside those that are served: what the table of candidates in the report compares.
+"""Architectures that are trained beside those that are served: what the table of candidates in the report compares,
+and what teaches.
 
     python -m training.train --preset modern --network candidate-vgg --data official ...
 
-They cost about as much as `EmotionNet` (its 67 million multiply-adds; by their own measure, see `multiply_adds`), so
-that the table compares forms and not sizes. All take grey float [N, 1, 48, 48] and return logits [N, 7].
+The candidates cost about as much as `EmotionNet` (its 67 million multiply-adds; by their own measure, see
+`multiply_adds`), so that the table compares forms and not sizes. All take grey float [N, 1, 48, 48] and return logits,
+[N, 7].
 """
 
 from __future__ import annotations
@@ -55,6 +57,16 @@ class DeepResNet(Candidate):
         blocks = [(16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 64, 1), (64, 124, 2), (124, 124, 1)]
         body = [*_conv_norm(1, 16, 3, 1), nn.ReLU(), *(ResidualBlock(i, o, stride) for i, o, stride in blocks)]
         super().__init__(nn.Sequential(*body), 124)
+
+
+class WideResNet(Candidate):
+    """The blocks of `EmotionNet`, twice as wide: 4,201,703 parameters, 266 million multiply-adds. Too slow to serve on
+    two processors, and right more often: a teacher."""
+
+    def __init__(self) -> None:
+        blocks = [(32, 64, 2), (64, 160, 2), (160, 160, 1), (160, 320, 2), (320, 320, 1)]
+        body = [*_conv_norm(1, 32, 3, 1), nn.ReLU(), *(ResidualBlock(i, o, stride) for i, o, stride in blocks)]
+        super().__init__(nn.Sequential(*body), 320)
 
 
 class LargerInput(Candidate):
@@ -144,15 +156,17 @@ CANDIDATES: dict[str, type[nn.Module]] = {
     "candidate-mobile": MobileNet,
     "candidate-convnext": ConvNext,
 }
+TEACHERS: dict[str, type[nn.Module]] = {"teacher-wide": WideResNet}
+TRIED = CANDIDATES | TEACHERS
 
 
 def build(name: str) -> nn.Module:
-    """A network that is served, or a candidate, by its name.
+    """A network that is served, a candidate or a teacher, by its name.
 
     Raises:
-        ValueError: the name is neither's.
+        ValueError: the name is none of theirs.
     """
-    return CANDIDATES[name]() if name in CANDIDATES else networks.build(name)
+    return TRIED[name]() if name in TRIED else networks.build(name)
 
 
 def multiply_adds(network: nn.Module) -> int:

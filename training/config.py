@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from facemotion.networks import NETWORKS
-from training.candidates import CANDIDATES
+from training.candidates import TRIED
 from training.data import DROPS
 from training.devices import DEVICES
 from training.sources import DataError
@@ -32,7 +32,11 @@ def knob(default: Any, group: str, help: str) -> Any:
 
 NETWORK, DATA, OPTIMISATION = "the network", "the data", "the optimisation"
 OPTIMIZERS, SCHEDULES = ("adam", "sgd"), ("constant", "cosine")
-METAVARS = {"start": "FOLDER_OR_REFERENCE", "votes": "FILE"}  # in --help, where the kind of value says too little
+METAVARS = {
+    "start": "FOLDER_OR_REFERENCE",
+    "votes": "FILE",
+    "teachers": "RUNS",
+}  # in --help, where the kind of value says too little
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ class Config:
     network: str = knob(
         "simplecnn",
         NETWORK,
-        f"Architecture, from facemotion/networks.py: {', '.join(NETWORKS)}; or one that was only tried, from "
-        f"training/candidates.py: {', '.join(CANDIDATES)}.",
+        f"Architecture, from facemotion/networks.py: {', '.join(NETWORKS)}; or one that is only trained, from "
+        f"training/candidates.py: {', '.join(TRIED)}.",
     )
     start: str = knob(
         "",
@@ -63,7 +67,14 @@ class Config:
     votes: str = knob("", DATA, "FER+'s votes, fer2013new.csv, by which --crowd and --drop not_a_face go.")
     limit: int = knob(0, DATA, "Pictures of each part to use, drawn by the seed; 0 takes all.")
     augment: bool = knob(False, DATA, "Show every picture as serving might meet it: another box, light, blur, noise.")
+    views: int = knob(
+        0, DATA, "Augmented versions of each picture, made once and seen in turn; 0: every epoch makes new ones."
+    )
     crowd: float = knob(0.0, DATA, "How much FER+'s voters count beside FER2013's label, 0..1; needs --votes.")
+    teachers: tuple[str, ...] = knob(
+        (), DATA, "Run directories, with commas between, whose best networks say what each picture shows as it is seen."
+    )
+    teaching: float = knob(0.0, DATA, "How much the teachers count beside the labels, 0..1; needs --teachers.")
     mean: float = knob(0.5, DATA, "Grey level, on the scale 0..1, that the network sees as 0.")
     std: float = knob(0.25, DATA, "Difference of grey levels, on the scale 0..1, that the network sees as 1.")
     epochs: int = knob(50, OPTIMISATION, "Passes over the training pictures. Alone of all, it may change on --resume.")
@@ -85,14 +96,15 @@ class Config:
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "drop", tuple(self.drop))  # JSON has only lists
+        for name in ("drop", "teachers"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has only lists
         for name, (holds, accepted) in self._conditions().items():
             if not holds:
                 raise ConfigError(f"{flag(name)} must be {accepted}, but is {getattr(self, name)!r}")
 
     def _conditions(self) -> dict[str, tuple[bool, str]]:
         return {
-            "network": (self.network in {*NETWORKS, *CANDIDATES}, f"one of {', '.join([*NETWORKS, *CANDIDATES])}"),
+            "network": (self.network in {*NETWORKS, *TRIED}, f"one of {', '.join([*NETWORKS, *TRIED])}"),
             "epochs": (self.epochs >= 1, "1 or more"),
             "batch_size": (self.batch_size >= 2, "2 or more: batch norm cannot train on a single picture"),
             "learning_rate": (0 < self.learning_rate < float("inf"), "above 0"),
@@ -113,6 +125,11 @@ class Config:
             "std": (0 < self.std < float("inf"), "above 0"),
             "limit": (self.limit >= 0, "0 (all) or more"),
             "drop": (set(self.drop) <= set(DROPS), f"some of {', '.join(DROPS)}"),
+            "views": (self.views >= 0 and (self.augment or not self.views), "0, or with --augment more"),
+            "teaching": (
+                0 <= self.teaching <= 1 and bool(self.teaching) == bool(self.teachers),
+                "0, or with --teachers above 0 and at most 1",
+            ),
             "votes": (
                 bool(self.votes) or not (self.crowd or "not_a_face" in self.drop),
                 "given for --crowd and for --drop not_a_face",
@@ -121,7 +138,7 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON and checkpoints hold it."""
-        return dataclasses.asdict(self) | {"drop": list(self.drop)}
+        return dataclasses.asdict(self) | {"drop": list(self.drop), "teachers": list(self.teachers)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
@@ -227,6 +244,8 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     machine.add_argument(
         "--device", choices=DEVICES, default="auto", help="auto takes the fastest there is (%(default)s)"
     )
+    cache = "keep what --views makes in this folder, for other runs on the same pictures; training.views fills it ahead"
+    machine.add_argument("--cache", type=Path, default=None, metavar="FOLDER", help=cache)
     figures = "draw the figures when the run has ended, into --out/figures"
     machine.add_argument("--figures", action=argparse.BooleanOptionalAction, default=True, help=figures)
 
@@ -270,7 +289,7 @@ def continued(saved: Config, wanted: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: another knob is wanted at another value.
     """
-    movable = ("epochs", "votes")  # a longer run, and a file that was moved
+    movable = ("epochs", "votes", "teachers")  # a longer run, and files that were moved
     different = [name for name, value in wanted.items() if name not in movable and value != getattr(saved, name)]
     if different:
         names = ", ".join(f"{flag(name)} {json.dumps(getattr(saved, name))}" for name in different)

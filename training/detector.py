@@ -190,7 +190,8 @@ def settings(recipe: Recipe, out: Path, base: Path, device: torch.device) -> dic
         "data": str((out / DATA / "data.yaml").resolve()),
         "save_dir": str(out.resolve()),
         "device": "0" if device.type == "cuda" else device.type,
-        "workers": 8,
+        "workers": 12,  # at most; it takes no more than there are processors
+        "cache": "ram" if device.type == "cuda" else False,  # else a GPU waits for pictures to be decoded
         "plots": False,
         "verbose": False,
         "patience": 0,

@@ -106,18 +106,21 @@ def look(chosen: Sequence[Photo], teachers: Sequence[str], cache: Path) -> dict[
     known: dict[str, Any] = json.loads(cache.read_text()) if cache.is_file() else {}
     seen: dict[str, list[Seen]] = {photo.name: [] for photo in chosen}
     for name in teachers:
-        detector = FaceDetector.from_pretrained(name)
-        found = known.setdefault(detector.description, {})
-        missing = [photo for photo in chosen if photo.name not in found]
-        for number, photo in enumerate(tqdm(missing, desc=detector.description, leave=False, mininterval=1)):
-            if number % KEPT_EVERY == 0:
-                write_json(cache, known)
-            boxes, scores = detector.detect(images.load(photo.path), threshold=min(LOWEST, detector.default_threshold))
-            found[photo.name] = [boxes.round(2).tolist(), scores.round(4).tolist()]
-        write_json(cache, known)
+        told = known.setdefault(Path(name).name, {"threshold": 0.0, "found": {}})
+        found = told["found"]
+        if missing := [photo for photo in chosen if photo.name not in found]:  # else the teacher need not be here
+            detector = FaceDetector.from_pretrained(name)
+            told["threshold"] = detector.default_threshold
+            lowest = min(LOWEST, detector.default_threshold)
+            for number, photo in enumerate(tqdm(missing, desc=detector.description, leave=False, mininterval=1)):
+                if number % KEPT_EVERY == 0:
+                    write_json(cache, known)
+                boxes, scores = detector.detect(images.load(photo.path), threshold=lowest)
+                found[photo.name] = [boxes.round(2).tolist(), scores.round(4).tolist()]
+            write_json(cache, known)
         for photo in chosen:
             boxes, scores = (np.array(part, np.float32) for part in found[photo.name])
-            seen[photo.name].append(Seen(boxes.reshape(-1, 4), scores, detector.default_threshold))
+            seen[photo.name].append(Seen(boxes.reshape(-1, 4), scores, told["threshold"]))
     return seen
 
 

@@ -46,12 +46,13 @@ def torch_network(classifier: EmotionClassifier) -> nn.Module:
 
 def to_device(split: Split, config: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
     """Normalised grey pictures float32 [N, 1, 48, 48] and labels int64 [N]."""
-    return normalised(split.pictures, config).to(device), torch.from_numpy(split.labels).to(device)
+    return normalised(split.pictures, config, device), torch.from_numpy(split.labels).to(device)
 
 
-def normalised(pictures: NDArray[np.uint8], config: Normalisation) -> Tensor:
-    """Grey uint8 [N, H, W] -> float32 [N, 1, H, W]."""
-    return (torch.from_numpy(pictures).unsqueeze(1).float().div_(255) - config.mean) / config.std
+def normalised(pictures: NDArray[np.uint8], config: Normalisation, device: torch.device | str = "cpu") -> Tensor:
+    """Grey uint8 [N, H, W] -> float32 [N, 1, H, W] on the device."""
+    grey = torch.from_numpy(pictures).to(device).unsqueeze(1)  # as bytes: a quarter of what is to be moved
+    return (grey.float().div_(255) - config.mean) / config.std
 
 
 def as_input(grey: Tensor, network: nn.Module) -> Tensor:

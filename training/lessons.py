@@ -2,60 +2,82 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from training.augment import augmented
+from training import teaching
 from training.config import Config
 from training.data import Split
+from training.devices import precision_of
 from training.inference import normalised
 from training.optimisation import prior_of
 from training.targets import shares, targets
+from training.views import Views, augment_all
 from training.votes import load_votes
-
-WORKERS = 2  # threads that augment; OpenCV lets go of Python's lock, NumPy's small operations do not
-CHUNK = 512  # pictures
 
 
 class Lessons:
     """The training pictures of a run on its device.
 
-    `targets` are labels int64 [N], or distributions float32 [N, 7] where the recipe blends labels or pictures;
+    `labels` are int64 [N], or distributions float32 [N, 7] where the recipe blends labels, pictures or teachers;
     `prior` is the log share of each class among them, [7].
 
+    Args:
+        split: the pictures.
+        config: the recipe.
+        device: where it learns.
+        cache: the folder for views, for which `views.Views` says more.
+
     Raises:
-        DataError: the votes cannot be read, or are not of these pictures.
+        DataError: the votes or a teacher cannot be read, or the votes are not of these pictures.
     """
 
-    def __init__(self, split: Split, config: Config, device: torch.device) -> None:
+    def __init__(self, split: Split, config: Config, device: torch.device, cache: Path | None = None) -> None:
         self.split, self.config, self.device = split, config, device
-        self.targets = targets_for(split, config).to(device)
+        self.labels = labels_for(split, config).to(device)
         self.prior = prior_of(torch.from_numpy(targets(split.labels, None, 0))).to(device)
-        self._still = None if config.augment else normalised(split.pictures, config).to(device)
+        self.teachers = [teaching.load(Path(run), device) for run in config.teachers]
+        self._views = Views(split.pictures, config.views, cache) if config.augment and config.views else None
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def pictures(self, epoch: int) -> Tensor:
-        """Normalised grey pictures float32 [N, 1, 48, 48], as they are or augmented anew for this epoch."""
-        if self._still is not None:
-            return self._still
-        count = len(self.split)
-        starts = range(0, count, CHUNK)
-        with ThreadPoolExecutor(WORKERS) as pool:
-            parts = list(
-                pool.map(lambda start: self._augmented(np.arange(start, min(start + CHUNK, count)), epoch), starts)
-            )
-        return normalised(np.concatenate(parts), self.config).to(self.device)
+    def __len__(self) -> int:
+        return len(self.split)
 
-    def _augmented(self, rows: np.ndarray, epoch: int) -> np.ndarray:
-        return augmented(self.split.pictures[rows], rows, self.config.seed, epoch)
+    def of(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """Normalised grey pictures float32 [N, 1, 48, 48], as they are or augmented for this epoch, and what they
+        should be called: as `labels`."""
+        if not self.config.augment:
+            if not self._kept:
+                self._kept[0] = self._placed(self.split.pictures), self._taught(self.split.pictures)
+            return self._kept[0]
+        if self._views is None:
+            pictures = augment_all(self.split.pictures, self.config.seed, epoch)
+            return self._placed(pictures), self._taught(pictures)
+        number = (epoch - 1) % self._views.count
+        pictures = self._views[number]
+        if number not in self._kept:  # the teachers' answers; the pictures would fill the device
+            self._kept[number] = torch.empty(0), self._taught(pictures)
+        return self._placed(pictures), self._kept[number][1]
+
+    def _placed(self, pictures: NDArray[np.uint8]) -> Tensor:
+        return normalised(pictures, self.config, self.device)
+
+    def _taught(self, pictures: NDArray[np.uint8]) -> Tensor:
+        """The labels, blended with what the teachers say of the pictures as they are shown."""
+        if not self.teachers:
+            return self.labels
+        bf16 = precision_of(self.device).dtype is torch.bfloat16
+        said = teaching.answers(self.teachers, pictures, self.prior, self.device, bf16)
+        return torch.lerp(self.labels, said, self.config.teaching)
 
 
-def targets_for(split: Split, config: Config) -> Tensor:
+def labels_for(split: Split, config: Config) -> Tensor:
     """Labels where the recipe takes them as they are, else distributions."""
-    if not config.crowd and not config.mixup:
+    if not config.crowd and not config.mixup and not config.teachers:
         return torch.from_numpy(split.labels)
     crowd = shares(load_votes(Path(config.votes)), split.names) if config.crowd else None
     return torch.from_numpy(targets(split.labels, crowd, config.crowd))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,13 +53,15 @@ def average_of(network: nn.Module, decay: float) -> AveragedModel:
     statistics too. `update_parameters` after every step moves it by 1 - `decay`, at first by more, so that it soon
     forgets where it began."""
 
-    def move(average: Tensor, value: Tensor, steps: Tensor | int) -> Tensor:
-        if not average.is_floating_point():
-            return value
-        kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        return torch.lerp(value, average, kept)
+    def move(averages: Sequence[Tensor], values: Sequence[Tensor], _: object) -> None:
+        if not averages[0].is_floating_point():
+            torch._foreach_copy_(averages, values)
+            return
+        steps = int(averaged.n_averaged)  # which stays with the processor: asking a GPU would make it wait
+        torch._foreach_lerp_(averages, values, 1 - min(decay, (1 + steps) / (10 + steps)))
 
-    return AveragedModel(network, avg_fn=move, use_buffers=True)
+    averaged = AveragedModel(network, multi_avg_fn=move, use_buffers=True)
+    return averaged
 
 
 def prior_of(targets: Tensor) -> Tensor:

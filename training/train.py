@@ -17,6 +17,7 @@ import random
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def main() -> None:
                 smoke.run(arguments.out, arguments.data, arguments.device)
                 return
             config = continued(saved_config(arguments.out), asked(arguments)) if arguments.resume else chosen(arguments)
-            options = {"device": arguments.device, "draw": arguments.figures}
+            options = {"device": arguments.device, "draw": arguments.figures, "cache": arguments.cache}
             train(config, arguments.data, arguments.out, arguments.resume, **options)
     except KeyboardInterrupt:
         if World.from_environment().is_first:
@@ -69,17 +70,25 @@ def main() -> None:
 
 
 def train(
-    config: Config, data: Path, out: Path, resume: bool = False, *, device: str = "auto", draw: bool = False
+    config: Config,
+    data: Path,
+    out: Path,
+    resume: bool = False,
+    *,
+    device: str = "auto",
+    draw: bool = False,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """Runs a recipe, or its part of it where torchrun started several processes.
 
     Args:
-        config: the recipe; with `resume` only its epochs and its votes count, the rest is the checkpoint's.
+        config: the recipe; with `resume` only its epochs, votes and teachers count, the rest is the checkpoint's.
         data: as for `training.data.load_split`.
         out: the run directory.
         resume: go on with the run in `out`.
         device: one of `training.devices.DEVICES`.
         draw: make the figures when the run has ended.
+        cache: where augmented pictures are kept, as for `training.views.Views`.
 
     Returns:
         what metrics.json holds.
@@ -90,18 +99,18 @@ def train(
     world = World.from_environment()
     where = choose_device(device, world.local_rank)
     if resume:
-        wanted = {"epochs": config.epochs, "votes": config.votes}
+        wanted = {"epochs": config.epochs, "votes": config.votes, "teachers": config.teachers}
         config = continued(saved_config(out), {name: value for name, value in wanted.items() if value})
     else:
         RunDirectory(out).check_free()
     with world.joined(where):
         splits = load_training(config, data, world), load_validation(config, data)
-        run = Run(config, out, where, world, resume)
-        run.write_start(splits[1])
+        run, lessons = Run(config, out, where, world, resume), Lessons(splits[0], config, where, cache)
+        run.write_start(splits[1], [teacher.pin for teacher in lessons.teachers])
         if world.is_first:
             print(f"{len(splits[0]):,} pictures to learn from, {len(splits[1]):,} to judge on, {run.how()}", flush=True)
         try:
-            fit(run, Lessons(splits[0], config, where), to_device(splits[1], config, where))
+            fit(run, lessons, to_device(splits[1], config, where))
         finally:
             run.close()
     return finish(run, *splits, draw=draw) if world.is_first else {}
@@ -120,6 +129,7 @@ class Run:
         self.network = network.to(device, memory_format=torch.channels_last)
         if device.type == "cpu" and not has_bf16_units():
             use_winograd(self.network)
+        torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches but the last are of one size
         self.optimizer = optimizer_for(config, self.network)
         self.average = average_of(self.network, config.average) if config.average else None
         self.precision = precision_of(device)
@@ -158,11 +168,11 @@ class Run:
         """The network whose answers count: the one that is trained, or the running average of its weights."""
         return self.average.module if self.average else self.network
 
-    def write_start(self, validation: Split) -> None:
-        """The recipe, what it runs on, the pictures it is judged on, and the curves so far."""
+    def write_start(self, validation: Split, teachers: Sequence[str]) -> None:
+        """The recipe with what pins its teachers, what it runs on, the pictures it is judged on, the curves so far."""
         if self.world.is_first:
             self.directory.check_judged(validation)
-            recipe = self.config.to_dict() | {"start": self.begun_from}
+            recipe = self.config.to_dict() | {"start": self.begun_from, "teachers": list(teachers)}
             environment = provenance.environment(self.device) | {
                 "seed": self.config.seed,
                 "processes": self.world.size,
@@ -203,7 +213,8 @@ def fit(run: Run, lessons: Lessons, validation: tuple[Tensor, Tensor]) -> None:
         loss, accuracy = train_epoch(run, lessons, epoch)
         if run.world.is_first:
             pictures, labels = validation
-            logits = predict(run.judged, pictures, run.precision.dtype is torch.bfloat16)
+            slow = run.device.type == "cpu"  # a GPU judges in float32, as it is served
+            logits = predict(run.judged, pictures, slow and run.precision.dtype is torch.bfloat16)
             row = {
                 "epoch": epoch,
                 "train_loss": loss,
@@ -218,7 +229,7 @@ def fit(run: Run, lessons: Lessons, validation: tuple[Tensor, Tensor]) -> None:
 def train_epoch(run: Run, lessons: Lessons, epoch: int) -> tuple[float, float]:
     """One pass over the training pictures in random order; returns the mean loss and accuracy on the way."""
     run.parallel.train()
-    pictures, targets = lessons.pictures(epoch), lessons.targets
+    pictures, targets = lessons.of(epoch)
     title = f"epoch {epoch}/{run.config.epochs}"
     order = batches(len(targets), run.config.batch_size, run.world)  # drawn alike in every process, unlike dropout
     if run.world.rank:
@@ -227,7 +238,7 @@ def train_epoch(run: Run, lessons: Lessons, epoch: int) -> tuple[float, float]:
     silent = not run.world.is_first
     with tqdm(total=len(targets), desc=title, unit=" pictures", mininterval=5, leave=False, disable=silent) as bar:
         for number, batch in enumerate(order):
-            rows = run.world.share(batch)
+            rows = run.world.share(batch).to(run.device)
             progress = (epoch - 1 + number / len(order)) / run.config.epochs
             set_step_size(run.optimizer, step_size(run.config, progress))
             sums += step(run, pictures[rows], targets[rows], lessons.prior, len(batch))
