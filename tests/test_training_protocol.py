@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facemotion import EMOTIONS, EmotionClassifier, crops, images
+from facemotion import EMOTIONS, crops, images
 from facemotion.detectors import FaceDetector
 from tests.test_training_report import write_run
 from tests.training_tree import EXAMPLES, FACE, write_tree
-from training import adjust, distort, evaluate, export, metrics, protocol, protocol_sections, report, robustness, wild
+from training import distort, evaluate, metrics, protocol, protocol_sections, report, robustness, wild
 from training.data import Split, load_split
 from training.evaluate import Model
 from training.sources import DataError
@@ -130,7 +130,14 @@ def judged(wild_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     votes = folder / "votes.csv"
     votes.write_text(f"row,{','.join(VOTES)}\n" + "".join(f"{row},0,10,0,0,0,0,0,0,0,0\n" for row in range(99)))
     with pytest.MonkeyPatch.context() as patch:
-        named = {"weights": "simplecnn", "beside": "simplecnn", "data": data, "votes": votes, "wild": wild_folder}
+        named = {
+            "weights": "simplecnn",
+            "beside": "simplecnn",
+            "data": data,
+            "votes": votes,
+            "wild": wild_folder,
+            "seeds": run,
+        }
         given = [text for name, value in named.items() for text in (f"--{name}", str(value))]
         patch.setattr(sys, "argv", ["protocol", *given, "--out", str(folder / "protocol.json")])
         protocol.main()
@@ -150,6 +157,12 @@ def test_the_protocol_holds_what_the_single_measures_say(judged: Path) -> None:
     assert single["not_in_train"]["rows"] == len(split)
     assert [len(result["wild"][half]) for half in ("choose", "report")] == [2, 2]
     assert result["networks"]["simplecnn"]["parameters"] == 4_474_375
+    assert [seed["test"] for seed in result["seeds"]] == [
+        single["accuracy"],
+        metrics.accuracy(
+            evaluate.logits_of(evaluate.load_model(str(judged / "run")).score, split.pictures), split.labels
+        ),
+    ]
 
 
 def test_the_report_tells_what_the_protocol_found_and_what_was_missed(judged: Path) -> None:
@@ -161,34 +174,4 @@ def test_the_report_tells_what_the_protocol_found_and_what_was_missed(judged: Pa
         assert title in text
     assert "](net/robustness.png)" in text and (judged / "net" / "robustness.png").is_file()
     assert "training.protocol --weights" in text
-
-
-def test_an_adjustment_answers_as_if_all_expressions_were_equally_frequent(tmp_path: Path) -> None:
-    labels = np.array([HAPPY] * 9 + [ANGRY])
-    shift = export.adjustment(labels, 1.0)
-    assert np.exp(shift[ANGRY] - shift[HAPPY]) == pytest.approx(9)
-    assert not export.adjustment(labels, 0.0).any()
-    tree, run = write_tree(tmp_path / "data"), tmp_path / "run"
-    write_run(run, tree)
-    doubled = tree / "images" / "train" / "happy"
-    for number in range(30):
-        shutil.copy(doubled / "0.png", doubled / f"more{number}.png")
-    plain = export.export(run, tree, tmp_path / "plain")
-    adjusted = export.export(run, tree, tmp_path / "adjusted", adjust=0.5)
-    assert (plain["recipe"]["logit_adjustment"], adjusted["recipe"]["logit_adjustment"]) == (0, 0.5)
-    crop = [images.load(EXAMPLES / "grace_hopper.jpg")]
-    before, after = (EmotionClassifier.from_pretrained(str(tmp_path / name)) for name in ("plain", "adjusted"))
-    logs = [np.log(one.classify(crop)[0]) * one.config["temperature"] for one in (before, after)]
-    moved = logs[1] - logs[0]
-    expected = export.adjustment(load_split(tree, "train").labels, 0.5)
-    assert moved - moved.mean() == pytest.approx(expected - expected.mean(), abs=0.02)
-
-
-def test_the_table_of_adjustments_shows_what_each_gives() -> None:
-    frequencies = np.array([HAPPY] * 9 + [ANGRY])
-    logits = np.full((2, 7), -99.0)
-    logits[:, HAPPY], logits[:, ANGRY] = 1.0, 0.0  # log(9) / 2 = 1.1 outweighs that
-    labels = np.array([ANGRY, ANGRY])
-    lines = adjust.to_markdown([(logits, labels)] * 3, frequencies).splitlines()
-    accuracies = {line.split(" | ")[0].strip("| "): float(line.split(" | ")[1]) for line in lines[2:]}
-    assert accuracies == {f"{strength:g}": float(strength >= 0.5) for strength in adjust.STRENGTHS}
+    assert "The same recipe from 2 seeds" in text and "| mean ± standard deviation | " in text

@@ -1,7 +1,7 @@
 """A finished run -> the folder that `facemotion` loads: model.safetensors (float16) and config.json.
 
     python -m training.export --run runs/study --data fer2013 --out facemotion/assets/simplecnn
-    python -m training.export --run runs/modern --data official --out facemotion/assets/emotionnet --adjust 0.4
+    python -m training.export --run runs/modern --data official --out model --adjust adjustment.json
 
 The temperature and the thresholds of "uncertain" are chosen on a fixed half of the validation rows; the figures on
 calibration and coverage in config.json are from the other half, the accuracy is over all. The best epoch was chosen on
@@ -55,23 +55,22 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, required=True, help="a run directory of training.train")
     parser.add_argument("--data", type=Path, required=True, help="the tree that the run was trained on")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
-    adjust = "logit adjustment: above 0 for rare expressions, below it for frequent ones; training.adjust shows which"
-    parser.add_argument("--adjust", type=float, default=0.0, help=f"{adjust} (%(default)s)")
+    parser.add_argument("--adjust", type=Path, help="what to add to the logits: a file of training.adjust")
     return parser.parse_args()
 
 
-def export(run: Path, data: Path, out: Path, adjust: float = 0.0) -> dict[str, Any]:
+def export(run: Path, data: Path, out: Path, adjust: Path | None = None) -> dict[str, Any]:
     """Writes the model folder and returns its configuration.
 
     Args:
         run: a run directory.
         data: what it was trained on.
         out: the folder to write.
-        adjust: how far the logits are shifted towards rare classes; see `adjustment`.
+        adjust: the file of `training.adjust` with what is added to the logits; None adds nothing.
 
     Raises:
-        DataError: the data or the run won't do, the network was only tried, or rounding to float16 changed a
-            probability by more than `MAX_PARITY_ERROR`.
+        DataError: the data or the run won't do, the adjustment cannot be read, the network was only tried, or rounding
+            to float16 changed a probability by more than `MAX_PARITY_ERROR`.
     """
     if not (run / "best.pt").is_file():
         raise DataError(f"{run} holds no best.pt: it is no run directory of training.train with an epoch in it")
@@ -83,7 +82,8 @@ def export(run: Path, data: Path, out: Path, adjust: float = 0.0) -> dict[str, A
     known, judged = load_split(data, config.train_split), load_split(data, config.validation_split)
     origin = KNOWN_SPLITS.get((len(known), len(judged)))
     split = limited(judged, config.limit, config.seed)
-    shift = adjustment(known.labels, adjust)
+    added = adjustment(adjust) if adjust else None
+    shift = np.array([added["biases"][emotion] if added else 0 for emotion in EMOTIONS], np.float32)
     tensors = as_float16(shifted(saved["network"], shift))
     logits = logits_of(config, tensors, split)
     recorded = recorded_logits(run, saved["epoch"]) + shift
@@ -102,7 +102,7 @@ def export(run: Path, data: Path, out: Path, adjust: float = 0.0) -> dict[str, A
         "metrics": figures | {"epoch": saved["epoch"], "float16_parity": parity},
         "data": describe_data(config, trained_on(run, known), len(split), origin),
         "dataset": (FER2013 if origin else OWN)["type"],
-        "recipe": recipe | {"epochs_run": epochs_run(run), "logit_adjustment": adjust},
+        "recipe": recipe | {"epochs_run": epochs_run(run), "logit_adjustment": added},
     }
     out.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out / WEIGHTS_FILE)
@@ -112,11 +112,20 @@ def export(run: Path, data: Path, out: Path, adjust: float = 0.0) -> dict[str, A
     return content
 
 
-def adjustment(labels: np.ndarray, strength: float) -> np.ndarray:
-    """What is added to the logits, float32 [7]: minus `strength` times the log shares of the classes among `labels`, so
-    that 1 answers as if all were equally frequent (Menon et al., "Long-Tail Learning via Logit Adjustment", 2021)."""
-    counts = np.bincount(labels, minlength=len(EMOTIONS))
-    return np.asarray(-strength * np.log(np.maximum(counts, 1) / len(labels)), np.float32)
+def adjustment(file: Path) -> dict[str, Any]:
+    """What `training.adjust` has written: `biases` by expression, and how they were fitted.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    try:
+        content = dict(json.loads(file.read_text(encoding="utf-8")))
+        numbers = {emotion: float(content["biases"][emotion]) for emotion in EMOTIONS}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is no file of training.adjust: {error!r}") from error
+    if not np.isfinite(list(numbers.values())).all():
+        raise DataError(f"{file} holds a bias that is no finite number")
+    return content | {"biases": numbers}
 
 
 def shifted(tensors: dict[str, torch.Tensor], shift: np.ndarray) -> dict[str, torch.Tensor]:
@@ -213,6 +222,10 @@ def describe_data(config: Config, trained: int, judged: int, origin: str | None)
     ]
     if config.crowd:
         sentences.append(f"FER+'s votes count by {config.crowd:g} beside the labels.")
+    if config.teachers:
+        number = len(config.teachers)
+        taught = "Another network" if number == 1 else f"{number} other networks"
+        sentences.append(f"{taught} taught it, by {config.teaching:g} of what it was told.")
     if config.start:
         sentences.append(f"It began from other weights, {config.start}, and what those were trained on counts too.")
     return " ".join(sentences)

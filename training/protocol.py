@@ -1,11 +1,12 @@
 """The whole judgement of one model in one file: the official test split, crowd labels, real faces, distortions, size.
 
     python -m training.protocol --weights emotionnet --beside simplecnn --data official --votes fer2013new.csv \\
-        --wild wild --out training/reports/emotionnet.json
+        --wild wild --seeds runs/second/model runs/third/model --out training/reports/emotionnet.json
 
 What is chosen, is chosen on the validation split and on one half of the real faces before this is run; the test split
 and the other half are only read here. Of the models named with --beside, real faces and distortions are measured too;
-the test split is not, since a model trained on the Kaggle split has seen most of it.
+the test split is not, since a model trained on the Kaggle split has seen most of it. Those named with --seeds are of
+the same recipe, and show how much chance decides.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--data", type=Path, required=True, help="the official split of FER2013")
     add("--votes", type=Path, required=True, help="FER+'s votes by row, a CSV file")
     add("--wild", type=Path, required=True, help="real faces, as for training.wild")
+    add("--seeds", nargs="*", default=[], help="models of the same recipe with other seeds, likewise")
     add("--detector", default="default", help="whose boxes cut the real faces (%(default)s)")
     add("--out", type=Path, required=True, help="the JSON file to write")
     return parser.parse_args()
@@ -69,6 +71,9 @@ def judge(arguments: argparse.Namespace) -> dict[str, Any]:
             half: [wild.judge(one, faces.half(half)) for one in tqdm(all_models, desc=half, leave=False)]
             for half in ("choose", "report")
         },
+        "seeds": [
+            of_seed(one, splits, faces.half("report")) for one in [model, *map(evaluate.load_model, arguments.seeds)]
+        ],
         "robustness": robustness.measure(all_models, splits["validation"]),
         "networks": {name: cost(name) for name in networks.NETWORKS},
     }
@@ -89,6 +94,15 @@ def of_split(model: evaluate.Model, split: Split, train: Split, votes: Votes) ->
         view: evaluate.judge(logits, split.labels, model.temperature, fresh) | {"crowd": agreement(logits, crowd)}
         for view, logits in views.items()
     }
+
+
+def of_seed(model: evaluate.Model, splits: dict[str, Split], faces: wild.WildFaces) -> dict[str, float]:
+    """Accuracy of one run of a recipe, on each split and on real faces as the detector cuts them; and the macro-F1 on
+    the test split."""
+    logits = {name: evaluate.logits_of(model.score, split.pictures) for name, split in splits.items()}
+    accuracies = {name: metrics.accuracy(logits[name], split.labels) for name, split in splits.items()}
+    test = metrics.macro_f1(metrics.confusion(logits["test"], splits["test"].labels))
+    return accuracies | {"macro_f1": test, "real": wild.judge(model, faces)["framed"]["accuracy"]}
 
 
 def with_mirror(logits: metrics.Floats, mirrored: metrics.Floats, temperature: float) -> metrics.Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import mean, stdev
 from typing import Any
 
 from training import evaluate, robustness, wild
@@ -75,12 +76,31 @@ def test_split(protocol: Protocol) -> str:
             "(validation), by which it was chosen. Pictures that stand in either, equal or nearly so, were left out of "
             "training. The last column asks for the expression that most of FER+'s ten voters saw.\n",
             "\n".join(lines) + "\n",
+            *([seeds(protocol)] if len(protocol.get("seeds", ())) > 1 else []),
             "The test split, single view, in full:\n",
             evaluate.overall_table(single),
             evaluate.class_table(single),
             evaluate.coverage_table(single),
         ]
     )
+
+
+def seeds(protocol: Protocol) -> str:
+    """How much chance decides: the same recipe from other seeds."""
+    runs = protocol["seeds"]
+    titles = {
+        "test": "test",
+        "macro_f1": "its macro-F1",
+        "validation": "validation",
+        "real": "real faces, by the detector",
+    }
+    lines = [f"| seed | {' | '.join(titles.values())} |", "|---|" + "---:|" * len(titles)]
+    for number, run in enumerate(runs):
+        name = "this one" if number == 0 else f"another, {number}"
+        lines.append(f"| {name} | {' | '.join(percent(run[key]) for key in titles)} |")
+    spread = (f"{percent(mean(r[k] for r in runs))} ± {100 * stdev(r[k] for r in runs):.2f}" for k in titles)
+    lines.append(f"| mean ± standard deviation | {' | '.join(spread)} |")
+    return f"The same recipe from {len(runs)} seeds, single view:\n\n" + "\n".join(lines) + "\n"
 
 
 def real_faces(protocol: Protocol) -> str:
