@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from training import config, evaluate, export, publish
+from training import adjust, config, evaluate, export, publish
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -113,6 +113,7 @@ def test_the_training_commands_are_understood(part: str, given: list[str], monke
     monkeypatch.setattr(sys, "argv", [part, *given])
     parse = {
         "train": lambda: config.chosen(config.parse()),
+        "adjust": adjust.parse_arguments,
         "evaluate": evaluate.parse_arguments,
         "export": export.parse_arguments,
         "publish": lambda: publish.parse_arguments(None),

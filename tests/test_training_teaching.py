@@ -136,7 +136,7 @@ def test_a_taught_run_names_its_teachers_and_goes_on_where_they_were_moved(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"views": 2}, "--views must be 0, or with --augment more"),
+        ({"views": -1}, "--views must be 0 or more"),
         ({"teaching": 0.5}, "--teaching must be 0, or with --teachers"),
         ({"teachers": ("run",)}, "--teaching must be 0, or with --teachers"),
         ({"teachers": ("run",), "teaching": 1.5}, "at most 1"),

@@ -35,6 +35,18 @@ Biases = NDArray[np.float32]
 
 
 def main() -> None:
+    arguments = parse_arguments()
+    with explained():
+        model, split = evaluate.load_model(arguments.weights), load_split(arguments.data, arguments.split)
+        faces = wild.load(arguments.wild, FaceDetector.from_pretrained(arguments.detector)).half("choose")
+        real = evaluate.logits_of(model.score, faces.framed[faces.found]), faces.labels[faces.found]
+        judged = evaluate.logits_of(model.score, split.pictures), split.labels
+        print(to_markdown(real, judged))
+        if arguments.out:
+            write_json(arguments.out, chosen(real, arguments.pull))
+
+
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--weights", required=True, help="what to shift, as for training.evaluate")
@@ -44,15 +56,7 @@ def main() -> None:
     add("--detector", default="default", help="whose boxes cut the real faces (%(default)s)")
     add("--pull", type=float, default=0.1, help="how strongly the numbers are pulled towards 0 (%(default)s)")
     add("--out", type=Path, help="the JSON file to write")
-    arguments = parser.parse_args()
-    with explained():
-        model, split = evaluate.load_model(arguments.weights), load_split(arguments.data, arguments.split)
-        faces = wild.load(arguments.wild, FaceDetector.from_pretrained(arguments.detector)).half("choose")
-        real = evaluate.logits_of(model.score, faces.framed[faces.found]), faces.labels[faces.found]
-        judged = evaluate.logits_of(model.score, split.pictures), split.labels
-        print(to_markdown(real, judged))
-        if arguments.out:
-            write_json(arguments.out, chosen(real, arguments.pull))
+    return parser.parse_args()
 
 
 def chosen(real: tuple[metrics.Floats, metrics.Labels], pull: float) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Config:
     limit: int = knob(0, DATA, "Pictures of each part to use, drawn by the seed; 0 takes all.")
     augment: bool = knob(False, DATA, "Show every picture as serving might meet it: another box, light, blur, noise.")
     views: int = knob(
-        0, DATA, "Augmented versions of each picture, made once and seen in turn; 0: every epoch makes new ones."
+        0, DATA, "With --augment: versions of each picture, made once and seen in turn; 0: every epoch makes new ones."
     )
     crowd: float = knob(0.0, DATA, "How much FER+'s voters count beside FER2013's label, 0..1; needs --votes.")
     teachers: tuple[str, ...] = knob(
@@ -125,7 +125,7 @@ class Config:
             "std": (0 < self.std < float("inf"), "above 0"),
             "limit": (self.limit >= 0, "0 (all) or more"),
             "drop": (set(self.drop) <= set(DROPS), f"some of {', '.join(DROPS)}"),
-            "views": (self.views >= 0 and (self.augment or not self.views), "0, or with --augment more"),
+            "views": (self.views >= 0, "0 or more"),
             "teaching": (
                 0 <= self.teaching <= 1 and bool(self.teaching) == bool(self.teachers),
                 "0, or with --teachers above 0 and at most 1",
@@ -171,10 +171,11 @@ PRESETS = {
         network="emotionnet",
         drop=("blank", "judged"),
         augment=True,
-        epochs=100,
-        batch_size=128,
+        views=24,
+        epochs=150,
+        batch_size=256,
         optimizer="sgd",
-        learning_rate=0.1,
+        learning_rate=0.2,
         schedule="cosine",
         warm_up=3.0,
         weight_decay=5e-4,
