@@ -20,7 +20,7 @@ from facemotion.errors import BadOption
 from facemotion.faces import EMOTIONS
 
 SIDE = 96  # pixels; the networks see fewer
-WINDOW = 24  # pixels: an eye, half a mouth
+WINDOW = 44  # pixels: a whole mouth; a network that learned from covered faces does without half of one
 STEPS = 9  # windows across and down
 BLUR = 12.0  # pixels; no feature of a face of 96 pixels survives it
 OPACITY = 0.6

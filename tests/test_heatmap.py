@@ -117,7 +117,8 @@ def test_the_page_says_it_in_words(confidence: float, fall: float, said: str) ->
 def test_a_sure_label_is_explained_too() -> None:
     class Sure:
         def classify(self, face_crops: Sequence[np.ndarray]) -> np.ndarray:
-            happy = 1 / (1 + np.exp(-5 - 60 * LooksAtOneCorner().classify(face_crops)[:, HAPPY]))  # 99.3 % at least
+            contrast = np.array([crop[: len(crop) // 2, : len(crop) // 2].std() for crop in face_crops])
+            happy = 1 / (1 + np.exp(-5 - contrast / 25))  # 99.3 % at least
             return np.stack([happy if n == HAPPY else (1 - happy) / 6 for n in range(len(EMOTIONS))], axis=1)
 
     crop = bright_corner()
