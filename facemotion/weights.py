@@ -51,11 +51,6 @@ def embedded(name: str) -> Path:
     return assets / name
 
 
-def is_embedded(name: str) -> bool:
-    """Whether weights are installed with the package under that name."""
-    return any(path.startswith(f"{name}/") for path in _checksums())
-
-
 def embedded_with(filename: str) -> tuple[str, ...]:
     """The names of the embedded models of a kind: those whose folder holds that file."""
     parts = [path.split("/", 1) for path in _checksums()]

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facemotion import FaceDetector
+from facemotion import FaceDetector, images, settings
 from facemotion.detectors import onnx as served
 from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatch
 from tests import tiny_detector
 from tests.hub import Hub
+from training.detection_metrics import overlaps
 
 REPO = "you/face-detector"
 WHITE = np.full((130, 140, 3), 255, np.uint8)
@@ -130,3 +131,17 @@ def test_it_needs_neither_ultralytics_nor_torch(folder: Path, root: Path) -> Non
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
+
+
+@pytest.mark.parametrize("detail", settings.DETAILS)
+def test_our_own_is_embedded(hub: Hub, examples: Path, detail: str) -> None:
+    detector = FaceDetector.from_pretrained("yolo")
+    assert detector.description.startswith("yolo (embedded, ")
+    for name, count in (("astronaut.png", 1), ("fr_obama.jpg", 1), ("grace_hopper.jpg", 1), ("group.jpg", 3)):
+        picture = images.load(examples / name)
+        boxes, _ = detector.detect(picture, detail)
+        assert len(boxes) == count
+        others = FaceDetector.from_pretrained("yunet").detect(picture, detail)[0]
+        assert overlaps(boxes, others).max(axis=1).min() > 0.5
+    assert detector.detect(np.full((64, 64, 3), 90, np.uint8), detail)[0].shape == (0, 4)
+    assert hub.requests == []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facemotion import settings, weights
+from facemotion import settings
 from facemotion.detectors.base import FaceDetector as FaceDetector
 from facemotion.errors import UnknownModel, WeightsError
 
 __all__ = ["FaceDetector", "load"]
 
-ALIASES = {"yolo": "arnabdhar/YOLOv8-Face-Detection"}
+CHECKPOINTS = ("arnabdhar/YOLOv8-Face-Detection",)  # repositories that are known to hold a checkpoint
 
 
 def load(name: str = "default") -> FaceDetector:
@@ -37,18 +37,17 @@ def _named(name: str) -> FaceDetector:
         from facemotion.detectors.yunet import YuNet  # noqa: PLC0415
 
         return YuNet.embedded()
-    if name == "yolo" and weights.is_embedded(name):
+    if name == "yolo":
         from facemotion.detectors.onnx import OnnxYolo  # noqa: PLC0415
 
         return OnnxYolo.embedded()
-    return _from_path(Path(name)) if name not in ALIASES and _is_path(name) else _from_hub(ALIASES.get(name, name))
+    return _from_path(Path(name)) if _is_path(name) else _from_hub(name)
 
 
 def _from_hub(name: str) -> FaceDetector:
-    """An export of ours by its config.json, else a checkpoint; of the repository that is known to hold one, without
-    asking for more."""
+    """An export of ours by its config.json, else a checkpoint; of `CHECKPOINTS` without asking for more."""
     reference = _reference(name)
-    if reference.repo not in ALIASES.values():
+    if reference.repo not in CHECKPOINTS:
         from facemotion.detectors.onnx import OnnxYolo  # noqa: PLC0415
 
         if (ours := OnnxYolo.from_hub(reference)) is not None:

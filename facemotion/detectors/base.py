@@ -44,8 +44,8 @@ class FaceDetector(ABC):
     def from_pretrained(name: str = "default") -> FaceDetector:
         """The detector of that name.
 
-        "default" (FACEMOTION_DETECTOR, else "yunet"), "yunet" (embedded), "yolo" (our own, if this version embeds it,
-        else arnabdhar/YOLOv8-Face-Detection), `owner/name[@revision[#sha256]]` on the Hub, or a path: of a folder that
+        "default" (FACEMOTION_DETECTOR, else "yunet"), "yunet" or "yolo" (embedded; the latter is our own),
+        `owner/name[@revision[#sha256]]` on the Hub, as arnabdhar/YOLOv8-Face-Detection, or a path: of a folder that
         `training.detector export` wrote, or of an Ultralytics checkpoint (.pt, .onnx or an OpenVINO folder).
 
         Raises:
