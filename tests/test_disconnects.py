@@ -152,7 +152,7 @@ def test_a_killed_browser_leaves_nothing(strained: Server, tmp_path: Path) -> No
         page.get_by_role("tab", name="Webcam").click()
         page.get_by_role("button", name="Start camera").click()
         sync_api.expect(page.locator("#fm-readout")).to_contain_text("shows", timeout=PATIENCE_MS)
-        assert strained.process()["cameras"] == 1
+        strained.until(lambda numbers: numbers["cameras"] == 1)  # a slow machine's falls silent now and then
         page.close(run_before_unload=False)
         strained.until(lambda numbers: numbers["cameras"] == 0)
 
