@@ -74,6 +74,18 @@ def test_a_photo_in_its_faces_out(page: sync_api.Page, examples: Path, root: Pat
     expect(page.get_by_role("heading", name="Face 2 shows: happy")).to_be_visible(timeout=PATIENCE_MS)
 
 
+def test_what_a_label_rests_on_is_shown_for_the_chosen_face(page: sync_api.Page, examples: Path) -> None:
+    add(page, examples / "group.jpg")
+    expect(page.get_by_text("3 faces found")).to_be_visible(timeout=PATIENCE_MS)
+    page.locator(".fm-crops button").nth(1).click()
+    expect(page.get_by_role("heading", name="Face 2 shows: happy")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="What does this label rest on?").click()
+    answer = page.locator(".fm-heat")
+    expect(answer).to_contain_text("“happy”", timeout=PATIENCE_MS)
+    expect(answer.locator("img")).to_have_attribute("src", re.compile("^data:image/"))
+    expect(page.get_by_text("Something went wrong")).to_have_count(0)
+
+
 def test_labels_are_hidden_without_a_new_analysis(page: sync_api.Page, examples: Path) -> None:
     add(page, examples / "group.jpg")
     expect(page.get_by_text("3 faces found")).to_be_visible(timeout=PATIENCE_MS)

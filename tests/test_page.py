@@ -249,6 +249,7 @@ def test_the_faces_cut_out_are_shown_but_not_kept() -> None:
     assert len(shown.crops) == 2
     assert kept.crops == ()
     assert kept.analysis == shown.analysis
+    assert [face.shape for face in kept.grey] == [(128, 128)] * 2  # small and grey, to be explained
 
 
 def test_without_faces_nothing_is_chosen() -> None:

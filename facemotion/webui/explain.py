@@ -21,7 +21,7 @@ _NOTHING = "There is no face to look at any more. Add the photo again."
 
 
 def build(pipeline: Pipeline, state: gr.State) -> tuple[gr.Button, gr.HTML]:
-    """Lays the button and the place for its answer out. `state` holds what has a `face` and its `crops`, or None."""
+    """Lays the button and the place for its answer out. `state` holds what has a `face`, and all in `grey`, or None."""
     button = gr.Button("What does this label rest on?", size="sm", visible=False)
     answer = gr.HTML()
     button.click(
@@ -45,7 +45,7 @@ def explanation(pipeline: Pipeline, shown: Any) -> str:
     if shown is None or shown.face is None:
         raise MissingInput(_NOTHING)
     face: Face = shown.face
-    crop = shown.crops[face.id - 1]
+    crop = np.repeat(shown.grey[face.id - 1][:, :, None], 3, axis=2)
     heat = heatmap.heatmap(pipeline.classifier, crop, face.expression)
     said = sentence(face, float(heat.max()))
     picture = f'<img src="{_data_url(heatmap.overlay(crop, heat))}" alt="{said}">'

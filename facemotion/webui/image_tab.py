@@ -19,6 +19,7 @@ from facemotion.webui.photo_input import PhotoInput
 
 SHOWN_SIDE = 1280  # pixels; drawing and encoding more takes longer than the page can show
 CROP_SIDE = 160  # pixels of a thumbnail, twice its width on the page
+EXPLAINED_SIDE = 128  # pixels of a face that is kept for its heatmap, grey: 5 MB of 300 faces
 MODELS_AT_ONCE = 2  # analyses that run at the same time; more would only wait for each other's cores
 STATE_SECONDS = 3000  # the last photo of a browser leaves memory after this
 
@@ -27,11 +28,13 @@ _DETAILS = [("Fast", "fast"), ("Automatic", "auto"), ("Thorough, for tiny faces"
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """What one browser looks at: the photo at the size it is shown, what was found, and the face that was chosen."""
+    """What one browser looks at: the photo at the size it is shown, what was found, the faces in colour for their list
+    and in grey to be explained, and the one that was chosen."""
 
     picture: NDArray[np.uint8]
     analysis: Analysis
     crops: tuple[NDArray[np.uint8], ...]
+    grey: tuple[NDArray[np.uint8], ...]
     selected: int | None
 
     @property
@@ -49,7 +52,8 @@ def look(pipeline: Pipeline, picture: Picture, threshold: float, detail: str) ->
     """
     analysis = pipeline.analyze(picture, detail=detail, threshold=threshold)
     cut = tuple(crops.resize(crops.square(picture.pixels, face.box), CROP_SIDE) for face in analysis.faces)
-    return Shown(pictures.reduce(picture.pixels, SHOWN_SIDE), analysis, cut, 1 if analysis.faces else None)
+    grey = tuple(crops.to_grey(crops.resize(crop, EXPLAINED_SIDE)) for crop in cut)
+    return Shown(pictures.reduce(picture.pixels, SHOWN_SIDE), analysis, cut, grey, 1 if analysis.faces else None)
 
 
 def face_at(shown: Shown, x: float, y: float) -> int | None:
