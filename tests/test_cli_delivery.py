@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import io
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,24 @@ def test_ctrl_c_delivers_what_is_done(pipeline: FakePipeline, capsys: pytest.Cap
     assert "Stopped: 2 of 3 pictures are done." in output.err
     assert run(*NAMES) == 130
     assert "2 pictures, 2 faces" in capsys.readouterr().out
+
+
+def test_a_ctrl_c_whose_exception_is_lost_stops_all_the_same(
+    pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    analyze, seen = pipeline.analyze, list[str]()
+
+    def interrupted(path: Path, **options: object) -> object:
+        seen.append(path.name)
+        if path.name == "b.png":
+            with contextlib.suppress(KeyboardInterrupt):  # as Python does where an object ends
+                signal.raise_signal(signal.SIGINT)
+        return analyze(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline, "analyze", interrupted)
+    assert run(*NAMES) == 130
+    assert seen == NAMES[:2] and "Stopped: 2 of 3 pictures are done." in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("flags", [["--json"], ["--csv", "-"], []])
