@@ -25,7 +25,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sync_api.Page]:
 
 def open_webcam(page: sync_api.Page, url: str) -> sync_api.Locator:
     page.goto(url, timeout=PATIENCE_MS)
-    page.get_by_role("tab", name="Webcam").click()
+    tab = page.get_by_role("tab", name="Webcam")
+    tab.click()
+    page.wait_for_timeout(500)
+    tab.click()  # a page that is still building may have lost the first
     readout = page.locator("#fm-readout")
     sync_api.expect(readout).to_contain_text("The camera is off", timeout=PATIENCE_MS)
     return readout

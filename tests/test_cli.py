@@ -313,6 +313,7 @@ def many(examples: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     for index in range(300):
         (tmp_path / f"{index:03}.jpg").symlink_to(examples / "fr_obama.jpg")
     out = str(tmp_path / "out")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # inherited; a shell starts background jobs without it
     with subprocess.Popen(
         command(str(tmp_path), "--annotate", out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
