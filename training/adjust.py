@@ -110,16 +110,16 @@ def to_markdown(real: tuple[metrics.Floats, metrics.Labels], judged: tuple[metri
     rows = [("none", zero, real[0])]
     rows += [(f"{pull:g}", fit(*real, pull), cross_validated(*real, pull)) for pull in PULLS]
     for name, biases, shifted in rows:
-        faces, split = metrics.confusion(shifted, real[1]), metrics.confusion(judged[0] + biases, judged[1])
-        recalls = [row["recall"] for row in metrics.per_class(faces).values()]
-        cells = (_accuracy(faces), min(recalls) / max(*recalls, 1e-9), _accuracy(split), metrics.macro_f1(split))
+        moved = judged[0] + biases
+        cells = (
+            metrics.accuracy(shifted, real[1]),
+            metrics.lowest_recall_of_highest(metrics.confusion(shifted, real[1])),
+            metrics.accuracy(moved, judged[1]),
+            metrics.macro_f1(metrics.confusion(moved, judged[1])),
+        )
         numbers = [*(f"{bias:.2f}" for bias in biases), *(f"{cell:.3f}" for cell in cells)]
         lines.append(f"| {name} | {' | '.join(numbers)} |")
     return "\n".join(lines) + "\n"
-
-
-def _accuracy(counts: np.ndarray) -> float:
-    return float(np.trace(counts) / counts.sum())
 
 
 if __name__ == "__main__":

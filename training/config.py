@@ -259,7 +259,7 @@ def _add_knob(section: argparse._ArgumentGroup, field: dataclasses.Field[Any]) -
     if isinstance(field.default, bool):
         section.add_argument(flag(field.name), action=argparse.BooleanOptionalAction, help=shown.replace("%", "%%"))
         return
-    kind = _names if isinstance(field.default, tuple) else type(field.default)
+    kind = names if isinstance(field.default, tuple) else type(field.default)
     metavar = METAVARS.get(field.name) or {int: "N", float: "X", tuple: "LIST"}.get(type(field.default), "NAME")
     section.add_argument(flag(field.name), type=kind, metavar=metavar, help=shown.replace("%", "%%"))
 
@@ -269,7 +269,8 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names(text: str) -> tuple[str, ...]:
+    """`a, b` -> ("a", "b")."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 

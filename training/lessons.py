@@ -42,7 +42,8 @@ class Lessons:
         self.prior = prior_of(torch.from_numpy(targets(split.labels, None, 0))).to(device)
         self.teachers = [teaching.load(Path(run), device) for run in config.teachers]
         self._views = Views(split.pictures, config.views, cache) if config.augment and config.views else None
-        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self._still: tuple[Tensor, Tensor] | None = None
+        self._told: dict[int, Tensor] = {}  # by view, what it should be called; the pictures would fill the device
 
     def __len__(self) -> int:
         return len(self.split)
@@ -51,17 +52,17 @@ class Lessons:
         """Normalised grey pictures float32 [N, 1, 48, 48], as they are or augmented for this epoch, and what they
         should be called: as `labels`."""
         if not self.config.augment:
-            if not self._kept:
-                self._kept[0] = self._placed(self.split.pictures), self._taught(self.split.pictures)
-            return self._kept[0]
+            if self._still is None:
+                self._still = self._placed(self.split.pictures), self._taught(self.split.pictures)
+            return self._still
         if self._views is None:
             pictures = augment_all(self.split.pictures, self.config.seed, epoch)
             return self._placed(pictures), self._taught(pictures)
         number = (epoch - 1) % self._views.count
         pictures = self._views[number]
-        if number not in self._kept:  # the teachers' answers; the pictures would fill the device
-            self._kept[number] = torch.empty(0), self._taught(pictures)
-        return self._placed(pictures), self._kept[number][1]
+        if number not in self._told:
+            self._told[number] = self._taught(pictures)
+        return self._placed(pictures), self._told[number]
 
     def _placed(self, pictures: NDArray[np.uint8]) -> Tensor:
         return normalised(pictures, self.config, self.device)

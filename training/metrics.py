@@ -102,6 +102,12 @@ def choose_thresholds(probabilities: Floats, labels: Labels) -> dict[str, float]
     return {"min_confidence": round(chosen[0], 2), "min_lead": round(chosen[1], 2)}
 
 
+def lowest_recall_of_highest(counts: NDArray[np.int64]) -> float:
+    """The recall of the class that is known worst, as a share of that of the one known best; `counts` [7, 7]."""
+    recalls = [row["recall"] for row in per_class(counts).values()]
+    return min(recalls) / max(*recalls, 1e-9)
+
+
 def halves(count: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """A fixed random half of `count` rows for choosing, and the other for reporting."""
     first = np.zeros(count, bool)

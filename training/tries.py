@@ -80,7 +80,6 @@ def cells(run: Path, first: Config | None, faces: wild.WildFaces) -> list[str]:
     judged = metrics.confusion(logits, record.labels)
     found = evaluate.logits_of(evaluate.load_model(str(run)).score, faces.framed)
     shifted = adjust.cross_validated(found, faces.labels, PULL)
-    recalls = [row["recall"] for row in metrics.per_class(metrics.confusion(shifted, faces.labels)).values()]
     return [
         told(config, first),
         f"{candidates.multiply_adds(candidates.build(config.network)) / 1e6:.0f}",
@@ -90,7 +89,7 @@ def cells(run: Path, first: Config | None, faces: wild.WildFaces) -> list[str]:
         f"{metrics.macro_f1(judged):.3f}",
         f"{metrics.accuracy(found, faces.labels):.3f}",
         f"{metrics.accuracy(shifted, faces.labels):.3f}",
-        f"{min(recalls) / max(*recalls, 1e-9):.2f}",
+        f"{metrics.lowest_recall_of_highest(metrics.confusion(shifted, faces.labels)):.2f}",
     ]
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.augment import augmented
+from training.config import names
 from training.data import DROPS, load_split
 from training.endings import explained
 from training.run_directory import write_array
@@ -47,15 +48,11 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, required=True, help="a folder of pictures, fer2013.csv, or kaggle")
     add("--train-split", default="train", help="the part of it to augment (%(default)s)")
-    add("--drop", type=_names, default=(), metavar="LIST", help=f"what to leave out of it: {', '.join(DROPS)}")
+    add("--drop", type=names, default=(), metavar="LIST", help=f"what to leave out of it: {', '.join(DROPS)}")
     add("--votes", type=Path, help="FER+'s votes, which --drop not_a_face needs")
     add("--count", type=int, required=True, help="versions of each picture")
     add("--out", type=Path, required=True, help="the folder to write")
     return parser.parse_args()
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 class Views:

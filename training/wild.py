@@ -114,10 +114,9 @@ def _numbers(logits: metrics.Floats, labels: metrics.Labels) -> dict[str, Any]:
     probabilities = metrics.softmax(logits)
     numbers = metrics.summary(probabilities, labels)
     del numbers["ece"]
-    recalls = [row["recall"] for row in numbers["per_class"].values()]
     return numbers | {
         "interval": metrics.bootstrap(probabilities, labels)["accuracy"],
-        "lowest_recall_of_highest": min(recalls) / max(*recalls, 1e-9),
+        "lowest_recall_of_highest": metrics.lowest_recall_of_highest(metrics.confusion(probabilities, labels)),
     }
 
 
