@@ -11,6 +11,7 @@ weights/last.pt and best.pt, and at the end summary.json.
 
 The steps: --freeze epochs with the backbone frozen, then the whole network; AdamW, the learning rate falling in a
 cosine, an exponential mean of the weights; four photos in a mosaic, scaled by 0.5 to 1.5, but for the last epochs.
+Photos smaller than --imgsz are shown at their own size as often as enlarged, as the product looks at them.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class Recipe:
     limit: int = 0  # photos; 0 is all
     teachers: tuple[str, ...] = ()
     loose: tuple[str, ...] = face_dataset.LOOSE_SETS
+    crowds: int = 1  # times that a photo of many faces is shown in an epoch
+    negatives: str = ""  # a folder of pictures without faces
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -105,7 +108,9 @@ def started(arguments: argparse.Namespace, out: Path, device: torch.device) -> R
     if not Path(recipe.base).is_file():
         raise DataError(f"there is no checkpoint {recipe.base}: --base names a file, as nothing is downloaded")
     source = limited(face_dataset.read(arguments.data), recipe.limit)
-    counts = face_dataset.prepare(source, out / DATA, recipe.teachers, face_dataset.Plan(loose=recipe.loose))
+    elsewhere = Path(recipe.negatives) if recipe.negatives else None
+    plan = face_dataset.Plan(loose=recipe.loose, crowds=recipe.crowds, negatives=elsewhere)
+    counts = face_dataset.prepare(source, out / DATA, recipe.teachers, plan)
     config = named(recipe) | {"data": counts, "sources": sources(arguments.data)}
     write_json(out / CONFIG, config | {"sessions": [session(device)]})
     return recipe
@@ -115,6 +120,7 @@ def named(recipe: Recipe) -> dict[str, Any]:
     """The recipe for config.json, which is published: of paths only the names."""
     return dataclasses.asdict(recipe) | {
         "base": Path(recipe.base).name,
+        "negatives": Path(recipe.negatives).name,
         "teachers": [Path(teacher).name for teacher in recipe.teachers],
     }
 
@@ -249,6 +255,8 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--base", default=default.base, help="an Ultralytics checkpoint to start from (%(default)s)")
     add("--teachers", nargs="+", default=[], metavar="NAME", help="detectors that clean the labels, two or more")
     add("--loose", nargs="*", default=list(default.loose), metavar="SET", help="sets whose boxes they tighten")
+    add("--negatives", default="", metavar="FOLDER", help="pictures without faces, to learn from (none)")
+    add("--crowds", type=int, default=1, help="times that a photo of many faces is shown in an epoch (%(default)s)")
     add("--epochs", type=int, default=default.epochs, help="(%(default)s)")
     add("--freeze", type=int, default=default.freeze, help="first epochs with the backbone frozen (%(default)s)")
     add("--imgsz", type=int, default=default.imgsz, help="pixels of a side of what the network sees (%(default)s)")

@@ -7,9 +7,12 @@ Importing this file imports ultralytics; `training.detector` does so when a run 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -20,6 +23,8 @@ from training.run_directory import write_text
 
 compat.import_ultralytics()
 from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: E402  (only after what the line above sets)
+
+OWN_SIZE = 0.5  # of the small pictures
 
 
 class FaceTraining(DetectionTrainer):  # type: ignore[misc]
@@ -55,6 +60,7 @@ class FaceTraining(DetectionTrainer):  # type: ignore[misc]
 
             dataset.build_transforms = with_ours  # also called when the mosaic is closed
             dataset.transforms = with_ours(hyp=self.args)
+            dataset.load_image = partial(sized, dataset, dataset.load_image)
         return dataset
 
     def _model_train(self) -> None:
@@ -98,6 +104,24 @@ class FaceTraining(DetectionTrainer):  # type: ignore[misc]
 
     def final_eval(self) -> None:
         """Nothing: it would strip last.pt of what a resume needs, and judge a best epoch that is not published."""
+
+
+Loaded = tuple[np.ndarray, tuple[int, int], tuple[int, int]]
+
+
+def sized(dataset: Any, load: Callable[[int], Loaded], index: int) -> Loaded:
+    """A picture of ultralytics' data set, its (height, width) in the file and now. `load` enlarges small ones to
+    `imgsz`. The product does not, and a network that has never seen them small finds no face in them: half of them
+    are shown as they are, the others at a size in between."""
+    picture, (height, width), resized = load(index)
+    own, largest = max(height, width), dataset.imgsz
+    if own >= largest:
+        return picture, (height, width), resized
+    side = own if random.random() < OWN_SIZE else own * (largest / own) ** random.random()
+    small = cv2.imread(dataset.im_files[index])  # the other one has been enlarged
+    size = (max(1, round(width * side / own)), max(1, round(height * side / own)))
+    small = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
+    return small, (height, width), small.shape[:2]
 
 
 def look(labels: dict[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,9 @@
     changes.json    what was changed, by set; changes.jpg   some of it, to judge by eye
     teachers.json   what the teachers found, so that it is looked for once
 
-Training pictures are the photos that are not held out, close-ups cut out of them, parts of them without faces, and
-patterns. Validation pictures are those held out, with their labels as they came. A photo stands there as a link to
-its file, unless it had to be changed.
+Training pictures are the photos that are not held out, those of crowds several times if so planned, close-ups cut out
+of them, parts of them without faces, patterns, and pictures from elsewhere that show no face. Validation pictures are
+those held out, with their labels as they came. A photo stands there as a link to its file, unless it had to be changed.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import yaml
+from PIL import Image
 from tqdm import tqdm
 
 from facemotion import FaceDetector, images
@@ -31,12 +32,14 @@ from training.detection_metrics import Boxes
 from training.face_labels import Fused, Seen, fuse
 from training.photos import IGNORED_PX, NO_FACES, Photo
 from training.run_directory import replace, write_json, write_text
+from training.sources import SUFFIXES, DataError
 
 LOOSE_SETS = ("mgde2",)  # whose boxes were drawn generously
 LOWEST = 0.25  # what a teacher takes for a face with less, may be none: a part without faces may hold it
 KEPT_EVERY = 200  # photos, what the teachers have found so far
 SHOWN = 24  # changed photos on the sheet
 QUALITY = 95  # of pictures that are written anew
+CROWD = 8  # faces of a photo that is a crowd
 _JPEG_END = b"\xff\xd9"
 
 
@@ -51,11 +54,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Plan:
-    """What training pictures there are to be besides the photos, and which sets have loose labels."""
+    """What training pictures there are to be besides the photos, and which sets have loose labels.
+
+    `crowds` is how often a photo of `CROWD` faces or more stands among them: such photos hold most of the small faces.
+    `negatives` is a folder of pictures without faces; what is transparent in one is laid over a part of a photo.
+    """
 
     close_ups: float = 0.15  # of the photos
     free_parts: float = 0.08
     patterns: float = 0.02
+    crowds: int = 1
+    negatives: Path | None = None
+    copies: int = 2  # of each negative, over different parts
     loose: tuple[str, ...] = LOOSE_SETS
     seed: int = 0
 
@@ -78,6 +88,7 @@ def prepare(source: Source, out: Path, teachers: Sequence[str] = (), plan: Plan 
 
     Raises:
         WeightsError: a teacher cannot be had.
+        DataError: the folder of negatives holds no pictures.
     """
     out.mkdir(parents=True, exist_ok=True)
     for part in ("images", "labels"):
@@ -87,7 +98,8 @@ def prepare(source: Source, out: Path, teachers: Sequence[str] = (), plan: Plan 
     fused = {p.name: fuse(p.boxes, seen[p.name], p.set in plan.loose) for p in training}
     writer = Writer(out, source.ignored)
     for photo in tqdm(training, desc="writing", leave=False, mininterval=1):
-        writer.photo(photo, fused[photo.name].boxes, "train")
+        boxes = fused[photo.name].boxes
+        writer.photo(photo, boxes, "train", plan.crowds if len(boxes) >= CROWD else 1)
     extra(training, fused, seen, writer, plan)
     for photo, held in zip(source.photos, source.held_out, strict=True):
         if held:
@@ -147,6 +159,32 @@ def extra(
             writer.picture(f"{kind}__{photo.name}", *result, kind)
     for number in range(round(plan.patterns * len(training))):
         writer.picture(f"patterns__{number}", face_pictures.pattern(random), np.zeros((0, 4), np.float32), "patterns")
+    parts = (part for photo in cycle(order) if (part := free_part(photo)))
+    for copy, file in product(range(plan.copies), negatives(plan.negatives)):
+        behind, nothing = next(parts)
+        writer.picture(f"negatives__{file.stem}__{copy}", over(file, behind), nothing, "negatives")
+
+
+def negatives(folder: Path | None) -> list[Path]:
+    """The pictures of a folder without faces.
+
+    Raises:
+        DataError: it holds none.
+    """
+    if folder is None:
+        return []
+    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise DataError(f"{folder} holds no pictures: --negatives names a folder of pictures without faces")
+    return files
+
+
+def over(file: Path, behind: face_pictures.Picture) -> face_pictures.Picture:
+    """The picture, and where it is transparent what is `behind`, enlarged to its size: RGB."""
+    with Image.open(file) as opened:
+        front = opened.convert("RGBA")
+    stretched = Image.fromarray(behind).resize(front.size).convert("RGBA")
+    return np.asarray(Image.alpha_composite(stretched, front).convert("RGB"), np.uint8)
 
 
 class Writer:
@@ -159,18 +197,24 @@ class Writer:
             for split in ("train", "val"):
                 (out / part / split).mkdir(parents=True, exist_ok=True)
 
-    def photo(self, photo: Photo, boxes: Boxes, split: str) -> None:
-        """A photo as it is; in one to learn from, faces that are to be ignored are blanked."""
+    def photo(self, photo: Photo, boxes: Boxes, split: str, times: int = 1) -> None:
+        """A photo as it is, so many times; in one to learn from, faces that are to be ignored are blanked."""
         kept, blanked = self._sorted(photo, boxes)
         self.counts[f"{split}_photos"] += 1
         self.counts[f"{split}_faces"] += len(kept)
         self.counts[f"{split}_ignored"] += len(blanked)
         if split == "train" and len(blanked):
             pixels = face_pictures.blank(images.load(photo.path), blanked, kept)
-            self._save(pixels, self.out / "images" / split / f"{photo.name}.jpg")
+            written = self.out / "images" / split / f"{photo.name}.jpg"
+            self._save(pixels, written)
         else:
-            link(photo.path, self.out / "images" / split / f"{photo.name}{photo.path.suffix.lower()}")
+            written = self.out / "images" / split / f"{photo.name}{photo.path.suffix.lower()}"
+            link(photo.path, written)
         self._label(kept, photo.width, photo.height, split, photo.name)
+        for number in range(1, times):
+            self.counts["repeated"] += 1
+            link(written, written.with_stem(f"{photo.name}__{number}"))
+            self._label(kept, photo.width, photo.height, split, f"{photo.name}__{number}")
 
     def pixels(self, photo: Photo, boxes: Boxes) -> face_pictures.Picture:
         """The picture of a photo to learn from, as `photo` writes it."""
