@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,6 +84,29 @@ def test_a_run_is_stopped_resumed_exported_and_served(
     served = FaceDetector.from_pretrained(str(folder))
     boxes, scores = served.detect(np.asarray(Image.open(data / "images" / "p0.jpg")), threshold=0.001)
     assert boxes.shape == (len(scores), 4)
+
+
+def test_small_photos_are_shown_at_their_own_size_too(tmp_path: Path) -> None:
+    from training import detector_trainer
+
+    picture = np.zeros((40, 80, 3), np.uint8)
+    picture[:, 40:] = 255
+    Image.fromarray(picture).save(tmp_path / "small.png")
+    dataset = SimpleNamespace(imgsz=320, im_files=[str(tmp_path / "small.png"), str(tmp_path / "none.png")])
+    large = np.zeros((160, 320, 3), np.uint8)
+    seeded = random.getstate()
+    random.seed(1)
+    try:
+        shown = [detector_trainer.sized(dataset, lambda _: (large, (40, 80), (160, 320)), 0) for _ in range(60)]
+    finally:
+        random.setstate(seeded)
+    widths = [made.shape[1] for made, _, _ in shown]
+    assert 20 < widths.count(80) < 40 and min(widths) >= 80 and 200 < max(widths) <= 320
+    for made, own, now in shown:
+        assert own == (40, 80) and now == made.shape[:2] and now[1] == pytest.approx(2 * now[0], abs=2)
+        assert made[:, : made.shape[1] // 3].max() < 10 and made[:, -made.shape[1] // 3 :].min() > 245
+    same = large, (160, 320), (160, 320)
+    assert detector_trainer.sized(dataset, lambda _: same, 1)[0] is large  # as large as the input: as it is
 
 
 def stop_after_one_epoch(arguments: list[str]) -> None:

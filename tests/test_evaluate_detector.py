@@ -82,6 +82,18 @@ def test_the_curve_by_hand() -> None:
     assert curve([found([], [A])], 16)[0].tolist() == []
 
 
+def test_average_precision_by_sets_by_hand() -> None:
+    def photo(name: str) -> photos.Photo:
+        return photos.Photo(Path(f"{name}.jpg"), name, 400, 400, np.zeros((0, 4), np.float32))
+
+    pictures = [found([(A, 0.9)], [A, B]), found([(NOWHERE, 0.9)], [A, SMALL]), found([], [SMALL]), found([], [])]
+    table = evaluate_detector.by_set(pictures, [photo(name) for name in ("one", "other", "tiny", "cats")])
+    assert table == {
+        "one": {"photos": 1, "faces": 2, "ap50": pytest.approx(51 / 101)},
+        "other": {"photos": 1, "faces": 1, "ap50": 0},
+    }
+
+
 def test_overlaps_and_sides_by_hand() -> None:
     boxes = np.array([A, [20, 0, 60, 40], [40, 40, 50, 50]], np.float32)
     assert overlaps(boxes[:1], boxes)[0].tolist() == pytest.approx([1, 800 / 2400, 0])
@@ -158,3 +170,7 @@ def test_a_detector_is_scored_on_real_photos(examples: Path, tmp_path: Path, cap
     assert row["milliseconds"]["median"] > 0
     text = evaluate_detector.markdown({"yunet": row})
     assert "yunet (embedded" in text and "2 photos, 1 of them without faces" in text
+    assert "faces)" not in text  # one set: no table by sets
+    row["sets"] |= {"more": {"photos": 3, "faces": 7, "ap50": 0.25}}
+    lines = evaluate_detector.markdown({"yunet": row}).splitlines()
+    assert lines[-3] == "| AP50 from 16 px |  (1 faces) | more (7 faces) |" and lines[-1].endswith("| 1.000 | 0.250 |")

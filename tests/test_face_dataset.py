@@ -14,6 +14,7 @@ from PIL import Image
 from facemotion import FaceDetector
 from training import face_dataset, face_pictures, photos
 from training.face_dataset import Plan, Source, prepare, read
+from training.sources import DataError
 
 NONE = np.zeros((0, 4), np.float32)
 
@@ -160,6 +161,37 @@ def test_the_folder_that_is_trained_from(folder: Path, teachers: dict[str, Teach
     assert len(list((out / "images" / "train").iterdir())) == 12
     teachers.clear()  # where all is known, they need not be there
     assert prepare(source, out, ["folder/a", "b"])["changes"]["mgde2"]["tightened"] == 11
+
+
+def test_crowds_are_shown_more_often(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face_dataset, "CROWD", 2)  # every photo of mgde2 has two boxes
+    counts = prepare(read(folder), tmp_path / "data", (), Plan(close_ups=0, free_parts=0, patterns=0, crowds=3))
+    assert counts["train_photos"] == 12 and counts["repeated"] == 2 * 11
+    pictures, labels = (
+        {f.stem: f.read_bytes() for f in (tmp_path / "data" / part / "train").iterdir()}
+        for part in ("images", "labels")
+    )
+    assert set(pictures) == set(labels) and len(pictures) == 12 + 22
+    again = next(name for name in pictures if name.endswith("__2"))
+    first = again.removesuffix("__2")
+    assert pictures[first] == pictures[again] and labels[first] == labels[again] != b""
+
+
+def test_pictures_without_faces_stand_before_parts_of_photos(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut").mkdir()
+    cut_out = np.zeros((40, 60, 4), np.uint8)
+    cut_out[:, :30] = (250, 0, 0, 255)  # the right half is transparent
+    Image.fromarray(cut_out).save(tmp_path / "cut" / "cat.png")
+    plan = Plan(close_ups=0, free_parts=0, patterns=0, negatives=tmp_path / "cut")
+    counts = prepare(read(folder), tmp_path / "data", (), plan)
+    assert counts["negatives"] == 2
+    for copy in range(2):
+        picture = cv2.imread(str(tmp_path / "data" / "images" / "train" / f"negatives__cat__{copy}.jpg"))
+        assert picture.shape == (40, 60, 3) and picture[:, :25, 2].mean() > 235 and picture[:, :25, :2].mean() < 15
+        assert picture[:, 35:].std() > 5  # something is behind
+        assert (tmp_path / "data" / "labels" / "train" / f"negatives__cat__{copy}.txt").read_bytes() == b""
+    with pytest.raises(DataError, match="holds no pictures"):
+        face_dataset.negatives(tmp_path / "data")
 
 
 def test_without_teachers_labels_stay(folder: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with weights that no seed of a run gives."""
     torch.manual_seed(77)
-    tensors = export.as_float16(networks.build("simplecnn").state_dict())
+    tensors = export.as_numbers(networks.build("simplecnn").state_dict(), torch.float16)
     return model_folders.write(tmp_path_factory.mktemp("models") / "published", tensors)
 
 

@@ -204,7 +204,7 @@ def what_it_is(config: Mapping[str, Any]) -> str:
         f"{size} grey pixels. Out: the probabilities of seven expressions, {labels}, calibrated by a temperature of "
         f"{config['temperature']}. It was made by facemotion, a program that finds faces in pictures and says which "
         "expression each one shows.\n\n"
-        "`model.safetensors` holds the weights as float16, `config.json` everything else that is needed to run them.\n"
+        "`model.safetensors` holds the weights, `config.json` everything else that is needed to run them.\n"
     )
 
 

@@ -155,10 +155,14 @@ def sentences(counts: Mapping[str, Any]) -> str:
             ("close_ups", "close-ups cut out of them"),
             ("free_parts", "parts of them without faces"),
             ("patterns", "drawn patterns"),
+            ("negatives", "other pictures without faces"),
         )
+        if counts.get(key, 0)
     )
+    often = counts.get("repeated", 0)
+    crowds = f" Crowds were shown more often, {often:,} times in each epoch." if often else ""
     return (
-        f"It learned from {counts.get('train_photos', 0):,} photos and from {made}. "
+        f"It learned from {counts.get('train_photos', 0):,} photos{' and from ' + made if made else ''}.{crowds} "
         f"{counts.get('val_photos', 0):,} photos were held out. "
         "Boxes were tightened, and faces added, where several detectors agreed; "
         f"{counts.get('train_ignored', 0):,} faces too small or marked invalid were blanked.\n"

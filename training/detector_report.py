@@ -1,10 +1,12 @@
 """The report of a face detector: how it was trained, and how it fares beside others. Markdown, its figures beside it.
 
     python -m training.evaluate_detector --data faces --detectors runs/faces/export yunet a.pt --out runs/faces
+    python -m training.detector_speed --networks runs/faces/export a.pt --out runs/faces
     python -m training.detector_report --run runs/faces --data faces --out training/reports/detector.md
 
 The detectors are those of detectors.json; they look at the held-out photos once more, for the curves. The first is the
-one that the report is about: its hits, misses and false alarms are shown.
+one that the report is about: its hits, misses and false alarms are shown. What lies beside detectors.json in speed.json
+becomes a section.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from tqdm import tqdm
 
 from facemotion import FaceDetector, images
 from facemotion.errors import FacemotionError
-from training import charts, detector, evaluate_detector, grids
+from training import charts, detector, detector_speed, evaluate_detector, grids
 from training.card import table
 from training.detection_metrics import Found, curve, matched, sides
 from training.detector_card import read_results, sentences
@@ -77,7 +79,7 @@ def write(run: Path, data: Path, results: Path, out: Path) -> None:
     if changes.is_file():
         replace(out.with_suffix("") / "changes.jpg", lambda file: file.write(changes.read_bytes()))
         shown.append("changes.jpg")
-    write_text(out, text(config, history, rows, out.stem, shown))
+    write_text(out, text(config, history, rows, out.stem, shown, speed=detector_speed.read(results.parent)))
 
 
 def read_run(run: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
@@ -183,6 +185,8 @@ def text(
     rows: Mapping[str, Any],
     folder: str,
     figures: Sequence[str],
+    *,
+    speed: Mapping[str, Any] | None = None,
 ) -> str:
     """The report in Markdown."""
     counts = config["data"]
@@ -193,6 +197,7 @@ def text(
     parts = [
         f"# The face detector\n\n{config['base']}, fine-tuned on faces; {state}.\n",
         f"## Beside others\n\n{evaluate_detector.markdown(dict(rows))}",
+        *([f"## One runtime\n\n{detector_speed.markdown(speed)}"] if speed else []),
         f"## Data\n\n{sentences(counts)}",
         table(("set", "photos", "faces", "boxes tightened", "faces added"), changed),
         "## Figures\n",

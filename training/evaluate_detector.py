@@ -27,6 +27,7 @@ from training.detection_metrics import Found, at_threshold, average_precision, s
 from training.sources import DataError
 
 LEAST_PX = (10, 16, 32)
+SET_PX = 16  # the least for the table by sets
 LOWEST = 0.02  # boxes that score less change an average precision by thousandths
 CLOSE_UP = 0.4  # a face that covers this share of its picture fills it
 TIMED = 40  # photos whose time is taken, after as many to warm up as make no difference any more
@@ -90,6 +91,7 @@ def score(name: str, chosen: Sequence[photos.Photo], detail: str) -> dict[str, A
         "photos": len(chosen),
         "threshold": threshold,
         "sizes": {str(px): sized(with_faces, threshold, px) for px in LEAST_PX},
+        "sets": by_set(found, chosen),
         "close_ups": {"photos": len(close_ups), "recall": recall_of_largest(close_ups, threshold)},
         "without_faces": {
             "photos": len(without),
@@ -103,6 +105,19 @@ def sized(found: Sequence[Found], threshold: float, least_px: float) -> dict[str
     """The figures for faces of `least_px` pixels and more."""
     at_half, over_ious = average_precision(found, least_px)
     return {"ap50": at_half, "ap50_95": over_ious} | at_threshold(found, threshold, least_px)
+
+
+def by_set(found: Sequence[Found], chosen: Sequence[photos.Photo]) -> dict[str, dict[str, float]]:
+    """For each set with such faces, how many of `SET_PX` pixels and more it holds, and the average precision at IoU
+    0.5: sets differ in what they show and in what their labels call a face's border."""
+    table = {}
+    for name in sorted({photo.set for photo in chosen}):
+        of_set = [f for f, photo in zip(found, chosen, strict=True) if photo.set == name and len(f.faces)]
+        at_half, _ = average_precision(of_set, SET_PX)
+        if not math.isnan(at_half):
+            faces = sum(int((sides(f.faces) >= SET_PX).sum()) for f in of_set)
+            table[name] = {"photos": len(of_set), "faces": faces, "ap50": at_half}
+    return table
 
 
 def recall_of_largest(found: Sequence[Found], threshold: float) -> float:
@@ -145,7 +160,18 @@ def markdown(table: dict[str, dict[str, Any]]) -> str:
         f"{first['photos']} photos, {first['without_faces']['photos']} of them without faces and "
         f"{first['close_ups']['photos']} filled by one; faces: {faces}; detail {first['detail']}."
     )
-    return "\n".join([rows[0], f"|{' --- |' * len(head)}", *rows[1:], "", note, ""])
+    return "\n".join([rows[0], f"|{' --- |' * len(head)}", *rows[1:], "", note, "", *_sets(table)])
+
+
+def _sets(table: dict[str, dict[str, Any]]) -> list[str]:
+    """The same by sets, where the photos are of more than one."""
+    sets = next(iter(table.values())).get("sets", {})
+    if len(sets) < 2:
+        return []
+    head = [f"AP50 from {SET_PX} px", *(f"{name} ({row['faces']} faces)" for name, row in sets.items())]
+    rows = [[row["detector"], *(_share(one["ap50"]) for one in row["sets"].values())] for row in table.values()]
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return [lines[0], f"|{' --- |' * len(head)}", *lines[1:], ""]
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

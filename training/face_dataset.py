@@ -159,9 +159,10 @@ def extra(
             writer.picture(f"{kind}__{photo.name}", *result, kind)
     for number in range(round(plan.patterns * len(training))):
         writer.picture(f"patterns__{number}", face_pictures.pattern(random), np.zeros((0, 4), np.float32), "patterns")
-    parts = (part for photo in cycle(order) if (part := free_part(photo)))
-    for copy, file in product(range(plan.copies), negatives(plan.negatives)):
-        behind, nothing = next(parts)
+    shown = list(product(negatives(plan.negatives), range(plan.copies)))
+    parts = [part for part, _ in islice(filter(None, map(free_part, order)), len(shown))]
+    for (file, copy), behind in zip(shown, cycle(parts or [face_pictures.pattern(random)]), strict=False):
+        nothing = np.zeros((0, 4), np.float32)
         writer.picture(f"negatives__{file.stem}__{copy}", over(file, behind), nothing, "negatives")
 
 

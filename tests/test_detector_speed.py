@@ -1,0 +1,40 @@
+"""Networks of detectors timed in one runtime: a real export beside a real checkpoint, and what is neither."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from facemotion import compat
+from tests import tiny_detector
+from training import detector_speed
+
+
+def test_an_export_beside_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(detector_speed, "SIDES", (64, 96))
+    tiny = tiny_detector.write(tmp_path / "tiny")
+    compat.import_ultralytics().YOLO("yolov8n.yaml").save(tmp_path / "eight.pt")
+    arguments = [f"--out={tmp_path}", "--rounds=2", "--networks", str(tiny), str(tmp_path / "eight.pt")]
+    detector_speed.main(arguments)
+    measured = json.loads((tmp_path / detector_speed.FILE).read_text())
+    assert detector_speed.read(tmp_path) == measured
+    times = measured["milliseconds"]
+    assert list(times) == ["tiny", "eight.pt"] and times["eight.pt"]["96"] > times["tiny"]["96"]  # 1 layer, 60 layers
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| network | 64 x 64 | 96 x 96 |"
+    assert re.fullmatch(r"\| tiny \| [\d.]+ \(1\.00\) \| [\d.]+ \(1\.00\) \|", lines[2])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["eight.pt", "speed.json", "tiny"]  # nothing beside it
+
+
+def test_what_is_neither(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_text("no network")
+    for path, sentence in ((tmp_path / "a.txt", "neither a folder"), (tmp_path, "not of the format")):
+        with pytest.raises(SystemExit):
+            detector_speed.main(["--networks", str(path)])
+        assert sentence in capsys.readouterr().err
+    assert detector_speed.read(tmp_path) is None
