@@ -11,16 +11,13 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from facemotion import __version__, report
+from facemotion import __version__, interrupts, report
 from facemotion.errors import FacemotionError
 from facemotion.faces import EMOTIONS, Analysis
 
@@ -124,11 +121,11 @@ def _run(options: argparse.Namespace) -> int:
     status = 0
     try:
         # Libraries that print must not spoil the JSON.
-        with _interrupts_remembered() as interrupts, redirect_stdout(sys.stderr):
+        with interrupts.remembered() as pressed, redirect_stdout(sys.stderr):
             for analysis, complete in _analyse(_load(options), paths, options):
                 analyses.append(analysis)
                 status = status if complete else 1
-                if interrupts:
+                if pressed:
                     raise KeyboardInterrupt
     except KeyboardInterrupt:
         _say(f"Stopped: {len(analyses)} of {len(paths)} pictures are done.")
@@ -136,29 +133,6 @@ def _run(options: argparse.Namespace) -> int:
     names = [_shown(path) for path in paths[: len(analyses)]]
     written = not analyses or _deliver(analyses, names, options, as_list=len(given) > 1 or bool(folders))
     return status if written else status or 1
-
-
-@contextmanager
-def _interrupts_remembered() -> Iterator[list[int]]:
-    """A list with an entry for each Ctrl-C so far: Python raises KeyboardInterrupt wherever it is at work, and drops
-    the exception where that is an object's end or a callback."""
-    came: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        signal.default_int_handler(number, frame)
-
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
-        yield came
-        return
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield came
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _expand(given: Iterable[Path], folders: Iterable[Path], recursive: bool) -> Iterator[Path]:

@@ -13,6 +13,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facemotion.interrupts import remembered
+
 if TYPE_CHECKING:
     from facemotion.video import Person, Result
 
@@ -73,9 +75,12 @@ def _annotate(options: argparse.Namespace) -> Result:
     for notice in pipeline.notices:
         print(f"facemotion: {notice}", file=sys.stderr)
     shape = "{percentage:3.0f} %|{bar}| {elapsed}, about {remaining} left"
-    with tqdm(total=1.0, file=sys.stderr, disable=not sys.stderr.isatty(), bar_format=shape) as bar:
+    quiet = not sys.stderr.isatty()
+    with remembered() as pressed, tqdm(total=1.0, file=sys.stderr, disable=quiet, bar_format=shape) as bar:
 
         def told(done: float) -> None:
+            if pressed:
+                raise KeyboardInterrupt
             bar.update(max(0.0, done - bar.n))
 
         return annotate_video(pipeline, options.video, options.out, options.csv, told)

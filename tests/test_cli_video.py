@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,11 @@ from tests.test_video import PLAIN, Finder
 
 
 @pytest.fixture(autouse=True)
-def finder(monkeypatch: pytest.MonkeyPatch) -> None:
+def finder(monkeypatch: pytest.MonkeyPatch) -> Finder:
     found = Finder()
     found.notices = ()
     monkeypatch.setattr(Pipeline, "from_pretrained", lambda **names: found)
+    return found
 
 
 def test_writes_the_video_and_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,6 +43,20 @@ def test_says_what_is_wrong_with_the_video(tmp_path: Path, capsys: pytest.Captur
     assert cli.main(["video", str(tmp_path / "in.mp4"), "--out", str(tmp_path / "out.mp4")]) == 1
     assert "videos are read here" in capsys.readouterr().err
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_ctrl_c_whose_exception_is_lost_stops_all_the_same(tmp_path: Path, finder: Finder) -> None:
+    source, looked = write(tmp_path / "in.mp4", PLAIN), finder.analyze
+
+    def interrupted(*given: object, **options: object) -> object:
+        with contextlib.suppress(KeyboardInterrupt):  # as Python does where an object ends
+            signal.raise_signal(signal.SIGINT)
+        return looked(*given, **options)
+
+    finder.analyze = interrupted
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs without it
+    assert cli.main(["video", str(source), "--out", str(tmp_path / "out.mp4")]) == 130
+    assert [file.name for file in tmp_path.iterdir()] == ["in.mp4"]
 
 
 @pytest.mark.parametrize("out", ["in.mp4", "out.avi", "nowhere/out.mp4", "folder.mp4"])
