@@ -1,7 +1,8 @@
 """Entry of the Space, and of `python app.py` at home: builds the page as `demo` and launches it.
 
-GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and GRADIO_SHARE say where; FACEMOTION_WEIGHTS and FACEMOTION_DETECTOR say with
-which models; GRADIO_TEMP_DIR says in which folder to make the one for uploads and results.
+GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and GRADIO_SHARE say where; FACEMOTION_WEIGHTS, FACEMOTION_DETECTOR and
+FACEMOTION_LIVE_DETECTOR say with which models; GRADIO_TEMP_DIR says in which folder to make the one for uploads and
+results.
 """
 
 from __future__ import annotations
@@ -12,20 +13,22 @@ from types import FrameType
 
 import numpy as np
 
-from facemotion import Pipeline, uploads
+from facemotion import FaceDetector, Pipeline, uploads
 
 folder = uploads.use_own_folder()  # before gradio is imported, which reads where its files go
 
 from facemotion.webui import build_page, launch_options  # noqa: E402
 
 pipeline = Pipeline.from_pretrained()
-demo = build_page(pipeline)
+live = Pipeline(FaceDetector.from_pretrained("live"), pipeline.classifier)
+demo = build_page(pipeline, live)
 
 
 def warm_up() -> None:
-    """Lets both models run once on grey pixels, so that the first visitor does not wait for what is done only once."""
+    """Lets all models run once on grey pixels, so that the first visitor does not wait for what is done only once."""
     grey = np.full((720, 1280, 3), 128, np.uint8)
     pipeline.analyze(grey)
+    live.analyze(grey, detail="fast")
     pipeline.classifier.classify([grey[:64, :64]])
 
 

@@ -29,12 +29,13 @@ CAMERA_WIDTH = 640  # pixels
 
 
 def facemotion() -> Analyze:
-    from facemotion import Pipeline  # noqa: PLC0415
+    from facemotion import Pipeline, settings  # noqa: PLC0415
 
-    pipeline = Pipeline.from_pretrained()
+    photos = Pipeline.from_pretrained()  # as the page has them; commits of before had one detector for all
+    frames = Pipeline.from_pretrained(detector="live") if hasattr(settings, "LIVE_DETECTOR") else photos
 
     def analyze(picture: Any) -> int:
-        detail = "fast" if picture.shape[1] <= CAMERA_WIDTH else "auto"  # as the page has it
+        pipeline, detail = (frames, "fast") if picture.shape[1] <= CAMERA_WIDTH else (photos, "auto")
         return len(pipeline.analyze(np.ascontiguousarray(picture[:, :, ::-1]), detail=detail).faces)
 
     return analyze

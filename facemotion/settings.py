@@ -50,8 +50,9 @@ FILES_LIVE_S = _number("FILES_LIVE_S", 3000)  # uploads and results are deleted 
 CLEAN_EVERY_S = _number("CLEAN_EVERY_S", 300)  # which is looked after this often: all are gone within the hour
 HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # for the whole download of a file's first byte, retries included
 
+DETECTOR = "yolo"  # the embedded one that serves unless FACEMOTION_DETECTOR names another
+LIVE_DETECTOR = "yunet"  # the same for a camera's frames, whose faces are large: it takes a quarter of the time
 CLASSIFIER = "emotionnet"  # the embedded one that serves unless FACEMOTION_WEIGHTS names another
-DETECTION_THRESHOLD = 0.6  # default for boxes; scores of the embedded detector
 CLASSIFY_BATCH = 32  # faces in one forward pass: bounds memory when a picture holds hundreds
 
 _REFERENCE = re.compile(
@@ -100,5 +101,11 @@ def classifier_name() -> str:
 
 
 def detector_name() -> str:
-    """The detector that "default" stands for: FACEMOTION_DETECTOR, else the embedded one."""
-    return os.environ.get("FACEMOTION_DETECTOR", "").strip() or "yunet"
+    """The detector that "default" stands for: FACEMOTION_DETECTOR, else `DETECTOR`."""
+    return os.environ.get("FACEMOTION_DETECTOR", "").strip() or DETECTOR
+
+
+def live_detector_name() -> str:
+    """The detector that "live" stands for: FACEMOTION_LIVE_DETECTOR, else FACEMOTION_DETECTOR, else `LIVE_DETECTOR`."""
+    named = (os.environ.get(f"FACEMOTION_{name}", "").strip() for name in ("LIVE_DETECTOR", "DETECTOR"))
+    return next(filter(None, named), LIVE_DETECTOR)

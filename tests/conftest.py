@@ -14,9 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from facemotion import Pipeline
+from tests.example_faces import PHOTOS
 from tests.hub import Faults, Hub
 
 if TYPE_CHECKING:
@@ -54,6 +57,18 @@ def root() -> Path:
 def examples() -> Path:
     """The folder of the example photos."""
     return EXAMPLES
+
+
+@pytest.fixture(scope="session")
+def photos(examples: Path) -> dict[str, np.ndarray]:
+    """`PHOTOS` by name: RGB uint8 [H, W, 3]."""
+    return {name: np.asarray(Image.open(examples / name).convert("RGB")) for name in PHOTOS}
+
+
+@pytest.fixture(scope="session")
+def face(photos: dict[str, np.ndarray]) -> np.ndarray:
+    """A picture that is all face, 115 x 90 pixels."""
+    return photos["astronaut.png"][62:177, 180:270]
 
 
 @pytest.fixture(scope="session")

@@ -28,10 +28,12 @@ from facemotion.webui import (
     launch_options,
     leftovers,
     pictures,
+    webcam_tab,
     words,
 )
 from facemotion.webui.errors import explain
 from facemotion.webui.photo_input import PhotoInput
+from facemotion.webui.viewer import Audience
 
 # gradio makes event loops while it builds components, and leaves them to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -315,9 +317,30 @@ def test_about_skips_a_matrix_of_another_shape() -> None:
 
 
 def test_about_escapes_names_and_says_what_must_be_said() -> None:
-    html = about_tab.content(FakePipeline())  # type: ignore[arg-type]
-    for part in ("fake &lt;detector&gt;", "Article 5(1)(f)", "Article 50(3)", "hiring", "Nothing is kept"):
+    live = FakePipeline()
+    live.models = {"detector": "quick <detector>", "classifier": "fake classifier"}
+    html = about_tab.content(FakePipeline(), live)  # type: ignore[arg-type]
+    for part in (
+        "quick &lt;detector&gt;",
+        "fake &lt;detector&gt;",
+        "Article 5(1)(f)",
+        "Article 50(3)",
+        "hiring",
+        "Nothing is kept",
+    ):
         assert part in html
+
+
+def test_the_camera_is_looked_at_by_its_own_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[FakePipeline] = []
+    monkeypatch.setattr(webcam_tab, "Audience", lambda pipeline: asked.append(pipeline) or Audience(pipeline))
+    photos, live = FakePipeline(), FakePipeline()
+    live.models = {"detector": "quick", "classifier": "fake classifier"}
+    page = build_page(photos, live)  # type: ignore[arg-type]
+    build_page(photos)  # type: ignore[arg-type]
+    assert asked == [live, photos]
+    shown = " ".join(str(block.value) for block in page.blocks.values() if isinstance(block, gr.HTML))
+    assert "Weights: detector fake &lt;detector&gt; (of the camera's frames quick), classifier" in shown
 
 
 def test_notices_are_visible_and_escaped() -> None:

@@ -16,11 +16,11 @@ CHECKPOINTS = ("arnabdhar/YOLOv8-Face-Detection",)  # repositories that are know
 def load(name: str = "default") -> FaceDetector:
     """The detector of that name; see `FaceDetector.from_pretrained`.
 
-    Only what "default" stands for may be replaced by the embedded detector when it cannot be had.
+    Only what "default" and "live" stand for may be replaced by the embedded YuNet when it cannot be had.
     """
-    if name != "default":
+    if name not in ("default", "live"):
         return _named(name)
-    wanted = settings.detector_name()
+    wanted = settings.detector_name() if name == "default" else settings.live_detector_name()
     try:
         return _named(wanted)
     except WeightsError as error:
@@ -77,6 +77,6 @@ def _reference(name: str) -> settings.Reference:
         return settings.Reference.parse(name)
     except UnknownModel:
         raise UnknownModel(
-            f"No detector is called {name!r}. Choose yunet, yolo, owner/name[@revision[#sha256]] on the Hub, or the "
+            f"No detector is called {name!r}. Choose yolo, yunet, owner/name[@revision[#sha256]] on the Hub, or the "
             "path of a .pt or .onnx file or an OpenVINO folder."
         ) from None

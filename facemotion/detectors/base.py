@@ -44,7 +44,8 @@ class FaceDetector(ABC):
     def from_pretrained(name: str = "default") -> FaceDetector:
         """The detector of that name.
 
-        "default" (FACEMOTION_DETECTOR, else "yunet"), "yunet" or "yolo" (embedded; the latter is our own),
+        "default" (FACEMOTION_DETECTOR, else "yolo"), "live" (for a camera's frames: FACEMOTION_LIVE_DETECTOR, else
+        FACEMOTION_DETECTOR, else "yunet"), "yolo" (embedded, our own) or "yunet" (embedded, quicker),
         `owner/name[@revision[#sha256]]` on the Hub, as arnabdhar/YOLOv8-Face-Detection, or a path: of a folder that
         `training.detector export` wrote, or of an Ultralytics checkpoint (.pt, .onnx or an OpenVINO folder).
 

@@ -52,19 +52,20 @@ prohibited, except for medical or safety reasons: AI Act, Regulation (EU) 2024/1
 _HALF = " Measured on the half of these faces that the calibration was not fitted on."
 
 
-def build(pipeline: Pipeline) -> None:
+def build(pipeline: Pipeline, live: Pipeline) -> None:
     """Lays the tab out, inside the current `gr.Tab`."""
-    gr.HTML(f'<article class="fm-prose">{content(pipeline)}</article>')
+    gr.HTML(f'<article class="fm-prose">{content(pipeline, live)}</article>')
 
 
-def content(pipeline: Pipeline) -> str:
+def content(pipeline: Pipeline, live: Pipeline) -> str:
     """The whole text as HTML; figures come from the configuration that was published with the weights."""
     config = pipeline.classifier.config
-    return _weights(pipeline) + measured(config) + _MEANING + _LIMITS + _PRIVACY + _RESPONSIBLE
+    models = pipeline.models | {"detector of the camera's frames": live.models["detector"]}
+    return _weights(models) + measured(config) + _MEANING + _LIMITS + _PRIVACY + _RESPONSIBLE
 
 
-def _weights(pipeline: Pipeline) -> str:
-    items = "".join(f"<li>{part}: {escape(name)}</li>" for part, name in pipeline.models.items())
+def _weights(models: Mapping[str, str]) -> str:
+    items = "".join(f"<li>{part}: {escape(name)}</li>" for part, name in models.items())
     return f"<h2>Which weights run here</h2><ul>{items}</ul>"
 
 

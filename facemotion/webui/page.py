@@ -39,8 +39,12 @@ _HEAD = """
 """
 
 
-def build_page(pipeline: Pipeline) -> gr.Blocks:
-    """The whole page around one pipeline, its queue set up, ready for `launch(**launch_options())`."""
+def build_page(pipeline: Pipeline, live: Pipeline | None = None) -> gr.Blocks:
+    """The whole page around one pipeline, its queue set up, ready for `launch(**launch_options())`.
+
+    `live` is for a camera's frames, where that is another one.
+    """
+    live = live or pipeline
     cleaning = (settings.CLEAN_EVERY_S, settings.FILES_LIVE_S)
     page: gr.Blocks = PublicBlocks(title="facemotion", analytics_enabled=False, delete_cache=cleaning)
     with page:
@@ -49,14 +53,14 @@ def build_page(pipeline: Pipeline) -> gr.Blocks:
             with gr.Tab("Image"):
                 image_tab.build(pipeline)
             with gr.Tab("Webcam"):
-                webcam_tab.build(pipeline)
+                webcam_tab.build(live)
             with gr.Tab("Video"):
                 video_tab.build(pipeline)
             with gr.Tab("Gallery"):
                 gallery_tab.build(pipeline)
             with gr.Tab("About"):
-                about_tab.build(pipeline)
-        gr.HTML(words.serving(pipeline.models))
+                about_tab.build(pipeline, live)
+        gr.HTML(words.serving(pipeline.models, live.models["detector"]))
         api.build(pipeline)
         video_api.build(pipeline)
     page.queue(max_size=settings.MAX_QUEUE, api_open=False)  # nobody passes by the queue
