@@ -107,5 +107,5 @@ def detector_name() -> str:
 
 def live_detector_name() -> str:
     """The detector that "live" stands for: FACEMOTION_LIVE_DETECTOR, else FACEMOTION_DETECTOR, else `LIVE_DETECTOR`."""
-    named = (os.environ.get(f"FACEMOTION_{name}", "").strip() for name in ("LIVE_DETECTOR", "DETECTOR"))
-    return next(filter(None, named), LIVE_DETECTOR)
+    named = os.environ.get("FACEMOTION_LIVE_DETECTOR", ""), os.environ.get("FACEMOTION_DETECTOR", "")
+    return next(filter(None, map(str.strip, named)), LIVE_DETECTOR)

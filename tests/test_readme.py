@@ -13,7 +13,18 @@ from typing import NamedTuple
 
 import pytest
 
-from training import adjust, config, evaluate, export, publish
+from training import (
+    adjust,
+    config,
+    detector,
+    detector_export,
+    detector_report,
+    detector_speed,
+    evaluate,
+    evaluate_detector,
+    export,
+    publish,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -112,6 +123,12 @@ def training_commands() -> list[tuple[str, list[str]]]:
 def test_the_training_commands_are_understood(part: str, given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [part, *given])
     parse = {
+        "detector": (lambda: detector_export.parse_arguments(given[1:]))
+        if given[0] == "export"
+        else detector.parse_arguments,
+        "detector_report": detector_report.parse_arguments,
+        "detector_speed": detector_speed.parse_arguments,
+        "evaluate_detector": evaluate_detector.parse_arguments,
         "train": lambda: config.chosen(config.parse()),
         "adjust": adjust.parse_arguments,
         "evaluate": evaluate.parse_arguments,

@@ -41,6 +41,12 @@ Rows = NDArray[np.float32]
 
 
 def main(given: Sequence[str]) -> None:
+    arguments = parse_arguments(given)
+    config = export(arguments.run, arguments.out, arguments.threshold)
+    print(json.dumps({name: config[name] for name in ("network", "sha256", "bytes", "threshold", "parity")}, indent=2))
+
+
+def parse_arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m training.detector export",
         description=__doc__,
@@ -49,9 +55,7 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument("--run", type=Path, required=True, help="a run directory of training.detector")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--threshold", type=float, default=served.OnnxYolo.default_threshold, help="(%(default)s)")
-    arguments = parser.parse_args(given)
-    config = export(arguments.run, arguments.out, arguments.threshold)
-    print(json.dumps({name: config[name] for name in ("network", "sha256", "bytes", "threshold", "parity")}, indent=2))
+    return parser.parse_args(given)
 
 
 def export(run: Path, out: Path, threshold: float) -> dict[str, Any]:
