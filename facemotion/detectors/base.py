@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from facemotion import deadline, settings
 from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppress
-from facemotion.detectors.passes import AUTO_SIDE, CLOSE_UP_SIDE, Window, shrink, tiles, whole
+from facemotion.detectors.passes import AUTO_SIDE, CLOSE_UP_SIDE, Window, resize, tiles, whole
 from facemotion.errors import BadArray, BadOption
 
 Picture = npt.NDArray[np.uint8]
@@ -32,6 +32,9 @@ class FaceDetector(ABC):
 
     fast_side: int = 320
     """Long side of the one pass of a fast look, in pixels."""
+
+    enlarge: float = 1.0
+    """How many times at most a small picture is enlarged for one of the passes."""
 
     tile_side: int = 1024
     """Sides of a tile of a thorough look, in pixels."""
@@ -78,8 +81,9 @@ class FaceDetector(ABC):
         for window in self._plan(width, height, detail):
             deadline.check()
             part = reduced if window.covers(width, height) and _is_within(window.size, reduced) else window.cut(image)
-            part = shrink(part, window.size)
-            reduced = part if window.covers(width, height) else reduced  # what a smaller pass is made of
+            part = resize(part, window.size)
+            if window.covers(width, height) and window.scale < 1:
+                reduced = part  # what a smaller pass is made of
             found.append(self._look(part, window, threshold, (width, height)))
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
@@ -104,7 +108,7 @@ class FaceDetector(ABC):
     def _plan(self, width: int, height: int, detail: str) -> list[Window]:
         if detail == "fast":
             return [whole(width, height, self.fast_side)]
-        windows = [whole(width, height, AUTO_SIDE), whole(width, height, CLOSE_UP_SIDE)]
+        windows = [whole(width, height, AUTO_SIDE, self.enlarge), whole(width, height, CLOSE_UP_SIDE)]
         if detail == "thorough":
             windows += tiles(width, height, self.tile_side)
         return list(dict.fromkeys(windows))  # a small picture is its own only tile

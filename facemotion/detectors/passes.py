@@ -1,4 +1,5 @@
-"""Which parts of a picture a detector looks at, and how far each is reduced, so that faces of all sizes are found."""
+"""Which parts of a picture a detector looks at, and how far each is reduced or enlarged, so that faces of all sizes are
+found."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ TILED_PIXELS = 17_000_000  # more is reduced first: bounds the time of a thoroug
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of the picture, in its pixels, to be looked at with its sides multiplied by `scale` (at most 1)."""
+    """A part of the picture, in its pixels, to be looked at with its sides multiplied by `scale`."""
 
     x0: int
     y0: int
@@ -39,8 +40,8 @@ class Window:
         return picture[self.y0 : self.y1, self.x0 : self.x1]
 
 
-def shrink(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """A picture [H, W, 3] averaged down to `size`, its new (width, height).
+def resize(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """A picture [H, W, 3] averaged down, or interpolated up, to `size`, its new (width, height).
 
     Averaging whole blocks of pixels first, where the sides allow it, halves the time of a large photo.
     """
@@ -52,12 +53,14 @@ def shrink(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray
             break
     if picture.shape[1::-1] == size:
         return picture
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    way = cv2.INTER_LINEAR if size[0] > picture.shape[1] else cv2.INTER_AREA
+    return np.asarray(cv2.resize(picture, size, interpolation=way), np.uint8)
 
 
-def whole(width: int, height: int, side: int) -> Window:
-    """The whole picture, its long side reduced to `side` pixels if it is longer."""
-    return Window(0, 0, width, height, min(1.0, side / max(width, height)))
+def whole(width: int, height: int, side: int, enlarge: float = 1.0) -> Window:
+    """The whole picture, its long side reduced to `side` pixels if it is longer; if it is shorter, it is enlarged to
+    that, `enlarge` times at most."""
+    return Window(0, 0, width, height, min(enlarge, side / max(width, height)))
 
 
 def tiles(width: int, height: int, side: int) -> list[Window]:
