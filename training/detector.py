@@ -66,8 +66,6 @@ class Recipe:
     loose: tuple[str, ...] = face_dataset.LOOSE_SETS
     crowds: int = 1  # times that a photo of many faces is shown in an epoch
     negatives: str = ""  # a folder of pictures without faces
-    distil: str = ""  # a checkpoint whose features, where it sees faces, are to be had as well
-    distil_weight: float = 6.0  # of that loss, ultralytics' own value
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -123,7 +121,6 @@ def named(recipe: Recipe) -> dict[str, Any]:
     return dataclasses.asdict(recipe) | {
         "base": Path(recipe.base).name,
         "negatives": Path(recipe.negatives).name,
-        "distil": Path(recipe.distil).name,
         "teachers": [Path(teacher).name for teacher in recipe.teachers],
     }
 
@@ -211,8 +208,6 @@ def settings(recipe: Recipe, out: Path, base: Path, device: torch.device) -> dic
         "nbs": recipe.batch,
         "lr0": recipe.learning_rate,
         "lrf": recipe.final_share,
-        "distill_model": str(Path(recipe.distil).resolve()) if recipe.distil else None,
-        "dis": recipe.distil_weight,
         **{
             name: getattr(recipe, name)
             for name in ("epochs", "imgsz", "batch", "weight_decay", "warmup_epochs", "close_mosaic", "mosaic")
@@ -262,14 +257,13 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--loose", nargs="*", default=list(default.loose), metavar="SET", help="sets whose boxes they tighten")
     add("--negatives", default="", metavar="FOLDER", help="pictures without faces, to learn from (none)")
     add("--crowds", type=int, default=1, help="times that a photo of many faces is shown in an epoch (%(default)s)")
-    add("--distil", default="", metavar="FILE", help="a checkpoint to imitate besides, as ultralytics does (none)")
     add("--epochs", type=int, default=default.epochs, help="(%(default)s)")
     add("--freeze", type=int, default=default.freeze, help="first epochs with the backbone frozen (%(default)s)")
     add("--imgsz", type=int, default=default.imgsz, help="pixels of a side of what the network sees (%(default)s)")
     add("--batch", type=int, default=default.batch, help="pictures a step (%(default)s)")
     add("--learning-rate", type=float, default=default.learning_rate, help="(%(default)s)")
     add("--limit", type=int, default=0, help="so many photos only, to try (all)")
-    for name in ("final_share", "weight_decay", "warmup_epochs", "mosaic", "scale", "translate", "distil_weight"):
+    for name in ("final_share", "weight_decay", "warmup_epochs", "mosaic", "scale", "translate"):
         add(f"--{name.replace('_', '-')}", type=float, default=getattr(default, name), help="(%(default)s)")
     for name in ("close_mosaic", "seed"):
         add(f"--{name.replace('_', '-')}", type=int, default=getattr(default, name), help="(%(default)s)")
