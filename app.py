@@ -13,14 +13,15 @@ from types import FrameType
 
 import numpy as np
 
-from facemotion import FaceDetector, Pipeline, uploads
+from facemotion import FaceDetector, Pipeline, settings, uploads
 
 folder = uploads.use_own_folder()  # before gradio is imported, which reads where its files go
 
 from facemotion.webui import build_page, launch_options  # noqa: E402
 
 pipeline = Pipeline.from_pretrained()
-live = Pipeline(FaceDetector.from_pretrained("live"), pipeline.classifier)
+one_for_all = settings.live_detector_name() == settings.detector_name()
+live = pipeline if one_for_all else Pipeline(FaceDetector.from_pretrained("live"), pipeline.classifier)
 demo = build_page(pipeline, live)
 
 

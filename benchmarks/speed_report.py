@@ -37,7 +37,7 @@ def one(rows: list[Numbers], **wanted: Any) -> Numbers:
 
 
 def as_markdown(found: Numbers) -> str:
-    models = " and ".join(found["stages"]["models"].values())
+    models = ", ".join(f"{part} {name}" for part, name in found["stages"]["models"].items())
     lines = [
         f"# Speed of facemotion {found['version']}",
         "",

@@ -71,19 +71,19 @@ def _annotate(options: argparse.Namespace) -> Result:
     from facemotion.pipeline import Pipeline  # noqa: PLC0415
     from facemotion.video import annotate_video  # noqa: PLC0415
 
-    pipeline = Pipeline.from_pretrained(detector=options.detector, classifier=options.classifier)
-    for notice in pipeline.notices:
-        print(f"facemotion: {notice}", file=sys.stderr)
-    shape = "{percentage:3.0f} %|{bar}| {elapsed}, about {remaining} left"
-    quiet = not sys.stderr.isatty()
-    with remembered() as pressed, tqdm(total=1.0, file=sys.stderr, disable=quiet, bar_format=shape) as bar:
+    with remembered() as pressed:
+        pipeline = Pipeline.from_pretrained(detector=options.detector, classifier=options.classifier)
+        for notice in pipeline.notices:
+            print(f"facemotion: {notice}", file=sys.stderr)
+        shape = "{percentage:3.0f} %|{bar}| {elapsed}, about {remaining} left"
+        with tqdm(total=1.0, file=sys.stderr, disable=not sys.stderr.isatty(), bar_format=shape) as bar:
 
-        def told(done: float) -> None:
-            if pressed:
-                raise KeyboardInterrupt
-            bar.update(max(0.0, done - bar.n))
+            def told(done: float) -> None:
+                if pressed:
+                    raise KeyboardInterrupt
+                bar.update(max(0.0, done - bar.n))
 
-        return annotate_video(pipeline, options.video, options.out, options.csv, told)
+            return annotate_video(pipeline, options.video, options.out, options.csv, told)
 
 
 def _lines(result: Result, target: Path) -> Iterator[str]:

@@ -111,10 +111,13 @@ def slowed(pipeline: Pipeline) -> Pipeline:
 
 
 def main() -> None:
-    real = RealPipeline.from_pretrained.__func__  # type: ignore[attr-defined]
-    RealPipeline.from_pretrained = classmethod(  # type: ignore[assignment,method-assign]
-        lambda kind, *names: slowed(faults.install(real(kind, *names)))
-    )
+    build = RealPipeline.__init__
+
+    def built(self: RealPipeline, *parts: Any) -> None:  # the one for photos, and the camera's
+        build(self, *parts)
+        slowed(faults.install(self))
+
+    RealPipeline.__init__ = built  # type: ignore[assignment,method-assign]
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Control)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     runpy.run_path("app.py", run_name="__main__")

@@ -11,6 +11,7 @@ import pytest
 from facemotion import compat
 from tests import tiny_detector
 from training import detector_speed
+from training.sources import DataError
 
 
 def test_an_export_beside_a_checkpoint(
@@ -38,3 +39,15 @@ def test_what_is_neither(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
             detector_speed.main(["--networks", str(path)])
         assert sentence in capsys.readouterr().err
     assert detector_speed.read(tmp_path) is None
+    (tmp_path / detector_speed.FILE).write_text("{}")
+    with pytest.raises(DataError, match=r"speed\.json is none"):
+        detector_speed.read(tmp_path)
+
+
+def test_two_of_one_name_and_a_damaged_export_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = (tiny_detector.write(tmp_path / name / "export") for name in ("a", "b"))
+    for given, sentence in (([one, other], "have the same name"), ([one], "is not the one that config.json")):
+        with pytest.raises(SystemExit):
+            detector_speed.main(["--networks", *map(str, given)])
+        assert sentence in capsys.readouterr().err
+        (one / "model.onnx").write_bytes(b"damaged")

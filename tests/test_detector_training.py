@@ -17,6 +17,7 @@ from PIL import Image
 
 from facemotion import FaceDetector
 from training import detector, detector_export, face_dataset
+from training.sources import DataError
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +139,31 @@ def rows_of(out: Path) -> list[str]:
 def epochs(out: Path) -> list[str]:
     with (out / "results.csv").open(newline="") as file:
         return [row["epoch"] for row in csv.DictReader(file)]
+
+
+def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "last.pt").write_bytes(b"")
+    (tmp_path / "config.json").write_text(json.dumps({"base": "a.pt", "epochs": 3, "imgsz": 64}))
+    recipe = detector.continued(tmp_path)
+    assert (recipe.base, recipe.epochs, recipe.imgsz, recipe.crowds) == ("a.pt", 3, 64, 1)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(DataError, match="neither base nor epochs"):
+        detector.continued(tmp_path)
+
+
+def test_sources_are_told_of_every_folder(tmp_path: Path) -> None:
+    told = [{"licences": {"web": "CC0"}}, {"licences": {"negatives": "GPL"}, "sources": {"negatives": "stamps"}}]
+    folders = [tmp_path / name for name in ("a", "b", "c")]
+    for folder, content in zip(folders, [*told, None], strict=True):
+        folder.mkdir()
+        if content:
+            (folder / "SOURCES.json").write_text(json.dumps(content))
+    expected = {"licences": {"web": "CC0", "negatives": "GPL"}, "sources": {"negatives": "stamps"}}
+    assert detector.sources(*folders, None) == expected
+    (folders[2] / "SOURCES.json").write_text("[1]")
+    with pytest.raises(DataError, match="must hold sources and licences by set"):
+        detector.sources(*folders)
 
 
 @pytest.mark.parametrize(

@@ -173,4 +173,6 @@ def test_a_detector_is_scored_on_real_photos(examples: Path, tmp_path: Path, cap
     assert "faces)" not in text  # one set: no table by sets
     row["sets"] |= {"more": {"photos": 3, "faces": 7, "ap50": 0.25}}
     lines = evaluate_detector.markdown({"yunet": row}).splitlines()
-    assert lines[-3] == "| AP50 from 16 px |  (1 faces) | more (7 faces) |" and lines[-1].endswith("| 1.000 | 0.250 |")
+    assert lines[-3] == "| AP50 from 16 px | others (1 faces) | more (7 faces) |" and lines[-1].endswith(
+        "| 1.000 | 0.250 |"
+    )

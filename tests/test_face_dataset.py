@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from facemotion import FaceDetector
-from training import face_dataset, face_pictures, photos
+from training import face_dataset, face_pictures, negatives, photos
 from training.face_dataset import Plan, Source, prepare, read
 from training.sources import DataError
 
@@ -164,7 +164,7 @@ def test_the_folder_that_is_trained_from(folder: Path, teachers: dict[str, Teach
 
 
 def test_crowds_are_shown_more_often(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(face_dataset, "CROWD", 2)  # every photo of mgde2 has two boxes
+    monkeypatch.setattr(face_dataset, "CROWD", 1)  # of the two boxes in photos of mgde2, one is too small to count
     counts = prepare(read(folder), tmp_path / "data", (), Plan(close_ups=0, free_parts=0, patterns=0, crowds=3))
     assert counts["train_photos"] == 12 and counts["repeated"] == 2 * 11
     pictures, labels = (
@@ -182,16 +182,20 @@ def test_pictures_without_faces_stand_before_parts_of_photos(folder: Path, tmp_p
     cut_out = np.zeros((40, 60, 4), np.uint8)
     cut_out[:, :30] = (250, 0, 0, 255)  # the right half is transparent
     Image.fromarray(cut_out).save(tmp_path / "cut" / "cat.png")
+    Image.fromarray(cut_out[:, :30, :3]).save(tmp_path / "cut" / "dog.png")
     plan = Plan(close_ups=0, free_parts=0, patterns=0, negatives=tmp_path / "cut")
     counts = prepare(read(folder), tmp_path / "data", (), plan)
-    assert counts["negatives"] == 2
+    assert counts["negatives"] == 2 + 1  # nothing can be seen behind the dog
     for copy in range(2):
-        picture = cv2.imread(str(tmp_path / "data" / "images" / "train" / f"negatives__cat__{copy}.jpg"))
+        picture = cv2.imread(str(tmp_path / "data" / "images" / "train" / f"negatives__0__{copy}.jpg"))
         assert picture.shape == (40, 60, 3) and picture[:, :25, 2].mean() > 235 and picture[:, :25, :2].mean() < 15
         assert picture[:, 35:].std() > 5  # something is behind
-        assert (tmp_path / "data" / "labels" / "train" / f"negatives__cat__{copy}.txt").read_bytes() == b""
+        assert (tmp_path / "data" / "labels" / "train" / f"negatives__0__{copy}.txt").read_bytes() == b""
+    (tmp_path / "cut" / "eel.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"eel\.png cannot be read"):
+        negatives.files(tmp_path / "cut")
     with pytest.raises(DataError, match="holds no pictures"):
-        face_dataset.negatives(tmp_path / "data")
+        negatives.files(tmp_path / "data")
 
 
 def test_without_teachers_labels_stay(folder: Path, tmp_path: Path) -> None:

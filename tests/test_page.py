@@ -336,11 +336,13 @@ def test_the_camera_is_looked_at_by_its_own_pipeline(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(webcam_tab, "Audience", lambda pipeline: asked.append(pipeline) or Audience(pipeline))
     photos, live = FakePipeline(), FakePipeline()
     live.models = {"detector": "quick", "classifier": "fake classifier"}
+    live.notices = ("YuNet serves the camera.",)
     page = build_page(photos, live)  # type: ignore[arg-type]
     build_page(photos)  # type: ignore[arg-type]
     assert asked == [live, photos]
     shown = " ".join(str(block.value) for block in page.blocks.values() if isinstance(block, gr.HTML))
     assert "Weights: detector fake &lt;detector&gt; (of the camera's frames quick), classifier" in shown
+    assert shown.count("YuNet serves the camera.") == 1
 
 
 def test_notices_are_visible_and_escaped() -> None:

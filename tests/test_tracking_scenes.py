@@ -55,7 +55,7 @@ class Finder:
     """The real detector; every face is happy, as only the ids are looked at."""
 
     def __init__(self) -> None:
-        self._detector = FaceDetector.from_pretrained("default")
+        self._detector = FaceDetector.from_pretrained("live")
 
     def analyze(self, source, *, detail="auto", threshold=None) -> Analysis:
         boxes, _ = self._detector.detect(source, detail=detail)

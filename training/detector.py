@@ -111,7 +111,7 @@ def started(arguments: argparse.Namespace, out: Path, device: torch.device) -> R
     elsewhere = Path(recipe.negatives) if recipe.negatives else None
     plan = face_dataset.Plan(loose=recipe.loose, crowds=recipe.crowds, negatives=elsewhere)
     counts = face_dataset.prepare(source, out / DATA, recipe.teachers, plan)
-    config = named(recipe) | {"data": counts, "sources": sources(arguments.data)}
+    config = named(recipe) | {"data": counts, "sources": sources(arguments.data, elsewhere)}
     write_json(out / CONFIG, config | {"sessions": [session(device)]})
     return recipe
 
@@ -131,8 +131,11 @@ def continued(out: Path) -> Recipe:
         raise DataError(f"{out} holds no {LAST} to go on from: leave out --resume to start a run there")
     try:
         config = json.loads((out / CONFIG).read_text(encoding="utf-8"))
-        known = {f.name: config[f.name] for f in dataclasses.fields(Recipe)}
-    except (OSError, ValueError, KeyError) as error:
+        names = [field.name for field in dataclasses.fields(Recipe)]
+        known = {name: config[name] for name in names if name in config}  # a run of an earlier version has fewer
+        if not {"base", "epochs"} <= set(known):
+            raise ValueError("it names neither base nor epochs")
+    except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{out / CONFIG} is no recipe of a run: {error}") from error
     return Recipe(**known)
 
@@ -149,10 +152,20 @@ def session(device: torch.device) -> dict[str, Any]:
     return provenance.environment(device) | {"ultralytics": compat.import_ultralytics().__version__}
 
 
-def sources(data: Path) -> dict[str, Any]:
-    """Where the data come from and under which licences, as SOURCES.json beside them tells; {} without one."""
-    file = data / SOURCES
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+def sources(*folders: Path | None) -> dict[str, dict[str, str]]:
+    """Where the data come from and under which licences, by set, as SOURCES.json in each folder tells; {} without one.
+
+    Raises:
+        DataError: a SOURCES.json cannot be read.
+    """
+    told: dict[str, dict[str, str]] = {}
+    for file in (folder / SOURCES for folder in folders if folder and (folder / SOURCES).is_file()):
+        try:
+            for kind, by_set in json.loads(file.read_text(encoding="utf-8")).items():
+                told.setdefault(kind, {}).update(by_set)
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise DataError(f"{file} must hold sources and licences by set: {error}") from error
+    return told
 
 
 def limited(source: face_dataset.Source, limit: int) -> face_dataset.Source:

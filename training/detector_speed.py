@@ -50,33 +50,39 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--networks", nargs="+", required=True, type=Path, metavar="PATH", help="folders of exports, checkpoints")
-    add("--rounds", type=int, default=ROUNDS, help="how often each is timed at each size (%(default)s)")
+    add("--rounds", type=_count, default=ROUNDS, help="how often each is timed at each size (%(default)s)")
     add("--out", type=Path, help=f"the folder for {FILE}")
     return parser.parse_args(given)
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 1:
+        raise ValueError
+    return count
 
 
 def measure(networks: Sequence[Path], rounds: int = ROUNDS) -> dict[str, Any]:
     """Median milliseconds by name and by side of a square input, and on how many processors.
 
     Raises:
-        DataError: one of `networks` is neither.
+        DataError: one of `networks` is neither, or two have the same name.
         WeightsError: an export is damaged.
     """
+    names = [path.resolve().name for path in networks]
+    if len(set(names)) < len(names):
+        raise DataError(f"two networks have the same name, of {', '.join(names)}: rename a folder or file")
     with TemporaryDirectory() as scratch:
-        sessions = {_name(path): runtime.open_session(as_onnx(path, Path(scratch))) for path in networks}
+        files = [as_onnx(path, Path(scratch)) for path in networks]
+        sessions = {name: runtime.open_session(file) for name, file in zip(names, files, strict=True)}
         times = {side: in_turn(sessions, side, rounds) for side in SIDES}
     rows = {name: {str(side): times[side][name] for side in SIDES} for name in sessions}
     return {"processors": runtime.cores(), "rounds": rounds, "milliseconds": rows}
 
 
-def _name(path: Path) -> str:
-    return path.resolve().name
-
-
 def as_onnx(path: Path, scratch: Path) -> Path:
     """The network's graph, with a dynamic input; exported to `scratch` if it has to be."""
     if path.is_dir():
-        served.read_config(path / served.CONFIG_FILE)
+        served.OnnxYolo.from_path(path)  # which checks it
         return path / served.WEIGHTS_FILE
     if path.suffix != ".pt" or not path.is_file():
         raise DataError(f"{path} is neither a folder that training.detector exported nor a checkpoint (.pt)")
@@ -117,9 +123,20 @@ def markdown(measured: Mapping[str, Any]) -> str:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """What was measured, if anything was."""
+    """What was measured, if anything was.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
     file = folder / FILE
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+    if not file.is_file():
+        return None
+    try:
+        measured = dict(json.loads(file.read_text(encoding="utf-8")))
+        markdown(measured)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+        raise DataError(f"{file} is none that training.detector_speed wrote: {error!r}") from error
+    return measured
 
 
 if __name__ == "__main__":

@@ -111,8 +111,8 @@ Loaded = tuple[np.ndarray, tuple[int, int], tuple[int, int]]
 
 def sized(dataset: Any, load: Callable[[int], Loaded], index: int) -> Loaded:
     """A picture of ultralytics' data set, its (height, width) in the file and now. `load` enlarges small ones to
-    `imgsz`. The product does not, and a network that has never seen them small finds no face in them: half of them
-    are shown as they are, the others at a size in between."""
+    `imgsz`. The product looks at them as they are too, and a network that has never seen them small finds no face
+    there: half of them are shown so, the others at a size in between."""
     picture, (height, width), resized = load(index)
     own, largest = max(height, width), dataset.imgsz
     if own >= largest:

@@ -54,7 +54,7 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", type=Path, required=True, help="a folder of photos with boxes in YOLO's form")
-    add("--detectors", nargs="+", required=True, metavar="NAME", help="yunet, a path, or owner/name on the Hub")
+    add("--detectors", nargs="+", required=True, metavar="NAME", help="yolo, yunet, a path, or owner/name on the Hub")
     add("--detail", choices=settings.DETAILS, default="auto", help="how closely to look (%(default)s)")
     add("--all", action="store_true", help="score on all photos, not only those held out from training")
     add("--out", type=Path, help="the folder for detectors.json and detectors.md")
@@ -168,7 +168,7 @@ def _sets(table: dict[str, dict[str, Any]]) -> list[str]:
     sets = next(iter(table.values())).get("sets", {})
     if len(sets) < 2:
         return []
-    head = [f"AP50 from {SET_PX} px", *(f"{name} ({row['faces']} faces)" for name, row in sets.items())]
+    head = [f"AP50 from {SET_PX} px", *(f"{name or 'others'} ({row['faces']} faces)" for name, row in sets.items())]
     rows = [[row["detector"], *(_share(one["ap50"]) for one in row["sets"].values())] for row in table.values()]
     lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
     return [lines[0], f"|{' --- |' * len(head)}", *lines[1:], ""]

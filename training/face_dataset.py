@@ -16,23 +16,21 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import cycle, islice, product
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import yaml
-from PIL import Image
 from tqdm import tqdm
 
 from facemotion import FaceDetector, images
-from training import face_pictures, photos, wider_face
+from training import face_pictures, negatives, photos, wider_face
 from training.detection_metrics import Boxes
 from training.face_labels import Fused, Seen, fuse
 from training.photos import IGNORED_PX, NO_FACES, Photo
 from training.run_directory import replace, write_json, write_text
-from training.sources import SUFFIXES, DataError
 
 LOOSE_SETS = ("mgde2",)  # whose boxes were drawn generously
 LOWEST = 0.25  # what a teacher takes for a face with less, may be none: a part without faces may hold it
@@ -88,8 +86,9 @@ def prepare(source: Source, out: Path, teachers: Sequence[str] = (), plan: Plan 
 
     Raises:
         WeightsError: a teacher cannot be had.
-        DataError: the folder of negatives holds no pictures.
+        DataError: the folder of negatives holds no pictures, or one that cannot be read.
     """
+    elsewhere = negatives.files(plan.negatives) if plan.negatives else []
     out.mkdir(parents=True, exist_ok=True)
     for part in ("images", "labels"):
         shutil.rmtree(out / part, ignore_errors=True)
@@ -98,9 +97,8 @@ def prepare(source: Source, out: Path, teachers: Sequence[str] = (), plan: Plan 
     fused = {p.name: fuse(p.boxes, seen[p.name], p.set in plan.loose) for p in training}
     writer = Writer(out, source.ignored)
     for photo in tqdm(training, desc="writing", leave=False, mininterval=1):
-        boxes = fused[photo.name].boxes
-        writer.photo(photo, boxes, "train", plan.crowds if len(boxes) >= CROWD else 1)
-    extra(training, fused, seen, writer, plan)
+        writer.photo(photo, fused[photo.name].boxes, "train", plan.crowds)
+    extra(training, fused, seen, elsewhere, writer, plan)
     for photo, held in zip(source.photos, source.held_out, strict=True):
         if held:
             writer.photo(photo, photo.boxes, "val")
@@ -136,10 +134,16 @@ def look(chosen: Sequence[Photo], teachers: Sequence[str], cache: Path) -> dict[
     return seen
 
 
-def extra(
-    training: Sequence[Photo], fused: dict[str, Fused], seen: dict[str, list[Seen]], writer: Writer, plan: Plan
+def extra(  # noqa: PLR0917
+    training: Sequence[Photo],
+    fused: dict[str, Fused],
+    seen: dict[str, list[Seen]],
+    elsewhere: Sequence[Path],
+    writer: Writer,
+    plan: Plan,
 ) -> None:
-    """Close-ups, parts without faces and patterns: as many as planned, or as there can be."""
+    """Close-ups, parts without faces and patterns: as many as planned, or as there can be; and the pictures from
+    `elsewhere`, cut-outs before parts without faces."""
     random = np.random.default_rng(plan.seed)
 
     def close_up(photo: Photo) -> tuple[face_pictures.Picture, Boxes] | None:
@@ -159,33 +163,12 @@ def extra(
             writer.picture(f"{kind}__{photo.name}", *result, kind)
     for number in range(round(plan.patterns * len(training))):
         writer.picture(f"patterns__{number}", face_pictures.pattern(random), np.zeros((0, 4), np.float32), "patterns")
-    shown = list(product(negatives(plan.negatives), range(plan.copies)))
-    parts = [part for part, _ in islice(filter(None, map(free_part, order)), len(shown))]
-    for (file, copy), behind in zip(shown, cycle(parts or [face_pictures.pattern(random)]), strict=False):
-        nothing = np.zeros((0, 4), np.float32)
-        writer.picture(f"negatives__{file.stem}__{copy}", over(file, behind), nothing, "negatives")
-
-
-def negatives(folder: Path | None) -> list[Path]:
-    """The pictures of a folder without faces.
-
-    Raises:
-        DataError: it holds none.
-    """
-    if folder is None:
-        return []
-    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise DataError(f"{folder} holds no pictures: --negatives names a folder of pictures without faces")
-    return files
-
-
-def over(file: Path, behind: face_pictures.Picture) -> face_pictures.Picture:
-    """The picture, and where it is transparent what is `behind`, enlarged to its size: RGB."""
-    with Image.open(file) as opened:
-        front = opened.convert("RGBA")
-    stretched = Image.fromarray(behind).resize(front.size).convert("RGBA")
-    return np.asarray(Image.alpha_composite(stretched, front).convert("RGB"), np.uint8)
+    parts = [part for part, _ in islice(filter(None, map(free_part, order)), plan.copies * len(elsewhere))]
+    behind = cycle(parts or [face_pictures.pattern(random)])
+    for number, file in enumerate(elsewhere):
+        for copy in range(plan.copies if negatives.is_cut_out(file) else 1):
+            pixels = negatives.over(file, next(behind))
+            writer.picture(f"negatives__{number}__{copy}", pixels, np.zeros((0, 4), np.float32), "negatives")
 
 
 class Writer:
@@ -199,7 +182,8 @@ class Writer:
                 (out / part / split).mkdir(parents=True, exist_ok=True)
 
     def photo(self, photo: Photo, boxes: Boxes, split: str, times: int = 1) -> None:
-        """A photo as it is, so many times; in one to learn from, faces that are to be ignored are blanked."""
+        """A photo as it is, and one that is a crowd so many times; in one to learn from, faces that are to be ignored
+        are blanked."""
         kept, blanked = self._sorted(photo, boxes)
         self.counts[f"{split}_photos"] += 1
         self.counts[f"{split}_faces"] += len(kept)
@@ -212,7 +196,7 @@ class Writer:
             written = self.out / "images" / split / f"{photo.name}{photo.path.suffix.lower()}"
             link(photo.path, written)
         self._label(kept, photo.width, photo.height, split, photo.name)
-        for number in range(1, times):
+        for number in range(1, times if len(kept) >= CROWD else 1):
             self.counts["repeated"] += 1
             link(written, written.with_stem(f"{photo.name}__{number}"))
             self._label(kept, photo.width, photo.height, split, f"{photo.name}__{number}")

@@ -48,7 +48,7 @@ def build_page(pipeline: Pipeline, live: Pipeline | None = None) -> gr.Blocks:
     cleaning = (settings.CLEAN_EVERY_S, settings.FILES_LIVE_S)
     page: gr.Blocks = PublicBlocks(title="facemotion", analytics_enabled=False, delete_cache=cleaning)
     with page:
-        gr.HTML(_HEADER + words.notices(pipeline.notices))
+        gr.HTML(_HEADER + words.notices(tuple(dict.fromkeys(pipeline.notices + live.notices))))
         with gr.Tabs():
             with gr.Tab("Image"):
                 image_tab.build(pipeline)
