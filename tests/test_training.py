@@ -314,8 +314,19 @@ def test_the_exported_folder_loads_and_agrees_with_the_run(runs, tree, tmp_path)
     assert config["metrics"]["rows_not_in_train"] == 20
     assert "trained on 20 pictures of train; the epoch was chosen and judged on the 20 of validation" in config["data"]
     assert config["metrics"]["parity"] < export.MAX_PARITY_ERRORS[torch.float16]  # as SimpleCNN is published
-    recorded = np.load(runs / "straight" / "predictions" / f"{config['metrics']['epoch']:03d}.npy").astype(np.float32)
-    assert np.abs(probabilities - metrics.softmax(recorded, config["temperature"])).max() < 0.02
+    recorded = export.recorded_logits(runs / "straight", config["metrics"]["epoch"])
+    assert np.abs(probabilities - metrics.softmax(recorded, config["temperature"])).max() < export.MAX_RUN_ERROR
+
+
+def test_a_checkpoint_that_is_not_the_recorded_one_is_not_exported(runs, tree, tmp_path):
+    run = shutil.copytree(runs / "straight", tmp_path / "run")
+    saved = torch.load(run / "best.pt", weights_only=True)
+    name, biases = list(saved["network"].items())[-1]
+    saved["network"][name] = biases + torch.arange(7)
+    torch.save(saved, run / "best.pt")
+    with pytest.raises(data.DataError, match="answers otherwise than the run recorded"):
+        export.export(run, tree, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_small_networks_are_published_as_they_were_trained(tmp_path):

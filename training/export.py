@@ -43,7 +43,8 @@ LEFT_OUT = {
 }
 SERVED_AT_ONCE = 256  # pictures
 FULL_BYTES = 10e6  # weights that take less as float32 are published so, larger ones as float16
-# Of a probability, between PyTorch with the run's weights and what serves the published ones.
+MAX_RUN_ERROR = 0.02  # of a probability, between the checkpoint and what the run recorded, as float16
+# Likewise, between PyTorch with the run's weights and what serves the published ones.
 MAX_PARITY_ERRORS = {torch.float32: 1e-3, torch.float16: 0.02}
 
 
@@ -92,7 +93,10 @@ def export(run: Path, data: Path, out: Path, adjust: Path | None = None) -> dict
     numbers = numbers_of(trained)
     tensors = as_numbers(trained, numbers)
     logits = served_logits(config, tensors, split)
-    parity = float(np.abs(metrics.softmax(logits) - metrics.softmax(logits_of(config, trained, split))).max())
+    in_torch = logits_of(config, trained, split)
+    if furthest(in_torch, recorded_logits(run, saved["epoch"]) + shift) > MAX_RUN_ERROR:
+        raise DataError(f"{run / 'best.pt'} answers otherwise than the run recorded of epoch {saved['epoch']}")
+    parity = furthest(logits, in_torch)
     figures = judge(logits, split.labels, ~duplicates.stand_in(split.pictures, known.pictures))
     if parity > MAX_PARITY_ERRORS[numbers]:
         raise DataError(f"publishing changes a probability by {parity:.1e}, more than {MAX_PARITY_ERRORS[numbers]}")
@@ -202,6 +206,16 @@ def served_logits(config: Config, tensors: dict[str, torch.Tensor], split: Split
     channels = network.spec.input_channels
     batches = (rows.expand(-1, channels, -1, -1).contiguous().numpy() for rows in pictures.split(SERVED_AT_ONCE))
     return np.concatenate([network(batch) for batch in batches])
+
+
+def recorded_logits(run: Path, epoch: int) -> np.ndarray:
+    """What the network said during the run: [N, 7]."""
+    return np.load(run / "predictions" / f"{epoch:03d}.npy").astype(np.float32)
+
+
+def furthest(logits: np.ndarray, others: np.ndarray) -> float:
+    """The largest difference of a probability."""
+    return float(np.abs(metrics.softmax(logits) - metrics.softmax(others)).max())
 
 
 def epochs_run(run: Path) -> int:
