@@ -42,6 +42,10 @@ class OnnxYolo(FaceDetector):
 
     default_threshold = 0.4
 
+    # Of 1, 1.5, 2 and 3 the best on photos of the training set with 224 and 416 pixels: average precision .92, at their
+    # own size .76.
+    enlarge = 3.0
+
     def __init__(self, folder: Path, description: str, notice: str | None = None) -> None:
         super().__init__(description, notice)
         config = read_config(folder / CONFIG_FILE)
@@ -102,7 +106,7 @@ class OnnxYolo(FaceDetector):
 
 
 def to_input(picture: Picture) -> npt.NDArray[np.float32]:
-    """An RGB picture at its own size on grey -> float32 [1, 3, H, W]; never enlarged, as the pixels are those of it."""
+    """An RGB picture at exactly its size on grey -> float32 [1, 3, H, W]."""
     height, width = picture.shape[:2]
     rows, columns = (max(LEAST_SIDE, -(-side // STRIDE) * STRIDE) for side in (height, width))
     padded = cv2.copyMakeBorder(
