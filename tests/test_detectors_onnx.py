@@ -30,19 +30,21 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_boxes_of_the_network(folder: Path) -> None:
     detector = FaceDetector.from_pretrained(str(folder))
-    boxes, scores = detector.detect(WHITE)
+    boxes, scores = detector.detect(WHITE, "fast")
     assert boxes.tolist() == EXPECTED and scores == pytest.approx([0.9, 0.7])
     assert boxes.dtype == scores.dtype == np.float32
     assert detector.default_threshold == 0.5
-    assert len(detector.detect(WHITE, threshold=0.2)[0]) == 3
-    assert detector.detect(WHITE, threshold=0.8)[0].tolist() == EXPECTED[:1]
+    assert len(detector.detect(WHITE, "fast", 0.2)[0]) == 3
+    assert detector.detect(WHITE, "fast", 0.8)[0].tolist() == EXPECTED[:1]
     assert detector.detect(np.zeros_like(WHITE))[0].shape == (0, 4)
     assert detector.description.startswith("tiny (local, ") and detector.notice is None
 
 
 def test_a_box_in_the_padding_is_none(folder: Path) -> None:
     detector = FaceDetector.from_pretrained(str(folder))
-    assert detector.detect(WHITE[:60, :60])[0].tolist() == [[10, 20, 50, 60]]  # clipped; the second lies outside
+    assert detector.detect(WHITE[:60, :60], "fast")[0].tolist() == [
+        [10, 20, 50, 60]
+    ]  # clipped; the second lies outside
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_published_it_is_found_by_its_repository_without_unpickling(hub: Hub, fo
             warnings.simplefilter("error")
             detector = FaceDetector.from_pretrained(name)
         assert detector.description.startswith(f"{REPO}@{revision[:8]} (Hub, ")
-        assert detector.detect(WHITE)[0].tolist() == EXPECTED
+        assert detector.detect(WHITE, "fast")[0].tolist() == EXPECTED
     assert not [path for _, path in hub.requests if path.endswith(".pt")]
     hub.requests.clear()
     FaceDetector.from_pretrained(f"{REPO}@{revision}")
