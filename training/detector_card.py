@@ -160,7 +160,7 @@ def sentences(counts: Mapping[str, Any]) -> str:
         if counts.get(key, 0)
     )
     often = counts.get("repeated", 0)
-    crowds = f" Crowds were shown more often, {often:,} times in each epoch." if often else ""
+    crowds = f" Photos of crowds were shown several times, which adds {often:,} to each epoch." if often else ""
     return (
         f"It learned from {counts.get('train_photos', 0):,} photos{' and from ' + made if made else ''}.{crowds} "
         f"{counts.get('val_photos', 0):,} photos were held out. "
