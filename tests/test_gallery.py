@@ -125,8 +125,10 @@ def test_a_cancelled_album_shows_what_was_read(tmp_path, keep):
     album = Album(3)
     reading = albums.read(OneFace(), [photo(tmp_path, "a.jpg")] * 3, album, keep)
     next(reading)
-    reading.close()
-    assert "Cancelled after 1 of 3" in gallery_tab._summary(album)
+    button = gallery_tab._cancel(album)
+    assert (button.value, button.interactive) == ("Stopping ...", False)
+    assert list(reading) == []  # the photo at work was the last
+    assert "Cancelled after 2 of 3" in gallery_tab._summary(album)
 
 
 def test_no_photos_and_no_faces_are_ordinary():

@@ -87,7 +87,7 @@ def test_a_detector_goes_up_in_one_commit_and_is_served_from_there(
     monkeypatch.setenv("FACEMOTION_DETECTOR", reference[0])
     served = FaceDetector.from_pretrained()
     assert served.notice is None and served.description.startswith(f"{REPO}@")
-    assert len(served.detect(np.full((130, 140, 3), 255, np.uint8))[0]) == 2
+    assert len(served.detect(np.full((130, 140, 3), 255, np.uint8), "fast")[0]) == 2
 
 
 def test_the_card_tells_data_licences_results_and_limits(uploads: Uploads, arguments: list[str]) -> None:

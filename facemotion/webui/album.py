@@ -44,10 +44,11 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class Album:
-    """What has been read of one visitor's photos so far, and how many there are."""
+    """What has been read of one visitor's photos so far, how many there are, and whether the visitor wants no more."""
 
     total: int
     entries: list[Entry] = field(default_factory=list)
+    cancelled: bool = False
 
     @property
     def shown(self) -> list[Entry]:
@@ -86,9 +87,12 @@ def check_count(paths: Sequence[str]) -> None:
 
 
 def read(pipeline: Pipeline, paths: Sequence[str], album: Album, keep: Keep) -> Iterator[None]:
-    """Adds one entry per photo to `album`, and yields after each. One that cannot be read does not stop the rest."""
+    """Adds one entry per photo to `album`, and yields after each. One that cannot be read does not stop the rest; when
+    the album is cancelled, the photo that is at work is the last."""
     for path in paths:
         album.entries.append(_entry(pipeline, path, keep))
+        if album.cancelled:
+            return
         yield
 
 

@@ -71,9 +71,7 @@ def build(pipeline: Pipeline) -> None:
     ]
     for finder in finders:  # whatever happened, the buttons come back
         finder.then(lambda: _buttons(page, busy=False), None, [page.run, page.examples, page.cancel], **_QUIET)
-    page.cancel.click(
-        lambda album: _finished(page, album), page.album, page.outputs(), cancels=finders, queue=False, **_QUIET
-    )
+    page.cancel.click(_cancel, page.album, page.cancel, queue=False, **_QUIET)
     page.pictures.select(_open, page.album, [page.opened, page.faces], **_QUIET)
 
 
@@ -128,18 +126,24 @@ def _finder(pipeline: Pipeline, page: _Page, fixed: list[str] | None = None) -> 
     return find
 
 
+def _cancel(album: Album | None) -> gr.Button:
+    """Asks the finder to end, which then shows what there is. Gradio's own `cancels` would let a progress that is on
+    its way overwrite that."""
+    if album is not None:
+        album.cancelled = True
+    return gr.Button("Stopping ...", interactive=False)
+
+
 def _buttons(page: _Page, busy: bool) -> Update:
     return {
         page.run: gr.Button(visible=not busy),
         page.examples: gr.Button(visible=not busy),
-        page.cancel: gr.Button(visible=busy),
+        page.cancel: gr.Button("Cancel", visible=busy, interactive=True),
     }
 
 
-def _finished(page: _Page, album: Album | None) -> Update:
+def _finished(page: _Page, album: Album) -> Update:
     """Shows what an album holds, all of it or what there was when it was cancelled."""
-    if album is None or not album.entries:
-        return _buttons(page, busy=False) | {page.status: _note("Cancelled before the first photo was read.")}
     return _buttons(page, busy=False) | {
         page.status: _summary(album),
         page.results: gr.Column(visible=True),
