@@ -341,7 +341,7 @@ def test_the_camera_is_looked_at_by_its_own_pipeline(monkeypatch: pytest.MonkeyP
     build_page(photos)  # type: ignore[arg-type]
     assert asked == [live, photos]
     shown = " ".join(str(block.value) for block in page.blocks.values() if isinstance(block, gr.HTML))
-    assert "Weights: detector fake &lt;detector&gt; (of the camera's frames quick), classifier" in shown
+    assert "Weights: detector fake &lt;detector&gt;, for the camera quick, classifier" in shown
     assert shown.count("YuNet serves the camera.") == 1
 
 

@@ -60,7 +60,7 @@ def build(pipeline: Pipeline, live: Pipeline) -> None:
 def content(pipeline: Pipeline, live: Pipeline) -> str:
     """The whole text as HTML; figures come from the configuration that was published with the weights."""
     config = pipeline.classifier.config
-    models = pipeline.models | {"detector of the camera's frames": live.models["detector"]}
+    models = pipeline.models | {"detector for the camera": live.models["detector"]}
     return _weights(models) + measured(config) + _MEANING + _LIMITS + _PRIVACY + _RESPONSIBLE
 
 

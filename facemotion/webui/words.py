@@ -116,7 +116,7 @@ def notices(messages: tuple[str, ...]) -> str:
 
 def serving(models: dict[str, str], live_detector: str) -> str:
     """Which weights serve, in one line."""
-    other = f" (of the camera's frames {escape(live_detector)})" if live_detector != models["detector"] else ""
+    other = f", for the camera {escape(live_detector)}" if live_detector != models["detector"] else ""
     return (
         f'<p class="fm-small">Weights: detector {escape(models["detector"])}{other}, '
         f"classifier {escape(models['classifier'])}. Nothing is stored; files are deleted within the hour.</p>"
