@@ -71,6 +71,17 @@ def face(photos: dict[str, np.ndarray]) -> np.ndarray:
     return photos["astronaut.png"][62:177, 180:270]
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch with one thread: two busy ones on two cores that others use as well take ten times as long."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def test_assets() -> Path:
     """The folder that FACEMOTION_TEST_ASSETS names; a test that needs it is skipped where it is not set."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -75,17 +74,6 @@ def test_the_default_falls_back_on_the_embedded_one_and_says_so(
     assert len(detector.detect(photos["astronaut.png"])[0]) == 1
     with pytest.raises(HubUnavailable, match=ARNABDHAR):
         FaceDetector.from_pretrained(ARNABDHAR)
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Two busy threads on two cores that others use as well take ten times as long as one."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from typing import Any
 
@@ -62,7 +61,7 @@ def test_a_face_over_the_edge_has_a_clipped_box(
 
 
 def test_faces_of_sixteen_pixels_in_twelve_megapixels(detector: FaceDetector, photos: dict[str, Picture]) -> None:
-    """Some lie over the borders of tiles, one is large; each is found once, but that two small ones may be missed."""
+    """Some lie over the borders of tiles, one is large; each is found once, but that ours may miss two small ones."""
     canvas = np.full((3000, 4000, 3), 120, np.uint8)
     small = resized(photos["astronaut.png"][0:260, 90:360], 48, 46)  # the face in it is 16 pixels wide
     places = [(x, y) for y in range(30, 2900, 300) for x in range(30, 2600, 277)]
@@ -74,7 +73,7 @@ def test_faces_of_sixteen_pixels_in_twelve_megapixels(detector: FaceDetector, ph
     centers = np.array([(box[:2] + box[2:]) / 2 for box in boxes if box[2] - box[0] < 40])
     assert len(large) == 1 and iou(large[0], np.array(FACES["fr_obama.jpg"], float) + [2900, 1000] * 2) > 0.75
     hits = [(np.abs(centers - [x + 24, y + 21]) < 6).all(axis=1).sum() for x, y in places]
-    assert max(hits) == 1 and sum(hits) == len(centers) >= len(places) - 2
+    assert max(hits) == 1 and sum(hits) == len(centers) >= len(places) - 2 * detector.description.startswith("yolo")
 
 
 def test_a_hundred_faces(detector: FaceDetector, photos: dict[str, Picture]) -> None:
@@ -209,5 +208,5 @@ def test_suppression_keeps_the_best_of_each_cluster() -> None:
 
 
 def test_the_description_names_the_weights(detector: FaceDetector) -> None:
-    assert re.fullmatch(r"(yolo|yunet) \(embedded, [0-9a-f]{8}\)", detector.description)
+    assert detector.description in {"yolo (embedded, af6973e4)", "yunet (embedded, 8ac30af0)"}
     assert detector.notice is None

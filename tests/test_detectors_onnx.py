@@ -42,9 +42,8 @@ def test_the_boxes_of_the_network(folder: Path) -> None:
 
 def test_a_box_in_the_padding_is_none(folder: Path) -> None:
     detector = FaceDetector.from_pretrained(str(folder))
-    assert detector.detect(WHITE[:60, :60], "fast")[0].tolist() == [
-        [10, 20, 50, 60]
-    ]  # clipped; the second lies outside
+    boxes, _ = detector.detect(WHITE[:60, :60], "fast")
+    assert boxes.tolist() == [[10, 20, 50, 60]]  # clipped; the second lies outside
 
 
 @pytest.mark.parametrize(

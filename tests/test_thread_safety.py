@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -15,7 +15,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from facemotion import Analysis, FaceDetector, LiveSession, Pipeline, compat, images
 from facemotion.settings import DETAILS
@@ -57,15 +56,6 @@ def yolo(test_assets: Path, pipeline: Pipeline) -> Pipeline:
     return Pipeline(detector, pipeline.classifier)
 
 
-@pytest.fixture
-def few_threads() -> Iterator[None]:
-    """Eight callers with as many threads each as there are cores take ten times as long on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def all_at_once(calls: list[Callable[[], Any]]) -> list[Any]:
     """What the calls return, in order, all started by the same signal in `THREADS` threads."""
     together = Barrier(THREADS)
@@ -90,7 +80,7 @@ def assert_same(analysis: Analysis, expected: Analysis) -> None:
         assert np.abs(np.subtract(face.probabilities, other.probabilities)).max() <= 1e-6
 
 
-@pytest.mark.usefixtures("few_threads")
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("kind", ["pipeline", "yolo"])
 def test_eight_threads_get_the_answers_of_one(
     kind: str, pictures: list[images.Picture], request: pytest.FixtureRequest
@@ -109,7 +99,7 @@ def test_eight_threads_get_the_answers_of_one(
         assert_same(answer, one)
 
 
-@pytest.mark.usefixtures("few_threads")
+@pytest.mark.usefixtures("one_thread")
 def test_batches_in_parallel_get_the_answers_of_one(pipeline: Pipeline, pictures: list[images.Picture]) -> None:
     orders = [[*pictures[start:], *pictures[:start]] for start in range(len(pictures))]
     sources = [[picture.pixels for picture in order] for order in orders]
@@ -123,7 +113,7 @@ def test_batches_in_parallel_get_the_answers_of_one(pipeline: Pipeline, pictures
             assert_same(analysis, other)
 
 
-@pytest.mark.usefixtures("few_threads")
+@pytest.mark.usefixtures("one_thread")
 def test_eight_live_sessions_on_one_pipeline_do_not_mix(pipeline: Pipeline, pictures: list[images.Picture]) -> None:
     """Each viewer sees the picture of another, moving; ids and smoothed numbers are those of a viewer alone."""
 
@@ -142,7 +132,7 @@ def test_eight_live_sessions_on_one_pipeline_do_not_mix(pipeline: Pipeline, pict
             assert [face.id for face in analysis.faces] == [face.id for face in other.faces]
 
 
-@pytest.mark.usefixtures("few_threads")
+@pytest.mark.usefixtures("one_thread")
 def test_eight_threads_may_share_one_live_session(pipeline: Pipeline, pictures: list[images.Picture]) -> None:
     session, picture = LiveSession(pipeline), pictures[0]
     analyses = all_at_once([lambda: session.step(picture, 1.0)] * (2 * THREADS))

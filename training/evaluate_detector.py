@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from facemotion import FaceDetector, images, settings
 from facemotion.errors import FacemotionError
-from training import photos
+from training import card, photos
 from training.detection_metrics import Found, at_threshold, average_precision, sides
 from training.sources import DataError
 
@@ -153,25 +153,23 @@ def markdown(table: dict[str, dict[str, Any]]) -> str:
     """The figures as a table, a row a detector, and a line that says what they were measured on."""
     head = ["detector", *(f"AP50 from {px} px" for px in LEAST_PX), *(f"AP50:95 from {px} px" for px in LEAST_PX)]
     head += ["precision / recall from 16 px", "face fills the picture: found", "false alarms per 100", "ms (median)"]
-    rows = [f"| {' | '.join(cells)} |" for cells in (head, *map(_cells, table.values()))]
     first = next(iter(table.values()))
     faces = ", ".join(f"{first['sizes'][str(px)]['faces']:.0f} of {px} px and more" for px in LEAST_PX)
     note = (
         f"{first['photos']} photos, {first['without_faces']['photos']} of them without faces and "
         f"{first['close_ups']['photos']} filled by one; faces: {faces}; detail {first['detail']}."
     )
-    return "\n".join([rows[0], f"|{' --- |' * len(head)}", *rows[1:], "", note, "", *_sets(table)])
+    return "\n".join([card.table(head, list(map(_cells, table.values()))), note, "", _sets(table)])
 
 
-def _sets(table: dict[str, dict[str, Any]]) -> list[str]:
+def _sets(table: dict[str, dict[str, Any]]) -> str:
     """The same by sets, where the photos are of more than one."""
     sets = next(iter(table.values())).get("sets", {})
     if len(sets) < 2:
-        return []
+        return ""
     head = [f"AP50 from {SET_PX} px", *(f"{name or 'others'} ({row['faces']} faces)" for name, row in sets.items())]
     rows = [[row["detector"], *(_share(one["ap50"]) for one in row["sets"].values())] for row in table.values()]
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
-    return [lines[0], f"|{' --- |' * len(head)}", *lines[1:], ""]
+    return card.table(head, rows)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -116,7 +116,7 @@ def _numbers(logits: metrics.Floats, labels: metrics.Labels) -> dict[str, Any]:
     del numbers["ece"]
     return numbers | {
         "interval": metrics.bootstrap(probabilities, labels)["accuracy"],
-        "lowest_recall_of_highest": metrics.lowest_recall_of_highest(metrics.confusion(probabilities, labels)),
+        "lowest_recall_of_highest": metrics.lowest_recall_of_highest(np.array(numbers["confusion"])),
     }
 
 
