@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from facemotion import EMOTIONS
-from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
+from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from training.config import Config
 
 

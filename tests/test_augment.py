@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facemotion import crops
+from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Box
 from training import distort
 from training.augment import augment, augmented

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from facemotion import networks
 from tests.training_tree import write_tree
 from training import candidates, export, train
 from training.config import Config
+from training.expression import networks
 from training.sources import DataError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facemotion import compat
+from facemotion.detectors import ultralytics_compat
 from tests import tiny_detector
 from training import detector_speed
 from training.sources import DataError
@@ -19,7 +19,7 @@ def test_an_export_beside_a_checkpoint(
 ) -> None:
     monkeypatch.setattr(detector_speed, "SIDES", (64, 96))
     tiny = tiny_detector.write(tmp_path / "tiny")
-    compat.import_ultralytics().YOLO("yolov8n.yaml").save(tmp_path / "eight.pt")
+    ultralytics_compat.import_ultralytics().YOLO("yolov8n.yaml").save(tmp_path / "eight.pt")
     arguments = [f"--out={tmp_path}", "--rounds=2", "--networks", str(tiny), str(tmp_path / "eight.pt")]
     detector_speed.main(arguments)
     measured = json.loads((tmp_path / detector_speed.FILE).read_text())

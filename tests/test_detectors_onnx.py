@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from facemotion import FaceDetector, images, settings
-from facemotion.detectors import onnx as served
+from facemotion.detectors import onnx_yolo as served
 from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatch
 from tests import tiny_detector
 from tests.hub import Hub

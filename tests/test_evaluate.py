@@ -9,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from facemotion import EMOTIONS, EmotionClassifier, networks
+from facemotion import EMOTIONS, EmotionClassifier
 from tests import model_folders
 from training import evaluate, metrics
 from training.config import Config
 from training.data import DataError, Split
 from training.evaluate import Model
+from training.expression import networks
 
 CERTAIN = 8.0  # a logit this far ahead of the others is nearly a probability of 1
 

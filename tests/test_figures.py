@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from facemotion import EMOTIONS
-from facemotion.drawing import COLOURS
+from facemotion.output.draw import COLOURS
 from training import charts, figures, grids, metrics
 from training.data import DataError, Split, load_split
 

@@ -17,10 +17,11 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from torch.nn import functional
 
-from facemotion import EmotionClassifier, networks
+from facemotion import EmotionClassifier
 from tests.training_tree import write_tree
 from training import data, export, metrics, run_directory, train, winograd
 from training.config import Config
+from training.expression import networks
 
 
 def test_confusion_and_what_follows_from_it():

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facemotion import EMOTIONS, crops, images
+from facemotion import EMOTIONS, images
 from facemotion.detectors import FaceDetector
+from facemotion.expression import crops
 from tests.test_training_report import write_run
 from tests.training_tree import EXAMPLES, FACE, write_tree
 from training import distort, evaluate, metrics, protocol, protocol_sections, report, robustness, wild

@@ -12,15 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from facemotion import networks
-from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.errors import WeightsError
+from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.weights import embedded, sha256
 from tests import model_folders
 from tests.hub import Hub
 from tests.training_tree import write_tree
 from training import beginning, evaluate, export, study, train
 from training.config import Config, ConfigError
+from training.expression import networks
 from training.sources import DataError
 
 CONFIG = Config(epochs=1, batch_size=14, learning_rate=1e-30)  # which moves no weight

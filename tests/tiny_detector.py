@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from facemotion.detectors import onnx as served
+from facemotion.detectors import onnx_yolo as served
 from facemotion.weights import sha256
 
 ROWS = [[10, 20, 50, 70, 0.9, 0], [60, 8, 90, 44.5, 0.7, 0], [100, 100, 126, 126, 0.3, 0]]

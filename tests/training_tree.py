@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facemotion import EMOTIONS, crops, images
+from facemotion import EMOTIONS, images
+from facemotion.expression import crops
 from facemotion.faces import Box
 from training import data
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from facemotion import EmotionClassifier, graphs, settings, weights
+from facemotion import EmotionClassifier, settings, weights
+from facemotion.expression import onnx_network
 from training.config import Config, ConfigError
 from training.inference import load_strictly
 
@@ -26,7 +27,7 @@ def begin(network: nn.Module, config: Config) -> str:
         flags = " ".join(f"--{name} {found[name]}" for name in different)
         raise ConfigError(f"the weights in --start {config.start} need {flags}")
     served = published.network
-    assert isinstance(served, graphs.Network)  # from_pretrained makes no other
+    assert isinstance(served, onnx_network.Network)  # from_pretrained makes no other
     load_strictly(network, served.file)
     return pin(config.start, served.file)
 

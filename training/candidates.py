@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facemotion import networks
 from facemotion.faces import EMOTIONS
-from facemotion.networks import ResidualBlock
+from training.expression import networks
+from training.expression.networks import ResidualBlock
 
 
 class Candidate(nn.Module):

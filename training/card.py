@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from facemotion import networks
+from training.expression import networks
 
 LICENSE = "agpl-3.0"
 FER2013 = {"name": "FER2013 (ICML 2013 challenge)", "type": "fer2013"}

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from facemotion.drawing import COLOURS
 from facemotion.faces import EMOTIONS
+from facemotion.output.draw import COLOURS
 
 INK, GREY, FAINT = "#222222", "#8a8a8a", "#e4e4e4"
 BLUE, ORANGE = "#1e55d4", "#d9730d"  # validation and training, or after and before

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facemotion.networks import NETWORKS
 from training.candidates import TRIED
 from training.data import DROPS
 from training.devices import DEVICES
+from training.expression.networks import NETWORKS
 from training.sources import DataError
 
 
@@ -50,7 +50,7 @@ class Config:
     network: str = knob(
         "simplecnn",
         NETWORK,
-        f"Architecture, from facemotion/networks.py: {', '.join(NETWORKS)}; or one that is only trained, from "
+        f"Architecture, from training/expression/networks.py: {', '.join(NETWORKS)}; or one that is only trained, from "
         f"training/candidates.py: {', '.join(TRIED)}.",
     )
     start: str = knob(

@@ -147,9 +147,9 @@ def note_session(out: Path, device: torch.device) -> None:
 
 def session(device: torch.device) -> dict[str, Any]:
     """Versions and machine of one start."""
-    from facemotion import compat  # noqa: PLC0415
+    from facemotion.detectors import ultralytics_compat  # noqa: PLC0415
 
-    return provenance.environment(device) | {"ultralytics": compat.import_ultralytics().__version__}
+    return provenance.environment(device) | {"ultralytics": ultralytics_compat.import_ultralytics().__version__}
 
 
 def sources(*folders: Path | None) -> dict[str, dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from facemotion.detectors.onnx import CONFIG_FILE, WEIGHTS_FILE, OnnxYolo
+from facemotion.detectors.onnx_yolo import CONFIG_FILE, WEIGHTS_FILE, OnnxYolo
 from training import evaluate_detector
 from training.card import LICENSE, show, table
 from training.model_files import CARD, figure_files

@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facemotion import compat, images
-from facemotion.detectors import onnx as served
-from facemotion.detectors.passes import AUTO_SIDE
+from facemotion import images
+from facemotion.detectors import onnx_yolo as served
+from facemotion.detectors import ultralytics_compat
+from facemotion.detectors.tiling import AUTO_SIDE
 from facemotion.weights import CHECKSUMS, sha256
 from training.export import update_checksums
 from training.run_directory import write_json
@@ -108,11 +109,11 @@ def write(weights: Path, file: Path) -> str:
 
     with TemporaryDirectory() as scratch:  # ultralytics writes beside the checkpoint
         copy = shutil.copyfile(weights, Path(scratch) / "model.pt")
-        model = compat.import_ultralytics().YOLO(str(copy), task="detect")
+        model = ultralytics_compat.import_ultralytics().YOLO(str(copy), task="detect")
         if getattr(model.model.model[-1], "one2one_cv2", None) is None:
             raise DataError("only a checkpoint with an end-to-end head is exported: start from yolo26n.pt")
         name = Path(str(model.model.yaml.get("yaml_file", "YOLO"))).stem
-        with compat.keep_threads(), warnings.catch_warnings():
+        with ultralytics_compat.keep_threads(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter's remarks on its own code
             made = model.export(
                 format="onnx", dynamic=True, simplify=False, nms=False, opset=OPSET, imgsz=AUTO_SIDE, device="cpu"
@@ -141,7 +142,7 @@ def compare(weights: Path, file: Path, photos: Sequence[Path]) -> dict[str, Any]
     Raises:
         DataError: further than `MAX_PX` and `MAX_SCORE`.
     """
-    network = compat.import_ultralytics().YOLO(str(weights), task="detect").model.float().eval()
+    network = ultralytics_compat.import_ultralytics().YOLO(str(weights), task="detect").model.float().eval()
     network.end2end = True
     runtimes = {"onnxruntime": served.open_network(file), "opencv": open_opencv(file)}
     table: dict[str, Any] = {"photos": len(photos)}

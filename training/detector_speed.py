@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from facemotion import compat, runtime
-from facemotion.detectors import onnx as served
+from facemotion import runtime
+from facemotion.detectors import onnx_yolo as served
+from facemotion.detectors import ultralytics_compat
 from facemotion.errors import FacemotionError
 from training.card import table
 from training.run_directory import write_json
@@ -87,9 +88,9 @@ def as_onnx(path: Path, scratch: Path) -> Path:
     if path.suffix != ".pt" or not path.is_file():
         raise DataError(f"{path} is neither a folder that training.detector exported nor a checkpoint (.pt)")
     copy = shutil.copyfile(path, scratch / path.name)  # ultralytics writes beside it
-    with compat.keep_threads(), warnings.catch_warnings():
+    with ultralytics_compat.keep_threads(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's remarks on its own code
-        model = compat.import_ultralytics().YOLO(str(copy), task="detect")
+        model = ultralytics_compat.import_ultralytics().YOLO(str(copy), task="detect")
         return Path(model.export(format="onnx", dynamic=True, simplify=False, nms=False, imgsz=SIDES[-1], device="cpu"))
 
 

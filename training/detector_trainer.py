@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 import torch
 
-from facemotion import compat
+from facemotion.detectors import ultralytics_compat
 from training import face_pictures
 from training.photos import IGNORED_PX
 from training.run_directory import write_text
 
-compat.import_ultralytics()
+ultralytics_compat.import_ultralytics()
 from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: E402  (only after what the line above sets)
 
 OWN_SIZE = 0.5  # of the small pictures
@@ -38,7 +38,7 @@ class FaceTraining(DetectionTrainer):  # type: ignore[misc]
 
     def __init__(self, overrides: dict[str, Any], data: Path, freeze_epochs: int) -> None:
         self.folder, self.freeze_epochs, self.epoch = data, freeze_epochs, 0
-        with compat.keep_threads():  # on the CPU it takes one thread less than there are cores
+        with ultralytics_compat.keep_threads():  # on the CPU it takes one thread less than there are cores
             super().__init__(overrides=overrides)
 
     def get_dataset(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def look(labels: dict[str, Any]) -> dict[str, Any]:
 
 def is_end_to_end(checkpoint: Path) -> bool:
     """Whether the checkpoint has a head that needs no suppression of overlapping boxes, as YOLO26 has."""
-    model = compat.import_ultralytics().YOLO(str(checkpoint), task="detect").model
+    model = ultralytics_compat.import_ultralytics().YOLO(str(checkpoint), task="detect").model
     return getattr(model.model[-1], "one2one_cv2", None) is not None
 
 

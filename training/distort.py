@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops
+from facemotion.expression import crops
 from facemotion.faces import Box
 
 Grey = NDArray[np.uint8]

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from facemotion import graphs, networks
-from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
+from facemotion.expression import onnx_network
+from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.faces import EMOTIONS
 from facemotion.weights import CHECKSUMS, sha256
 from training import duplicates, metrics
@@ -29,6 +29,7 @@ from training.card import FER2013, OWN
 from training.config import Config
 from training.data import Split, limited, load_split
 from training.endings import explained
+from training.expression import networks
 from training.inference import predict, to_device
 from training.run_directory import write_json
 from training.sources import KNOWN_SPLITS, DataError
@@ -201,7 +202,7 @@ def served_logits(config: Config, tensors: dict[str, torch.Tensor], split: Split
     """Logits float32 [N, 7] of the graph that serves the network, with a file of these tensors."""
     with TemporaryDirectory() as folder:
         save_file(tensors, Path(folder) / WEIGHTS_FILE)
-        network = graphs.Network(config.network, Path(folder) / WEIGHTS_FILE)
+        network = onnx_network.Network(config.network, Path(folder) / WEIGHTS_FILE)
     pictures, _ = to_device(split, config, torch.device("cpu"))
     channels = network.spec.input_channels
     batches = (rows.expand(-1, channels, -1, -1).contiguous().numpy() for rows in pictures.split(SERVED_AT_ONCE))

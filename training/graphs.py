@@ -1,10 +1,11 @@
-"""The networks of facemotion/networks.py -> the ONNX graphs that serve them, in facemotion/assets/graphs.
+"""The networks of training/expression/networks.py -> the ONNX graphs that serve them, in facemotion/assets/graphs.
 
-    python -m training.graphs            # after a change of facemotion/networks.py, or for a network that is new there
+    python -m training.graphs            # after a change of the networks, or for one that is new there
 
-A graph holds no weights: its initializers carry the names of the network's tensors, and facemotion/graphs.py fills them
-from model.safetensors. So one export serves all weights of a network, and a new training needs none. Prints the largest
-difference of a probability between PyTorch and the graph in ONNX Runtime, on random weights and pictures.
+A graph holds no weights: its initializers carry the names of the network's tensors, and
+facemotion/expression/onnx_network.py fills them from model.safetensors. So one export serves all weights of a network,
+and a new training needs none. Prints the largest difference of a probability between PyTorch and the graph in ONNX
+Runtime, on random weights and pictures.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from facemotion import graphs, networks
+import facemotion
+from facemotion.expression import onnx_network
 from facemotion.weights import CHECKSUMS
 from training.export import update_checksums
+from training.expression import networks
 from training.run_directory import write_json
 
-ASSETS = Path(graphs.__file__).resolve().parent / "assets"
+ASSETS = Path(facemotion.__file__).resolve().parent / "assets"
 OPSET = 18  # as training/onnx_export.py has it
 MAX_PARITY_ERROR = 1e-4  # of a probability
 PICTURES = 8
@@ -34,13 +37,13 @@ PICTURES = 8
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
-    folder = ASSETS / graphs.FOLDER
+    folder = ASSETS / onnx_network.FOLDER
     folder.mkdir(exist_ok=True)
     for name in networks.NETWORKS:
         write(name, folder)
     update_checksums(ASSETS)
-    graphs.names.cache_clear()
-    graphs.spec.cache_clear()
+    onnx_network.names.cache_clear()
+    onnx_network.spec.cache_clear()
     for name in networks.NETWORKS:
         error = parity_error(name)
         print(f"{name}: largest difference of a probability {error:.1e}, limit {MAX_PARITY_ERROR}")
@@ -131,7 +134,7 @@ def parity_error(name: str, seed: int = 2013) -> float:
     with torch.inference_mode(), TemporaryDirectory() as folder:
         expected = torch.softmax(network(pictures), 1)
         save_file(network.state_dict(), Path(folder) / "model.safetensors")
-        served = graphs.Network(name, Path(folder) / "model.safetensors")(pictures.numpy())
+        served = onnx_network.Network(name, Path(folder) / "model.safetensors")(pictures.numpy())
         return float((torch.softmax(torch.from_numpy(served), 1) - expected).abs().max())
 
 

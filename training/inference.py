@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facemotion import EmotionClassifier, graphs, networks
+from facemotion import EmotionClassifier
+from facemotion.expression import onnx_network
 from training.data import Split
+from training.expression import networks
 
 
 class Normalisation(Protocol):
@@ -31,14 +33,14 @@ def load_strictly(network: nn.Module, file: Path) -> None:
         WeightsMismatch: names or shapes differ from the network's; the message lists how.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    tensors = graphs.read_strictly(file, shapes)
+    tensors = onnx_network.read_strictly(file, shapes)
     network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
 
 
 def torch_network(classifier: EmotionClassifier) -> nn.Module:
     """The network of a classifier that was loaded from a file, in PyTorch."""
     served = classifier.network
-    assert isinstance(served, graphs.Network)  # from_pretrained makes no other
+    assert isinstance(served, onnx_network.Network)  # from_pretrained makes no other
     network = networks.build(served.name)
     load_strictly(network, served.file)
     return network.eval()

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from facemotion import EmotionClassifier
-from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
+from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from training import card, onnx_export
 from training.export import export
 from training.onnx_export import ExportError

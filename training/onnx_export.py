@@ -1,7 +1,7 @@
 """A classifier -> model.onnx, for those who run it without PyTorch.
 
-Input `images`: float32 [N, C, S, S], as `facemotion.crops.to_input` makes it. Output `probabilities`: float32 [N, 7],
-calibrated, in the order of `EMOTIONS`. What a user of the file has to know stands in its metadata too.
+Input `images`: float32 [N, C, S, S], as `facemotion.expression.crops.to_input` makes it. Output `probabilities`:
+float32 [N, 7], calibrated, in the order of `EMOTIONS`. What a user of the file has to know stands in its metadata too.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facemotion import EmotionClassifier, crops, networks
+from facemotion import EmotionClassifier
+from facemotion.expression import crops
 from training import inference
+from training.expression import networks
 
 OPSET = 18  # the lowest that the exporter writes by itself: runtimes of 2023 already read it
 MAX_PARITY_ERROR = 1e-4  # of a probability, between PyTorch and ONNX Runtime; both compute in float32

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from facemotion import networks
 from facemotion.detectors import FaceDetector
 from training import candidates, duplicates, evaluate, metrics, robustness, wild
 from training.data import Split, load_split
 from training.endings import explained
+from training.expression import networks
 from training.run_directory import write_json
 from training.targets import majority, shares
 from training.votes import Votes, load_votes

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from facemotion import EmotionClassifier, FaceDetector, images, weights
-from facemotion.classifier import WEIGHTS_FILE
-from facemotion.detectors.onnx import WEIGHTS_FILE as DETECTOR_FILE
+from facemotion.detectors.onnx_yolo import WEIGHTS_FILE as DETECTOR_FILE
 from facemotion.errors import FacemotionError
+from facemotion.expression.classifier import WEIGHTS_FILE
 from facemotion.settings import Reference
 from training import detector_card, hub, model_files, space
 from training.hub import PublishError

@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemotion import FaceDetector, Pipeline, crops, images
+from facemotion import FaceDetector, Pipeline, images
+from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Analysis, Box
 from training import check, evaluate, export, figures, model_files, train
 from training.config import PRESETS, Config

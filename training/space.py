@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
+from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.settings import Reference
 from facemotion.weights import CHECKSUMS
 

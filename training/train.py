@@ -26,12 +26,12 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from facemotion import networks
 from training import beginning, candidates, duplicates, evaluate, figures, provenance
 from training.config import Config, asked, chosen, continued, parse
 from training.data import DataError, Split, leave_out, limited, load_split, others
 from training.devices import choose_device, has_bf16_units, precision_of
 from training.endings import explained
+from training.expression import networks
 from training.inference import as_input, predict, to_device
 from training.lessons import Lessons
 from training.optimisation import (

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from facemotion import crops, images
+from facemotion import images
 from facemotion.detectors import FaceDetector
+from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Box
 from training import evaluate, metrics
 from training.endings import explained

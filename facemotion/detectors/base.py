@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from facemotion import deadline, settings
 from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppress
-from facemotion.detectors.passes import AUTO_SIDE, CLOSE_UP_SIDE, Window, resize, tiles, whole
+from facemotion.detectors.tiling import AUTO_SIDE, CLOSE_UP_SIDE, Window, resize, tiles, whole
 from facemotion.errors import BadArray, BadOption
 
 Picture = npt.NDArray[np.uint8]

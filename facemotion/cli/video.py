@@ -13,7 +13,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facemotion.interrupts import remembered
+from facemotion.cli.interrupts import remembered
 
 if TYPE_CHECKING:
     from facemotion.video import Person, Result

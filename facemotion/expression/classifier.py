@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops, deadline, graphs, settings, weights
+from facemotion import deadline, settings, weights
 from facemotion.errors import BadArray, ModelFailure, UnknownModel, WeightsError, WeightsMismatch
+from facemotion.expression import crops, onnx_network
 from facemotion.faces import EMOTIONS
 
 WEIGHTS_FILE = "model.safetensors"
@@ -102,7 +103,7 @@ class EmotionClassifier:
         return not (top >= limits["min_confidence"] and top - second >= limits["min_lead"])
 
     def _forward(self, face_crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        normalisation, spec = self.config["normalisation"], graphs.spec(self.config["network"])
+        normalisation, spec = self.config["normalisation"], onnx_network.spec(self.config["network"])
         try:
             batch = crops.to_input(
                 face_crops, spec.input_size, normalisation["mean"], normalisation["std"], spec.input_channels
@@ -143,10 +144,10 @@ def check_config(config: Any) -> None:
 
 
 def _check_network(name: Any, size: Any) -> None:
-    if not isinstance(name, str) or name not in graphs.names():
-        known = ", ".join(graphs.names())
+    if not isinstance(name, str) or name not in onnx_network.names():
+        known = ", ".join(onnx_network.names())
         raise WeightsMismatch(f"The network {name!r} is unknown here; this version has {known}.")
-    expected = graphs.spec(name).input_size
+    expected = onnx_network.spec(name).input_size
     if type(size) is not int or size != expected:  # neither 48.0 nor True is a size
         raise WeightsMismatch(f"input.size must be {expected}, the size that {name} takes, but is {size!r}.")
 
@@ -190,5 +191,5 @@ def _load_files(weights_file: Path, config_file: Path, origin: str) -> EmotionCl
     except (ValueError, RecursionError):
         raise WeightsMismatch(f"{config_file.name} is not JSON.") from None
     check_config(config)
-    network = graphs.Network(config["network"], weights_file)
+    network = onnx_network.Network(config["network"], weights_file)
     return EmotionClassifier(network, config, f"{origin}, {weights.sha256(weights_file)[:8]})")

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from facemotion.faces import EMOTIONS, Analysis
 from facemotion.images import Picture, Source
-from facemotion.tally import Share, Tally
-from facemotion.tracking import RESET_GAP_S, FaceTracker
+from facemotion.tracking.screen_time import Share, Tally
+from facemotion.tracking.tracker import RESET_GAP_S, FaceTracker
 
 TIMELINE_SECONDS = 60.0
 """How far the record goes back; also what a viewer can download."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops
+from facemotion.expression import crops
 from facemotion.faces import Box
 
 SMALL_SIDE = 32  # pixels; below two thirds of the network's 48 the face is mostly interpolation

@@ -11,7 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facemotion import compat, settings, weights
+from facemotion import settings, weights
+from facemotion.detectors import ultralytics_compat
 from facemotion.detectors.base import FaceDetector, Picture
 from facemotion.detectors.boxes import Boxes, Scores
 from facemotion.errors import UnknownModel, WeightsMismatch
@@ -69,8 +70,8 @@ class Yolo(FaceDetector):
         if path.is_dir() and find_spec("openvino") is None:
             raise UnknownModel(f"{path.name} is an OpenVINO export. Install the package openvino, or name a .pt file.")
         try:
-            with self._lock, compat.keep_threads():
-                model = compat.import_ultralytics().YOLO(str(path), task="detect")
+            with self._lock, ultralytics_compat.keep_threads():
+                model = ultralytics_compat.import_ultralytics().YOLO(str(path), task="detect")
                 self._predict(model, np.zeros((_STRIDE * 2, _STRIDE * 2, 3), np.uint8), 0.9, None)
         except Exception as error:  # a foreign file may make torch, pickle or a runtime raise whatever they like
             raise WeightsMismatch(
@@ -82,7 +83,7 @@ class Yolo(FaceDetector):
         return model, tuple(backend.imgsz) if fixed else None
 
     def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
-        with self._lock, compat.keep_threads():
+        with self._lock, ultralytics_compat.keep_threads():
             result = self._predict(self._model, self._padded(picture), threshold, self._faces)
         found = result.boxes.cpu().numpy()
         return np.asarray(found.xyxy, np.float32).reshape(-1, 4), np.asarray(found.conf, np.float32).reshape(-1)

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facemotion.errors import BadArray
 from facemotion.faces import Analysis, Face
-from facemotion.placement import Layout, Rect
+from facemotion.output.label_layout import Layout, Rect
 
 Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]

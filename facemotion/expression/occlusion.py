@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops
-from facemotion.classifier import EmotionClassifier
 from facemotion.errors import BadOption
+from facemotion.expression import crops
+from facemotion.expression.classifier import EmotionClassifier
 from facemotion.faces import EMOTIONS
 
 SIDE = 96  # pixels; the networks see fewer

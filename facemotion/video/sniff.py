@@ -6,8 +6,8 @@ three to read, so that none of the others can be chosen.
 
 from __future__ import annotations
 
-from facemotion import _formats
 from facemotion.errors import EmptyFile, FacemotionError, NotAVideo, UnsupportedFormat, UnsupportedVideo
+from facemotion.images import sniff as image_kinds
 
 ACCEPTED = "MP4, MOV, WebM, Matroska (MKV) and AVI videos are read here"
 SUFFIXES = (".mp4", ".m4v", ".mov", ".qt", ".3gp", ".webm", ".mkv", ".avi")  # their usual names
@@ -71,13 +71,13 @@ def _refuse_video(head: bytes) -> None:
 def _refuse_picture(head: bytes) -> None:
     """Says so where it is a picture, which people mistake the tab for, or whatever else can be told."""
     try:
-        kind = _formats.sniff(head)
+        kind = image_kinds.sniff(head)
     except UnsupportedFormat as error:
         raise _not_a_video("a picture") from error
     except FacemotionError as error:
         if head[4:8] in _MOV_BOXES:
             return  # an MP4 or QuickTime video, as the pictures' decoder says too
-        raise _not_a_video("text, a document or sound" if _formats._is_text(head) else "no video") from error
+        raise _not_a_video("text, a document or sound" if image_kinds._is_text(head) else "no video") from error
     raise _not_a_video(f"a {kind} picture; choose the Image tab for it")
 
 

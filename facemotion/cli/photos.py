@@ -17,9 +17,11 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facemotion import __version__, interrupts, report
+from facemotion import __version__
+from facemotion.cli import interrupts
 from facemotion.errors import FacemotionError
 from facemotion.faces import EMOTIONS, Analysis
+from facemotion.output import tables
 
 if TYPE_CHECKING:
     from facemotion.pipeline import Pipeline
@@ -40,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _replace_what_cannot_be_shown()
     try:
         if given[:1] == ["video"]:  # a folder of that name is ./video
-            from facemotion import cli_video  # noqa: PLC0415
+            from facemotion.cli import video  # noqa: PLC0415
 
-            return cli_video.run(given[1:])
+            return video.run(given[1:])
         parser = _parser()
         options = parser.parse_args(given)
         _check(parser, options)
@@ -218,7 +220,7 @@ def _draw(path: Path, analysis: Analysis, target: Path, labels: bool) -> None:
     from PIL import Image  # noqa: PLC0415
 
     from facemotion import images  # noqa: PLC0415
-    from facemotion.drawing import annotate  # noqa: PLC0415
+    from facemotion.output.draw import annotate  # noqa: PLC0415
 
     drawn = Image.fromarray(annotate(images.load(path), analysis, labels=labels))
     part = target.with_name(f".{target.name}.part")  # renamed when complete: no half a picture under the final name
@@ -234,11 +236,11 @@ def _deliver(analyses: list[Analysis], names: list[str], options: argparse.Names
 
     Returns False when the file could not be written, which is said.
     """
-    written = options.csv in (None, "", "-") or _write_csv(Path(options.csv), report.to_csv(analyses, names))
+    written = options.csv in (None, "", "-") or _write_csv(Path(options.csv), tables.to_csv(analyses, names))
     if options.json:
-        print(report.to_json(analyses, names, as_list=as_list), flush=True)
+        print(tables.to_json(analyses, names, as_list=as_list), flush=True)
     elif options.csv == "-":
-        print(report.to_csv(analyses, names), end="", flush=True)
+        print(tables.to_csv(analyses, names), end="", flush=True)
     else:
         print("\n".join(_table(analyses, names)), flush=True)
     return written
@@ -274,7 +276,7 @@ def _table(analyses: list[Analysis], names: list[str]) -> Iterator[str]:
 
 
 def _summary(analyses: list[Analysis]) -> str:
-    counts = report.totals(analyses)
+    counts = tables.totals(analyses)
     faces = _count(sum(counts[name] for name in EMOTIONS), "face")
     kinds = [f"{counts[name]} {name}" for name in EMOTIONS if counts[name]]
     notes = [f"{counts[key]} {key}" for key in ("uncertain", "unreadable") if counts[key]]

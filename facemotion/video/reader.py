@@ -17,7 +17,7 @@ import av
 from av.error import FFmpegError
 from av.stream import Disposition
 
-from facemotion import _sources, settings
+from facemotion import settings
 from facemotion.errors import (
     CorruptVideo,
     FileTooLarge,
@@ -28,7 +28,8 @@ from facemotion.errors import (
     UnsupportedVideo,
     VideoTooLong,
 )
-from facemotion.video import containers, index
+from facemotion.images import sources
+from facemotion.video import mp4_limits, sniff
 from facemotion.video.frames import Frame, Geometry
 
 VIDEO_CODECS = (
@@ -70,7 +71,7 @@ class Reader:
     def __init__(self, source: str | os.PathLike[Any]) -> None:
         if source is None or source == "":
             raise MissingInput("There is no video yet. Please add one.")
-        self._file = _sources.open_file(source)
+        self._file = sources.open_file(source)
         try:
             self._container = _open(self._file)
             self._video = _picture_stream(self._container)
@@ -169,11 +170,11 @@ def _open(file: BinaryIO) -> Any:
     if size > settings.MAX_VIDEO_BYTES:
         limit = settings.MAX_VIDEO_BYTES / 1_000_000
         raise FileTooLarge(f"This video is larger than {limit:g} MB. Please cut it shorter, or save it smaller.")
-    name = containers.sniff(file.read(containers.HEAD_BYTES))
+    name = sniff.sniff(file.read(sniff.HEAD_BYTES))
     file.seek(0)
     bounds: dict[str, Any] = {"format": name, "container_options": _SHUT, "options": _BOUNDED}
     if name == "mov":
-        index.check(file)
+        mp4_limits.check(file)
     try:
         return av.open(file, "r", metadata_errors="replace", io_open=_refuse, **bounds)
     except (FFmpegError, ValueError) as error:
@@ -189,7 +190,7 @@ def _picture_stream(container: Any) -> Any:
     streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
     if not streams:
         kind = "sound, without pictures" if container.streams.audio else "no video: there are no pictures in it"
-        raise NotAVideo(f"This file is {kind}. {containers.ACCEPTED}; please choose one of these.")
+        raise NotAVideo(f"This file is {kind}. {sniff.ACCEPTED}; please choose one of these.")
     stream = streams[0]
     _check(container, stream)
     return stream

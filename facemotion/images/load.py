@@ -27,7 +27,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
-from facemotion import _avif, _colours, _containers, _formats, _sources, settings
+from facemotion import settings
 from facemotion.errors import (
     BadArray,
     BadShape,
@@ -36,6 +36,7 @@ from facemotion.errors import (
     TooManyPixels,
     UnsupportedFormat,
 )
+from facemotion.images import avif, color, sanitize, sniff, sources
 
 Pixels = npt.NDArray[np.uint8]
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | npt.NDArray[Any]
@@ -121,13 +122,13 @@ def _read(source: Source | None) -> Picture:
         return _from_array(source)
     if isinstance(source, Image.Image):
         return _from_image(source)
-    return _from_bytes(_sources.read(source))
+    return _from_bytes(sources.read(source))
 
 
 def _from_bytes(data: bytes) -> Picture:
-    name = _formats.sniff(data)
+    name = sniff.sniff(data)
     try:
-        container = _containers.strip(name, data)
+        container = sanitize.strip(name, data)
         image = _open(name, container.data)
         source_size = image.size
         _check_size(*source_size, _limit(name))
@@ -145,10 +146,10 @@ def _open(name: str, data: bytes) -> Image.Image:
     if reader is None:  # a Pillow that was built without AVIF
         raise UnsupportedFormat(f"{name} pictures cannot be read here. Please save this one as a JPEG.")
     if name == "WEBP":
-        _check_size(*_containers.webp_size(data), _limit(name))
+        _check_size(*sanitize.webp_size(data), _limit(name))
     if name == "AVIF":
         for pixels, limit in zip(
-            _avif.coded_pixels(data), (_limit(name), _CODED_RENDERINGS * _limit(name)), strict=True
+            avif.coded_pixels(data), (_limit(name), _CODED_RENDERINGS * _limit(name)), strict=True
         ):
             if pixels > limit:
                 raise _too_many(pixels, limit)
@@ -237,24 +238,24 @@ def _to_array(image: Image.Image) -> Pixels:
     scale = max(1.0, max(image.size) / settings.MAX_SIDE)
     width, height = max(1, round(image.width / scale)), max(1, round(image.height / scale))
     pixels = np.empty((height, width, 3), np.uint8)
-    transform = _colours.to_srgb(image)
+    transform = color.to_srgb(image)
     rows = max(1, int(_STRIP_PIXELS / (image.width * scale)))
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         strip = _strip(image, transform, (width, height), (top, bottom))
-        pixels[top:bottom] = np.asarray(_colours.correct(strip, transform))
+        pixels[top:bottom] = np.asarray(color.correct(strip, transform))
     return pixels
 
 
 def _strip(
-    image: Image.Image, transform: _colours.Transform | None, size: tuple[int, int], rows: tuple[int, int]
+    image: Image.Image, transform: color.Transform | None, size: tuple[int, int], rows: tuple[int, int]
 ) -> Image.Image:
     """Rows `rows` of the picture reduced to `size`; what the filter needs above and below is cut out with them."""
     scale = image.height / size[1]
     top, bottom = rows[0] * scale, min(rows[1] * scale, image.height)
     reach = math.ceil(scale) + 1 if size != image.size else 0
     first, last = max(0, math.floor(top) - reach), min(image.height, math.ceil(bottom) + reach)
-    strip = _colours.flatten(image.crop((0, first, image.width, last)), transform)
+    strip = color.flatten(image.crop((0, first, image.width, last)), transform)
     if size == image.size:
         return strip
     box = (0, top - first, image.width, bottom - first)

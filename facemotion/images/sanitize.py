@@ -11,8 +11,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from facemotion import _avif
 from facemotion.errors import CorruptImage, UnsupportedFormat
+from facemotion.images import avif
 
 _MAX_SEGMENTS = 2_000  # of a JPEG: profiles have up to 255, extended metadata some hundreds
 _MAX_SCANS = 32  # of a progressive JPEG, each a walk over the whole picture; encoders write about 10
@@ -176,6 +176,6 @@ _STRIP: dict[str, Callable[[bytes], Container]] = {
     "PNG": _strip_png,
     "GIF": _strip_gif,
     "BMP": _check_bmp,
-    "AVIF": lambda data: _strip_heif(_avif.stills_only(data)),
+    "AVIF": lambda data: _strip_heif(avif.stills_only(data)),
     "HEIC": _strip_heif,
 }
