@@ -29,9 +29,10 @@ from facemotion import EmotionClassifier, FaceDetector, weights
 from facemotion.expression import crops, onnx_network
 from facemotion.expression.classifier import WEIGHTS_FILE
 from facemotion.runtime import open_session
-from training import metrics, onnx_export
-from training.data import load_split
-from training.inference import torch_network
+from training.expression import onnx_export
+from training.expression.data.dataset import load_split
+from training.expression.evaluation import metrics
+from training.expression.inference import torch_network
 
 PACKAGES = ("torch", "onnxruntime", "openvino", "opencv-python-headless")
 FACES, ROUNDS = (1, 8, 32), 15

@@ -16,7 +16,7 @@ from benchmarks import pictures
 from benchmarks.timing import repeat, summary
 from facemotion import Pipeline, annotate, images
 from facemotion.expression import onnx_network
-from training.graphs import randomised
+from training.expression.served_graphs import randomised
 
 ROOT = Path(__file__).resolve().parent.parent
 FACES = (1, 5, 20)

@@ -33,15 +33,15 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 OWNERS: dict[str, tuple[str, ...]] = {
     "av": ("facemotion.video",),
     "gradio": ("facemotion.webui", "app"),
-    "huggingface_hub": ("facemotion.weights", "training.hub"),
-    "onnxruntime": ("facemotion.runtime", "training.onnx_export", "benchmarks"),
+    "huggingface_hub": ("facemotion.weights", "training.publish.hub"),
+    "onnxruntime": ("facemotion.runtime", "training.expression.onnx_export", "benchmarks"),
     "torch": ("facemotion.detectors.ultralytics_compat", "training", "benchmarks"),
     "ultralytics": (
         "facemotion.detectors.checkpoint",
         "facemotion.detectors.ultralytics_compat",
-        "training.detector",
-        "training.detector_trainer",
-        "training.evaluate_detector",
+        "training.detector.train",
+        "training.detector.trainer",
+        "training.detector.evaluate",
     ),
 }
 

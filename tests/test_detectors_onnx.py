@@ -16,7 +16,7 @@ from facemotion.detectors import onnx_yolo as served
 from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatch
 from tests import tiny_detector
 from tests.hub import Hub
-from training.detection_metrics import overlaps
+from training.detector.metrics import overlaps
 
 REPO = "you/face-detector"
 WHITE = np.full((130, 140, 3), 255, np.uint8)

@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 
 from facemotion.errors import UnsafeWeights, WeightsMismatch
 from facemotion.expression import onnx_network
-from training import graphs as exporting
 from training.expression import networks
+from training.expression import served_graphs as exporting
 
-RUN = "run `python -m training.graphs`"
+RUN = "run `python -m training.expression.served_graphs`"
 
 
 def saved(name: str, folder: Path, change: dict[str, torch.Tensor | None] | None = None) -> Path:

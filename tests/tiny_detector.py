@@ -1,4 +1,4 @@
-"""A detector in the form that `training.detector export` writes, so small that its boxes are known: three faces in
+"""A detector in the form that `training.detector.export` writes, so small that its boxes are known: three faces in
 every picture, the scores times the brightest value in it."""
 
 from __future__ import annotations

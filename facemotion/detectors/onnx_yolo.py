@@ -50,7 +50,7 @@ class OnnxYolo(FaceDetector):
         path = folder / WEIGHTS_FILE
         if not path.is_file():
             raise WeightsMismatch(
-                f"{folder.name} holds no {WEIGHTS_FILE}. Name a folder that training.detector exported."
+                f"{folder.name} holds no {WEIGHTS_FILE}. Name a folder that training.detector.train exported."
             )
         if weights.sha256(path) != config["sha256"]:
             raise ChecksumMismatch(

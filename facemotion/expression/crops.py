@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from facemotion.faces import Box
 
-MARGIN = (
-    0.0  # added on every side, as a share of the box's longer side; see training/framing.py for how it was measured
-)
+# Added on every side, as a share of the box's longer side; training/expression/data/crop_margin.py measured it.
+MARGIN = 0.0
 
 
 def square(image: NDArray[np.uint8], box: Box, margin: float = MARGIN) -> NDArray[np.uint8]:

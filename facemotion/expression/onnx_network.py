@@ -1,8 +1,8 @@
 """The expression networks as they are served: an ONNX graph without weights, filled from safetensors.
 
-`training.graphs` writes a graph for each network of `networks`, into assets/graphs: NAME.onnx, whose initializers carry
-the names of the tensors and no values, and NAME.json, which lists them. So any weights of a known network, embedded,
-from the Hub or from a folder, are served by ONNX Runtime, and PyTorch need not be imported.
+`training.expression.served_graphs` writes a graph for each network of `networks`, into assets/graphs: NAME.onnx, whose
+initializers carry the names of the tensors and no values, and NAME.json, which lists them. So any weights of a known
+network, embedded, from the Hub or from a folder, are served by ONNX Runtime, and PyTorch need not be imported.
 """
 
 from __future__ import annotations
