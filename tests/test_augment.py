@@ -7,10 +7,10 @@ import pytest
 
 from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Box
+from training.common.errors import DataError
 from training.expression.data import corruptions
 from training.expression.data.augment import augment, augmented
 from training.expression.data.soft_labels import majority, shares, targets
-from training.expression.data.sources import DataError
 
 
 @pytest.fixture

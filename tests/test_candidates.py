@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.training_tree import write_tree
+from training.common.errors import DataError
 from training.expression import ablation_networks, export, networks, train
 from training.expression.config import Config
-from training.expression.data.sources import DataError
 
 
 @pytest.mark.parametrize("name", ablation_networks.CANDIDATES)

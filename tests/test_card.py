@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from facemotion import EMOTIONS
+from training.common.markdown import table
 from training.expression import export
 from training.expression.config import Config
 from training.expression.data.dataset import DROPS
@@ -159,4 +160,4 @@ def test_the_figures_are_captioned_and_in_the_order_of_the_report() -> None:
 
 
 def test_every_row_of_a_table_is_as_wide_as_its_head() -> None:
-    assert model_card.table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"

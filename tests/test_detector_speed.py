@@ -10,8 +10,8 @@ import pytest
 
 from facemotion.detectors import ultralytics_compat
 from tests import tiny_detector
+from training.common.errors import DataError
 from training.detector import speed
-from training.expression.data.sources import DataError
 
 
 def test_an_export_beside_a_checkpoint(

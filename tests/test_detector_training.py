@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from facemotion import FaceDetector
+from training.common.errors import DataError
 from training.detector import dataset as face_dataset
 from training.detector import export, train
-from training.expression.data.sources import DataError
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ from PIL import Image
 
 from facemotion import EMOTIONS, EmotionClassifier
 from tests import model_folders
+from training.common.errors import DataError
 from training.expression import networks
 from training.expression.config import Config
-from training.expression.data.dataset import DataError, Split
+from training.expression.data.dataset import Split
 from training.expression.evaluation import evaluate, metrics
 from training.expression.evaluation.evaluate import Model
 

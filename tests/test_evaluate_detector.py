@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.common.errors import DataError
 from training.detector import evaluate, yolo_format
 from training.detector.metrics import Found, at_threshold, average_precision, curve, overlaps, sides
-from training.expression.data.sources import DataError
 
 
 def found(boxes: list[tuple[list[float], float]], faces: list[list[float]]) -> Found:

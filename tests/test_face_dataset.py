@@ -12,9 +12,9 @@ import yaml
 from PIL import Image
 
 from facemotion import FaceDetector
+from training.common.errors import DataError
 from training.detector import augment, dataset, negatives, yolo_format
 from training.detector.dataset import Plan, Source, prepare, read
-from training.expression.data.sources import DataError
 
 NONE = np.zeros((0, 4), np.float32)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.common.errors import DataError
 from training.detector import label_cleaning, wider_face
 from training.detector.label_cleaning import Seen
 from training.detector.metrics import Boxes
-from training.expression.data.sources import DataError
 
 
 def boxes(*rows: tuple[float, ...]) -> Boxes:

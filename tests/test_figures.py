@@ -11,7 +11,8 @@ from PIL import Image
 
 from facemotion import EMOTIONS
 from facemotion.output.draw import COLOURS
-from training.expression.data.dataset import DataError, Split, load_split
+from training.common.errors import DataError
+from training.expression.data.dataset import Split, load_split
 from training.expression.evaluation import metrics
 from training.expression.figures import charts, image_grids, run_figures
 

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from facemotion import EmotionClassifier
 from tests.training_tree import write_tree
+from training.common.errors import DataError
 from training.expression import export, networks, run_dir, train, winograd
 from training.expression.config import Config
 from training.expression.data import dataset
@@ -122,17 +123,17 @@ def test_loads_a_tree_in_order(tree):
 
 
 def test_refuses_wrong_trees_with_a_sentence(tree, tmp_path):
-    with pytest.raises(dataset.DataError, match="no folder 'test'"):
+    with pytest.raises(DataError, match="no folder 'test'"):
         dataset.load_split(tree, "test")
     (tmp_path / "train" / "joy").mkdir(parents=True)
-    with pytest.raises(dataset.DataError, match="holds joy, but the folders must be named angry"):
+    with pytest.raises(DataError, match="holds joy, but the folders must be named angry"):
         dataset.load_split(tmp_path, "train")
 
 
 def test_refuses_a_picture_of_another_size(tmp_path):
     (tmp_path / "train" / "happy").mkdir(parents=True)
     Image.new("L", (64, 48)).save(tmp_path / "train" / "happy" / "1.png")
-    with pytest.raises(dataset.DataError, match="64 x 48, but the pictures must be 48 x 48"):
+    with pytest.raises(DataError, match="64 x 48, but the pictures must be 48 x 48"):
         dataset.load_split(tmp_path, "train")
 
 
@@ -266,7 +267,7 @@ def test_a_run_says_what_it_does_and_where_it_leaves_it(tree, tmp_path, capsys):
 
 def test_weights_that_run_away_end_the_run_with_a_sentence(tree, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "step", lambda *_: torch.tensor([float("nan"), 0.0]))
-    with pytest.raises(dataset.DataError, match=r"epoch 1 ended without a finite loss: .* a smaller --learning-rate"):
+    with pytest.raises(DataError, match=r"epoch 1 ended without a finite loss: .* a smaller --learning-rate"):
         train.train(Config(epochs=1, batch_size=21), tree, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run" / "last.pt").exists()
 
@@ -303,7 +304,7 @@ def test_a_checkpoint_from_before_the_newer_knobs_goes_on(runs, tree, tmp_path):
 
 
 def test_a_finished_run_is_not_overwritten(runs, tree):
-    with pytest.raises(dataset.DataError, match="already holds a run"):
+    with pytest.raises(DataError, match="already holds a run"):
         train.train(Config(epochs=1), tree, runs / "straight")
 
 
@@ -326,7 +327,7 @@ def test_a_checkpoint_that_is_not_the_recorded_one_is_not_exported(runs, tree, t
     name, biases = list(saved["network"].items())[-1]
     saved["network"][name] = biases + torch.arange(7)
     torch.save(saved, run / "best.pt")
-    with pytest.raises(dataset.DataError, match="answers otherwise than the run recorded"):
+    with pytest.raises(DataError, match="answers otherwise than the run recorded"):
         export.export(run, tree, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 

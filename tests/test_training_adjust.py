@@ -11,11 +11,11 @@ import pytest
 from facemotion import EMOTIONS, EmotionClassifier, images
 from tests.test_training_report import write_run
 from tests.training_tree import EXAMPLES, write_tree
+from training.common.errors import DataError
+from training.common.files import write_json
 from training.expression import export
 from training.expression.config import Config
-from training.expression.data.sources import DataError
 from training.expression.evaluation import ablations, logit_bias, metrics
-from training.expression.run_dir import write_json
 
 ANGRY, HAPPY = EMOTIONS.index("angry"), EMOTIONS.index("happy")
 

@@ -11,9 +11,9 @@ import torch
 
 from training.common import devices
 from training.common.devices import Precision
+from training.common.errors import DataError
 from training.expression import config
 from training.expression.config import PRESETS, Config, ConfigError, asked, chosen, continued, parse
-from training.expression.data.sources import DataError
 
 PLACES = ["--data", "fer2013", "--out", "runs/a"]
 STUDY = {

@@ -11,8 +11,9 @@ from PIL import Image
 
 from facemotion import EMOTIONS
 from training.common import duplicates
+from training.common.errors import DataError
 from training.expression.data import inspect, sources
-from training.expression.data.dataset import DataError, load_split
+from training.expression.data.dataset import load_split
 from training.expression.data.ferplus import VOTES, load_votes, not_a_face
 
 

@@ -12,8 +12,8 @@ import torch
 
 from tests import training_worker
 from tests.training_tree import write_tree
+from training.common.errors import DataError
 from training.expression import train
-from training.expression.data.sources import DataError
 from training.expression.distributed import World, batches
 
 ROOT = Path(__file__).resolve().parent.parent

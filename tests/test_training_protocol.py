@@ -16,10 +16,10 @@ from facemotion.detectors import FaceDetector
 from facemotion.expression import crops
 from tests.test_training_report import write_run
 from tests.training_tree import EXAMPLES, FACE, write_tree
+from training.common.errors import DataError
 from training.expression.data import corruptions
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.ferplus import VOTES
-from training.expression.data.sources import DataError
 from training.expression.evaluation import evaluate, in_the_wild, metrics, robustness, test_protocol
 from training.expression.evaluation.evaluate import Model
 from training.reports import run_report, test_protocol_sections

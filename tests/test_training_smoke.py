@@ -13,8 +13,8 @@ import pytest
 
 from facemotion import EMOTIONS
 from training import smoke
+from training.common.errors import DataError
 from training.expression.data.dataset import load_split
-from training.expression.data.sources import DataError
 
 MADE = (
     "check/data.md",

@@ -18,9 +18,9 @@ from facemotion.weights import embedded, sha256
 from tests import model_folders
 from tests.hub import Hub
 from tests.training_tree import write_tree
+from training.common.errors import DataError
 from training.expression import export, initial_weights, networks, train
 from training.expression.config import Config, ConfigError
-from training.expression.data.sources import DataError
 from training.expression.evaluation import evaluate
 from training.reports import paper_results
 

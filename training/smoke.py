@@ -30,14 +30,16 @@ from facemotion import FaceDetector, Pipeline, images
 from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Analysis, Box
 from training.common.cli_errors import explained
+from training.common.constants import SIDE, SUFFIXES
 from training.common.devices import DEVICES
+from training.common.errors import DataError
+from training.common.files import write_json
 from training.expression import export, train
 from training.expression.config import PRESETS, Config
 from training.expression.data import inspect
-from training.expression.data.dataset import SIDE, SUFFIXES, DataError, Split, load_split
+from training.expression.data.dataset import Split, load_split
 from training.expression.evaluation import evaluate
 from training.expression.figures import run_figures
-from training.expression.run_dir import write_json
 from training.publish import model_repo
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "facemotion" / "assets" / "examples"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from facemotion.errors import FacemotionError
-from training.expression.data.sources import DataError
+from training.common.errors import DataError
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from training.expression.data.sources import DataError
+from training.common.errors import DataError
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from facemotion import images
 from facemotion.detectors.yunet import FILE, YuNet
-from training.expression.export import update_checksums
-from training.expression.served_graphs import ASSETS
+from training.common.constants import ASSETS
+from training.common.files import update_checksums
 
 ORIGINAL_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 MAX_DIFFERENCE = 1.0  # of a box in pixels: OpenCV rounds boxes to whole ones before it drops those that overlap

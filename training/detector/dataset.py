@@ -26,12 +26,12 @@ import yaml
 from tqdm import tqdm
 
 from facemotion import FaceDetector, images
+from training.common.files import replace, write_json, write_text
 from training.detector import augment, negatives, wider_face
 from training.detector import yolo_format as photos
 from training.detector.label_cleaning import Fused, Seen, fuse
 from training.detector.metrics import Boxes
 from training.detector.yolo_format import IGNORED_PX, NO_FACES, Photo
-from training.expression.run_dir import replace, write_json, write_text
 
 LOOSE_SETS = ("mgde2",)  # whose boxes were drawn generously
 LOWEST = 0.25  # what a teacher takes for a face with less, may be none: a part without faces may hold it

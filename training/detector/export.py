@@ -29,9 +29,8 @@ from facemotion.detectors import ultralytics_compat
 from facemotion.detectors.tiling import AUTO_SIDE
 from facemotion.weights import CHECKSUMS, sha256
 from training.common.cli_errors import explained
-from training.expression.data.sources import DataError
-from training.expression.export import update_checksums
-from training.expression.run_dir import write_json
+from training.common.errors import DataError
+from training.common.files import update_checksums, write_json
 
 OPSET = 17  # runtimes of 2022 already read it
 MAX_BYTES = 10_000_000

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.expression.data.sources import SUFFIXES, DataError
+from training.common.constants import SUFFIXES
+from training.common.errors import DataError
 
 
 def files(folder: Path) -> list[Path]:

@@ -26,9 +26,9 @@ from facemotion import runtime
 from facemotion.detectors import onnx_yolo as served
 from facemotion.detectors import ultralytics_compat
 from facemotion.errors import FacemotionError
-from training.expression.data.sources import DataError
-from training.expression.run_dir import write_json
-from training.publish.model_card import table
+from training.common.errors import DataError
+from training.common.files import write_json
+from training.common.markdown import table
 
 FILE = "speed.json"
 SIDES = (320, 640)

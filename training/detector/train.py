@@ -31,9 +31,9 @@ import torch
 
 from facemotion.errors import FacemotionError
 from training.common import devices, provenance
+from training.common.errors import DataError
+from training.common.files import write_json
 from training.detector import dataset
-from training.expression.data.sources import DataError
-from training.expression.run_dir import write_json
 
 DATA, CONFIG, SUMMARY, RESULTS = "data", "config.json", "summary.json", "results.csv"
 LAST = Path("weights") / "last.pt"

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from facemotion.detectors import ultralytics_compat
+from training.common.files import write_text
 from training.detector import augment
 from training.detector.yolo_format import IGNORED_PX
-from training.expression.run_dir import write_text
 
 ultralytics_compat.import_ultralytics()
 from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: E402  (only after what the line above sets)

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from training.common.errors import DataError
 from training.detector.metrics import Boxes
 from training.detector.yolo_format import Photo
-from training.expression.data.sources import DataError
 
 SPLITS = ("train", "val")
 _INVALID = 7  # the column that says: a face, but not one to learn or to count

@@ -21,7 +21,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from training.common import duplicates
-from training.expression.data.sources import SIDE, SUFFIXES, DataError
+from training.common.constants import SIDE, SUFFIXES
+from training.common.errors import DataError
 
 IGNORED_PX = 6  # of a box's longer side; fewer are neither learned nor counted
 HELD_OUT = 10  # one source photo in so many of every set

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from training.common.devices import DEVICES
+from training.common.errors import DataError
 from training.expression.ablation_networks import TRIED
 from training.expression.data.dataset import DROPS
-from training.expression.data.sources import DataError
 from training.expression.networks import NETWORKS
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training.expression.data.sources import DataError
+from training.common.errors import DataError
 
 VARIABLES = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}  # what torchrun sets, and what holds without it
 BACKENDS = {"cuda": "nccl", "cpu": "gloo"}

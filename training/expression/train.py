@@ -30,9 +30,11 @@ from tqdm import tqdm
 from training.common import duplicates, provenance
 from training.common.cli_errors import explained
 from training.common.devices import choose_device, has_bf16_units, precision_of
+from training.common.errors import DataError
+from training.common.files import write_json
 from training.expression import ablation_networks, initial_weights, networks
 from training.expression.config import Config, asked, chosen, continued, parse
-from training.expression.data.dataset import DataError, Split, leave_out, limited, load_split, others
+from training.expression.data.dataset import Split, leave_out, limited, load_split, others
 from training.expression.data.epoch_data import Lessons
 from training.expression.distributed import World, batches
 from training.expression.evaluation import evaluate
@@ -47,7 +49,7 @@ from training.expression.optim import (
     set_step_size,
     step_size,
 )
-from training.expression.run_dir import Board, Row, RunDirectory, write_json
+from training.expression.run_dir import Board, Row, RunDirectory
 from training.expression.winograd import use_winograd
 
 LEAST_JUDGED = 2  # validation pictures
@@ -290,19 +292,10 @@ def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str
     }
     write_json(run.directory.folder / "metrics.json", metrics)
     if draw:
-        draw_figures(run.directory.folder, training, validation)
+        run_figures.draw_finished(run.directory.folder, training, validation)
     right = f"{best['validation_accuracy']:.1%} of {len(validation):,} pictures right"
     print(f"done: best in epoch {best['epoch']:.0f}, {right}; all of it is in {run.directory.folder}", flush=True)
     return metrics
-
-
-def draw_figures(out: Path, training: Split, validation: Split) -> None:
-    """The figures of the run and of its data, into out/figures."""
-    print("drawing the figures ...", flush=True)
-    book = run_figures.Book(out / "figures")
-    run_figures.draw_data(book, {"train": training, "validation": validation}, near=False)
-    record = run_figures.read_run(out)
-    run_figures.draw_mistakes(book, record, run_figures.draw_run(book, record), validation)
 
 
 def load_training(config: Config, data: Path, world: World) -> Split:

@@ -26,7 +26,7 @@ from facemotion.detectors.onnx_yolo import WEIGHTS_FILE as DETECTOR_FILE
 from facemotion.errors import FacemotionError
 from facemotion.expression.classifier import WEIGHTS_FILE
 from facemotion.settings import Reference
-from training.expression.data.sources import DataError
+from training.common.errors import DataError
 from training.expression.onnx_export import ExportError, sample_crops
 from training.publish import detector_card, hub, model_repo, space
 from training.publish.hub import PublishError

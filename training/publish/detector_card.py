@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 
 from facemotion.detectors.onnx_yolo import CONFIG_FILE, WEIGHTS_FILE, OnnxYolo
+from training.common.markdown import table
 from training.detector import evaluate
 from training.expression.onnx_export import ExportError
-from training.publish.model_card import LICENSE, show, table
+from training.publish.model_card import LICENSE, show
 from training.publish.model_repo import CARD, figure_files
 from training.publish.space import ROOT
 

@@ -26,16 +26,16 @@ from tqdm import tqdm
 
 from facemotion import FaceDetector, images
 from facemotion.errors import FacemotionError
+from training.common.errors import DataError
+from training.common.files import replace, write_text
+from training.common.markdown import table
 from training.detector import evaluate, train
 from training.detector import speed as detector_speed
 from training.detector.metrics import Found, curve, matched, sides
 from training.detector.yolo_format import Photo
-from training.expression.data.sources import DataError
 from training.expression.figures import charts, image_grids
 from training.expression.onnx_export import ExportError
-from training.expression.run_dir import replace, write_text
 from training.publish.detector_card import read_results, sentences
-from training.publish.model_card import table
 
 LEAST_PX = 16
 COLUMNS, SHOWN = 8, 16  # of each kind, on the contact sheet

@@ -7,16 +7,18 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from facemotion.faces import EMOTIONS
+from training.common.constants import FER2013
+from training.common.markdown import table
 from training.expression.config import PRESETS
 from training.expression.data import inspect
 from training.expression.evaluation import evaluate
 from training.expression.figures.image_grids import SURE_MISTAKES
-from training.publish.model_card import FER2013, TITLES, dataset, table
+from training.publish.model_card import TITLES, dataset
 from training.reports import paper_results, test_protocol_sections
 from training.reports.paper_results import percent
 
 if TYPE_CHECKING:
-    from training.reports.run_report import Material
+    from training.reports.material import Material
 
 # Keys of a config.json that tell of the machine and the code, not of the recipe.
 PROVENANCE = ("commit", "dirty", "torch")

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.common.cli_errors import explained
+from training.common.files import write_array
 from training.expression.config import names
 from training.expression.data.augment import augmented
 from training.expression.data.dataset import DROPS, load_split
-from training.expression.run_dir import write_array
 
 Pictures = NDArray[np.uint8]
 

@@ -13,10 +13,12 @@ from tqdm import tqdm
 
 from facemotion.faces import EMOTIONS
 from training.common import duplicates
+from training.common.constants import SIDE, SUFFIXES
+from training.common.errors import DataError
 from training.expression.data.ferplus import load_votes, not_a_face
-from training.expression.data.sources import SIDE, SUFFIXES, DataError, Entry, available, scan
+from training.expression.data.sources import Entry, available, scan
 
-__all__ = ["DROPS", "SIDE", "SUFFIXES", "DataError", "Split", "collect", "leave_out", "limited", "load_split", "others"]
+__all__ = ["DROPS", "Split", "collect", "leave_out", "limited", "load_split", "others"]
 
 DROPS = ("duplicates", "conflicts", "blank", "not_a_face", "judged")
 """What `load_split` can leave out: all but the first of equal pictures, equal pictures with different labels, blank

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.expression.data.sources import DataError
+from training.common.errors import DataError
 
 VOTES = (
     "neutral",

@@ -18,11 +18,11 @@ from statistics import median
 
 from facemotion.detectors import FaceDetector
 from training.common.cli_errors import explained
+from training.common.files import write_text
 from training.expression import ablation_networks
 from training.expression.config import Config, flag
 from training.expression.evaluation import evaluate, in_the_wild, logit_bias, metrics
 from training.expression.figures import run_figures
-from training.expression.run_dir import write_text
 
 PULL = 0.1  # of `adjust.fit`
 SAME_FOR_ALL = ("seed", "votes")  # or said otherwise

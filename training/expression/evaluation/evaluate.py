@@ -31,10 +31,11 @@ from facemotion.faces import EMOTIONS
 from training.common import duplicates
 from training.common.cli_errors import explained
 from training.common.devices import choose_device, has_bf16_units
+from training.common.errors import DataError
 from training.expression import ablation_networks
 from training.expression.config import Config
 from training.expression.data.dataset import Split, load_split
-from training.expression.data.sources import DataError, has_split
+from training.expression.data.sources import has_split
 from training.expression.evaluation import metrics
 from training.expression.inference import predict, to_device
 

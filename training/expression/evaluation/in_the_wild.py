@@ -27,9 +27,10 @@ from facemotion.detectors import FaceDetector
 from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Box
 from training.common.cli_errors import explained
-from training.expression.data.sources import SIDE, SUFFIXES, DataError
+from training.common.constants import SIDE, SUFFIXES
+from training.common.errors import DataError
+from training.common.files import write_json
 from training.expression.evaluation import evaluate, metrics
-from training.expression.run_dir import write_json
 
 HALVES = ("report", "choose", "all")
 

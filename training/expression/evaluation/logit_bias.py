@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from facemotion.detectors import FaceDetector
 from facemotion.faces import EMOTIONS
 from training.common.cli_errors import explained
+from training.common.files import write_json
 from training.expression.data.dataset import load_split
 from training.expression.evaluation import evaluate, in_the_wild, metrics
-from training.expression.run_dir import write_json
 
 PULLS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 FOLDS = 5

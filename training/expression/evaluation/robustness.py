@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.common.cli_errors import explained
+from training.common.files import write_json
 from training.expression.data import corruptions
 from training.expression.data.dataset import Split, limited, load_split
 from training.expression.evaluation import evaluate
-from training.expression.run_dir import write_json
 
 DEFECT = 0.05  # of accuracy, lost at the mild strength
 SEED = 7  # of the distortions; each picture adds its row

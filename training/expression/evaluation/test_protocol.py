@@ -22,12 +22,12 @@ from tqdm import tqdm
 from facemotion.detectors import FaceDetector
 from training.common import duplicates
 from training.common.cli_errors import explained
+from training.common.files import write_json
 from training.expression import ablation_networks, networks
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.ferplus import Votes, load_votes
 from training.expression.data.soft_labels import majority, shares
 from training.expression.evaluation import evaluate, in_the_wild, metrics, robustness
-from training.expression.run_dir import write_json
 
 
 def main() -> None:

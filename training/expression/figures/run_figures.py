@@ -29,9 +29,10 @@ from tqdm import tqdm
 from facemotion.faces import EMOTIONS
 from training.common import duplicates
 from training.common.cli_errors import explained
+from training.common.errors import DataError
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.inspect import joined
-from training.expression.data.sources import DataError, available
+from training.expression.data.sources import available
 from training.expression.evaluation import evaluate, metrics
 from training.expression.figures import charts, image_grids
 
@@ -79,6 +80,15 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--photo", type=Path, help="a photo to draw the whole chain on")
     add("--weights", default="default", help="the classifier for --photo (%(default)s)")
     return parser.parse_args(given)
+
+
+def draw_finished(out: Path, training: Split, validation: Split) -> None:
+    """The figures of the run and of its data, into out/figures."""
+    print("drawing the figures ...", flush=True)
+    book = Book(out / "figures")
+    draw_data(book, {"train": training, "validation": validation}, near=False)
+    record = read_run(out)
+    draw_mistakes(book, record, draw_run(book, record), validation)
 
 
 def draw_all(arguments: argparse.Namespace) -> list[str]:
