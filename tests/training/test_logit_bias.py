@@ -39,7 +39,7 @@ def test_an_adjustment_is_added_to_the_logits(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"biases": {"angry": 1}}', '{"biases": null}'])
 def test_a_file_that_is_no_adjustment_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "wrong.json").write_text(content)
-    with pytest.raises(DataError, match=r"wrong\.json is no file of training\.adjust"):
+    with pytest.raises(DataError, match=r"wrong\.json is no file of training\.expression\.evaluation\.logit_bias"):
         export.adjustment(tmp_path / "wrong.json")
     endless = dict.fromkeys(EMOTIONS, 0.0) | {"sad": float("inf")}
     write_json(tmp_path / "endless.json", {"biases": endless})
