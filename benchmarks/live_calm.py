@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from facemotion import Box, Pipeline, drawing, images
 from facemotion.live import LiveSession
 from facemotion.tracking import FaceTracker
-from facemotion.webui import camera as page_camera
-from facemotion.webui import live_words
+from facemotion.webui.components import camera as page_camera
+from facemotion.webui.html import webcam as live_words
 from tests import camera
 
 FPS, FRAMES, EVERY = 15, 150, 3

@@ -15,7 +15,8 @@ from typing import Any
 
 def untouched() -> None:
     """The app, whose camera only goes through gradio, and through our reading and writing of JPEGs."""
-    from facemotion.webui import camera, viewer
+    from facemotion.webui.components import camera
+    from facemotion.webui.sessions import webcam as viewer
 
     def step(self: Any, frame: Any, one: Any, session: str) -> list[Any]:
         skip = viewer.gr.skip()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.visitors import API, Visitor, photo, rest
-from facemotion.webui import whole_files
+from facemotion.webui.gradio_patches import atomic_files as whole_files
 from tests import running
 from tests.running import Server
 from tests.test_cli import run

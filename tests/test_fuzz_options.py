@@ -19,7 +19,7 @@ from facemotion import settings as limits
 from facemotion.detectors import FaceDetector
 from facemotion.errors import BadOption, FacemotionError, UnknownModel
 from facemotion.pipeline import Pipeline
-from facemotion.webui.album import Album, Entry, zip_bytes
+from facemotion.webui.sessions.gallery import Album, Entry, zip_bytes
 from tests.bad_inputs import assert_helpful
 from tests.builders import FAILED, analysis, face
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from facemotion import EMOTIONS, Analysis, Box, Face, images, settings
 from facemotion.errors import MissingInput, TooManyPictures
-from facemotion.webui import album as albums
-from facemotion.webui import gallery_tab
-from facemotion.webui.album import Album
+from facemotion.webui.sessions import gallery as albums
+from facemotion.webui.sessions.gallery import Album
+from facemotion.webui.tabs import gallery as gallery_tab
 
 HAPPY = tuple(0.7 if name == "happy" else 0.05 for name in EMOTIONS)
 

@@ -12,7 +12,7 @@ import pytest
 from facemotion import EmotionClassifier, Pipeline, crops, heatmap, images
 from facemotion.errors import BadArray, BadOption
 from facemotion.faces import EMOTIONS, Face
-from facemotion.webui import explain
+from facemotion.webui.components import explanation as explain
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
 

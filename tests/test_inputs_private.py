@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from facemotion.errors import BadOption
-from facemotion.webui.chosen import ChosenItem, ChosenPoint
+from facemotion.webui.components.select_events import ChosenItem, ChosenPoint
 from tests.test_server import META
 
 MANY = 20  # no endpoint takes as many arguments

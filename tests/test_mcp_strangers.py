@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from facemotion import uploads
-from facemotion.webui.tool_server import ToolServer
+from facemotion.webui.gradio_patches.mcp_server import ToolServer
 from tests import crafted
 from tests.test_server import META
 
@@ -101,7 +101,7 @@ def test_nothing_that_is_sent_stands_in_the_log(app_url: str, server_folder: Pat
 
 
 def test_other_libraries_may_still_write_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    from facemotion.webui import tool_server
+    from facemotion.webui.gradio_patches import mcp_server as tool_server
 
     tool_server.install()
     logging.getLogger().warning("a disk is nearly full")

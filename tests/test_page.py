@@ -19,21 +19,18 @@ from gradio.state_holder import StateHolder
 from facemotion import errors, settings
 from facemotion.faces import EMOTIONS, Analysis, Box, Face
 from facemotion.images import Picture
-from facemotion.webui import (
-    about_tab,
-    blocks,
-    build_page,
-    downloads,
-    image_tab,
-    launch_options,
-    leftovers,
-    pictures,
-    webcam_tab,
-    words,
-)
-from facemotion.webui.errors import explain
-from facemotion.webui.photo_input import PhotoInput
-from facemotion.webui.viewer import Audience
+from facemotion.webui import build_page, launch_options
+from facemotion.webui.components import downloads
+from facemotion.webui.components import examples as pictures
+from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.gradio_patches import public_blocks as blocks
+from facemotion.webui.gradio_patches import session_cleanup as leftovers
+from facemotion.webui.html import text as words
+from facemotion.webui.server.error_messages import explain
+from facemotion.webui.sessions.webcam import Audience
+from facemotion.webui.tabs import about as about_tab
+from facemotion.webui.tabs import image as image_tab
+from facemotion.webui.tabs import webcam as webcam_tab
 
 # gradio makes event loops while it builds components, and leaves them to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -140,7 +137,7 @@ def test_gradio_keeps_sessions_and_results_as_we_have_it(page: gr.Blocks) -> Non
 
 
 def test_every_request_comes_through_the_doors(page: gr.Blocks) -> None:
-    from facemotion.webui.doors import Doors
+    from facemotion.webui.server.middleware import Doors
 
     assert [one.cls for one in launch_options()["app_kwargs"]["middleware"]] == [Doors]
     assert page.api_open is False  # nobody passes by the queue

@@ -15,9 +15,10 @@ import httpx
 import pytest
 
 from facemotion import settings, uploads
-from facemotion.webui import bodies, leftovers
-from facemotion.webui.bodies import Body, Room
-from facemotion.webui.refusals import Refusal
+from facemotion.webui.gradio_patches import session_cleanup as leftovers
+from facemotion.webui.server import request_limits as bodies
+from facemotion.webui.server.error_responses import Refusal
+from facemotion.webui.server.request_limits import Body, Room
 from tests import crafted
 from tests.test_server import call, upload
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facemotion.webui import stubs
+from facemotion.webui.gradio_patches import type_stubs as stubs
 
 SOURCE = "from gradio.components import Textbox\n\n\nclass Mine(Textbox):\n    pass\n"
 

@@ -15,10 +15,13 @@ from gradio.data_classes import ImageData
 from facemotion.errors import MissingInput
 from facemotion.images import Picture
 from facemotion.live import Moment
-from facemotion.webui import camera, live_words, viewer, webcam_tab
-from facemotion.webui.curve import curve
-from facemotion.webui.timeline import MAX_PEOPLE, SPAN_S, strips
-from facemotion.webui.turns import Turns
+from facemotion.webui.components import camera
+from facemotion.webui.html import webcam as live_words
+from facemotion.webui.html.probability_chart import curve
+from facemotion.webui.html.timeline import MAX_PEOPLE, SPAN_S, strips
+from facemotion.webui.sessions import webcam as viewer
+from facemotion.webui.sessions.fair_semaphore import Turns
+from facemotion.webui.tabs import webcam as webcam_tab
 from tests.scenes import FRAME, SCORES, Scene, Turnstile
 
 PICTURE = Picture(FRAME, (640, 480))

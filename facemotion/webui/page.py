@@ -11,23 +11,21 @@ from starlette.middleware import Middleware
 
 from facemotion import settings
 from facemotion.pipeline import Pipeline
-from facemotion.webui import (
-    about_tab,
-    api,
-    gallery_tab,
-    image_tab,
-    leftovers,
-    theme,
-    tool_server,
-    video_api,
-    video_tab,
-    webcam_tab,
-    whole_files,
-    words,
-)
-from facemotion.webui.blocks import PublicBlocks
-from facemotion.webui.doors import Doors
-from facemotion.webui.refusals import malformed
+from facemotion.webui import theme
+from facemotion.webui.api import endpoints as api
+from facemotion.webui.api import video_endpoint as video_api
+from facemotion.webui.gradio_patches import atomic_files as whole_files
+from facemotion.webui.gradio_patches import mcp_server as tool_server
+from facemotion.webui.gradio_patches import session_cleanup as leftovers
+from facemotion.webui.gradio_patches.public_blocks import PublicBlocks
+from facemotion.webui.html import text as words
+from facemotion.webui.server.error_responses import malformed
+from facemotion.webui.server.middleware import Doors
+from facemotion.webui.tabs import about as about_tab
+from facemotion.webui.tabs import gallery as gallery_tab
+from facemotion.webui.tabs import image as image_tab
+from facemotion.webui.tabs import video as video_tab
+from facemotion.webui.tabs import webcam as webcam_tab
 
 _HEADER = """
 <header class="fm-header"><h1>facemotion</h1>

@@ -13,8 +13,8 @@ from facemotion import drawing, report
 from facemotion.errors import MissingInput
 from facemotion.faces import Analysis
 from facemotion.images import Picture
-from facemotion.webui.photo_input import PhotoInput
-from facemotion.webui.whole_files import save_bytes
+from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.gradio_patches.atomic_files import save_bytes
 
 JPEG_QUALITY = 92  # of the downloaded picture; the page shows a lighter one
 NAME = "facemotion"

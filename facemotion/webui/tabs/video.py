@@ -12,9 +12,9 @@ from gradio.context import Context
 
 from facemotion.errors import MissingInput
 from facemotion.pipeline import Pipeline
-from facemotion.webui import video_words as said
-from facemotion.webui.video_input import VideoInput
-from facemotion.webui.video_work import QUEUE, Finished, Turn, Turns
+from facemotion.webui.components.video_input import VideoInput
+from facemotion.webui.html import video as said
+from facemotion.webui.sessions.video import QUEUE, Finished, Turn, Turns
 
 TOLD_EVERY_S = 0.5  # how far it is; also how soon the worker learns that nobody waits any more
 STATE_SECONDS = 600

@@ -16,8 +16,8 @@ from facemotion import drawing, images, report, settings
 from facemotion.errors import FacemotionError, MissingInput, TooManyPictures
 from facemotion.faces import Analysis
 from facemotion.pipeline import Pipeline
-from facemotion.webui import pictures
-from facemotion.webui.errors import explain
+from facemotion.webui.components import examples as pictures
+from facemotion.webui.server.error_messages import explain
 
 LARGE_SIDE = 1280  # pixels of a picture that is opened or downloaded
 THUMB_SIDE = 400  # pixels of a thumbnail, twice its width on the page

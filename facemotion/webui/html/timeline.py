@@ -9,7 +9,7 @@ from typing import Protocol
 from facemotion.drawing import COLOURS, text_colour
 from facemotion.faces import EMOTIONS
 from facemotion.live import Moment
-from facemotion.webui import words
+from facemotion.webui.html import text as words
 
 SPAN_S = 20.0  # shown; the whole record can be downloaded
 GAP_S = 1.0  # without a face for longer, the strip is empty

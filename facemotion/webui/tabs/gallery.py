@@ -12,13 +12,13 @@ import gradio as gr
 from facemotion import report, settings
 from facemotion.faces import EMOTIONS
 from facemotion.pipeline import Pipeline
-from facemotion.webui import album as albums
-from facemotion.webui import words
-from facemotion.webui.album import Album, Entry
-from facemotion.webui.chosen import ChosenItem
-from facemotion.webui.photo_input import PhotosInput
-from facemotion.webui.pictures import examples as example_photos
-from facemotion.webui.whole_files import save_bytes
+from facemotion.webui.components.examples import examples as example_photos
+from facemotion.webui.components.photo_input import PhotosInput
+from facemotion.webui.components.select_events import ChosenItem
+from facemotion.webui.gradio_patches.atomic_files import save_bytes
+from facemotion.webui.html import text as words
+from facemotion.webui.sessions import gallery as albums
+from facemotion.webui.sessions.gallery import Album, Entry
 
 GALLERIES_AT_ONCE = 2  # each keeps a core busy for as long as its photos last
 STATE_SECONDS = 3000  # the last album of a browser leaves memory after this, as its files do

@@ -14,11 +14,12 @@ from facemotion.images import Picture
 from facemotion.live import timeline_csv
 from facemotion.pipeline import Pipeline
 from facemotion.tally import tally_csv
-from facemotion.webui import camera, live_words
-from facemotion.webui.live_words import STATE_SECONDS
-from facemotion.webui.photo_input import PhotoInput
-from facemotion.webui.viewer import Audience, Viewer, choices
-from facemotion.webui.whole_files import save_bytes
+from facemotion.webui.components import camera
+from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.gradio_patches.atomic_files import save_bytes
+from facemotion.webui.html import webcam as live_words
+from facemotion.webui.html.webcam import STATE_SECONDS
+from facemotion.webui.sessions.webcam import Audience, Viewer, choices
 
 STREAM_EVERY_S = 0.01  # how soon after an answer the next frame goes out; assets/camera.js waits for the answer
 

@@ -11,9 +11,10 @@ from facemotion import settings
 from facemotion.faces import Analysis, Face
 from facemotion.live import Moment
 from facemotion.tally import Share
-from facemotion.webui import shares, words
-from facemotion.webui.curve import curve
-from facemotion.webui.timeline import SPAN_S, strips
+from facemotion.webui.html import shares
+from facemotion.webui.html import text as words
+from facemotion.webui.html.probability_chart import curve
+from facemotion.webui.html.timeline import SPAN_S, strips
 
 STATE_SECONDS = 600  # a viewer's record leaves memory after this without a frame
 DARK_LEVEL = 45  # mean grey of 0..255 below which a frame without a face is said to be dark

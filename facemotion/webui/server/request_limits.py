@@ -7,8 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 from facemotion import settings, uploads
-from facemotion.webui.addresses import MCP, UPLOAD, Message
-from facemotion.webui.refusals import Refusal, for_status, too_large_for_mcp
+from facemotion.webui.server.error_responses import Refusal, for_status, too_large_for_mcp
+from facemotion.webui.server.routes import MCP, UPLOAD, Message
 
 Receive = Callable[[], Awaitable[Message]]
 

@@ -19,7 +19,7 @@ from gradio.routes import file_upload_statuses
 from gradio.state_holder import SessionState, StateHolder
 
 from facemotion import settings
-from facemotion.webui.refusals import for_status
+from facemotion.webui.server.error_responses import for_status
 
 SWEEP_EVERY_S = 10.0
 UNFETCHED_S = 300.0  # a result that nobody has come for is dropped

@@ -12,9 +12,9 @@ from gradio_client.utils import is_file_obj, is_http_url_like, traverse
 
 from facemotion import deadline, settings
 from facemotion.errors import ForbiddenSource
-from facemotion.webui import leftovers
-from facemotion.webui.errors import OUTSIDE, explain
-from facemotion.webui.streams import Streams
+from facemotion.webui.gradio_patches import session_cleanup as leftovers
+from facemotion.webui.gradio_patches.idle_streams import Streams
+from facemotion.webui.server.error_messages import OUTSIDE, explain
 
 LONGEST_PATH = 4096  # PATH_MAX of Linux
 

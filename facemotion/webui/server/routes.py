@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from facemotion.webui.refusals import for_status
+from facemotion.webui.server.error_responses import for_status
 
 Message = MutableMapping[str, Any]
 

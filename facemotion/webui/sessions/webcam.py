@@ -16,9 +16,11 @@ from facemotion.faces import Analysis
 from facemotion.images import Picture
 from facemotion.live import LiveSession
 from facemotion.pipeline import Pipeline
-from facemotion.webui import camera, live_words, pictures
-from facemotion.webui.timeline import SPAN_S
-from facemotion.webui.turns import Turns, processors
+from facemotion.webui.components import camera
+from facemotion.webui.components import examples as pictures
+from facemotion.webui.html import webcam as live_words
+from facemotion.webui.html.timeline import SPAN_S
+from facemotion.webui.sessions.fair_semaphore import Turns, processors
 
 READOUT_EVERY_S = 0.25  # the numbers beside the picture; faster nobody can read
 FRAME_SIDE = 960  # pixels; frames of a client that ignores what was asked for are reduced to this

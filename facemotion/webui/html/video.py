@@ -5,8 +5,8 @@ from __future__ import annotations
 from facemotion import settings
 from facemotion.video import Person, Result
 from facemotion.video.job import ANALYSED_PER_S
-from facemotion.webui import shares
-from facemotion.webui.timeline import strip
+from facemotion.webui.html import shares
+from facemotion.webui.html.timeline import strip
 
 MAX_PEOPLE = 12  # strips and rows; the ones longest in view
 SHORTEST_S = 0.25  # in view for less, a face is no person of the summary: a reflection, a pattern

@@ -12,8 +12,8 @@ from facemotion import drawing, settings
 from facemotion.errors import MissingInput, TooManyPictures
 from facemotion.images import Picture
 from facemotion.pipeline import Pipeline
-from facemotion.webui import explain as explaining
-from facemotion.webui.photo_input import PhotoInput, PhotosInput
+from facemotion.webui.components import explanation as explaining
+from facemotion.webui.components.photo_input import PhotoInput, PhotosInput
 
 _ADD = "Add a photo: JPEG, PNG or WebP."
 

@@ -13,9 +13,12 @@ from facemotion import crops, drawing
 from facemotion.faces import Analysis, Face
 from facemotion.images import Picture
 from facemotion.pipeline import Pipeline
-from facemotion.webui import downloads, explain, pictures, words
-from facemotion.webui.chosen import ChosenItem, ChosenPoint, require_choice
-from facemotion.webui.photo_input import PhotoInput
+from facemotion.webui.components import downloads
+from facemotion.webui.components import examples as pictures
+from facemotion.webui.components import explanation as explain
+from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.components.select_events import ChosenItem, ChosenPoint, require_choice
+from facemotion.webui.html import text as words
 
 SHOWN_SIDE = 1280  # pixels; drawing and encoding more takes longer than the page can show
 CROP_SIDE = 160  # pixels of a thumbnail, twice its width on the page

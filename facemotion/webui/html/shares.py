@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from facemotion.webui import words
+from facemotion.webui.html import text as words
 
 MOST_NAMED = 4  # expressions of one person, the longest shown first
 

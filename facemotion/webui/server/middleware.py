@@ -12,11 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from facemotion.logs import log
-from facemotion.webui import addresses
-from facemotion.webui.addresses import API, MCP, Message
-from facemotion.webui.bodies import Body, Receive, Room
-from facemotion.webui.errors import is_disk_full
-from facemotion.webui.refusals import Refusal, for_status
+from facemotion.webui.server import routes as addresses
+from facemotion.webui.server.error_messages import is_disk_full
+from facemotion.webui.server.error_responses import Refusal, for_status
+from facemotion.webui.server.request_limits import Body, Receive, Room
+from facemotion.webui.server.routes import API, MCP, Message
 
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from facemotion import settings
-from facemotion.webui.errors import BAD_VALUE, FULL, OUTSIDE, UNEXPECTED
+from facemotion.webui.server.error_messages import BAD_VALUE, FULL, OUTSIDE, UNEXPECTED
 
 
 class Refusal(Exception):

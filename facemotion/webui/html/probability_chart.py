@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from facemotion.faces import EMOTIONS
 from facemotion.live import Moment
-from facemotion.webui import words
-from facemotion.webui.timeline import GAP_S
+from facemotion.webui.html import text as words
+from facemotion.webui.html.timeline import GAP_S
 
 BINS_A_SECOND = 4  # as often as the readout is shown; finer would only make the page larger
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio.mcp
 
-from facemotion.webui.errors import BAD_VALUE, OUTSIDE
+from facemotion.webui.server.error_messages import BAD_VALUE, OUTSIDE
 
 _PLAIN = (str, int, float, type(None))  # what an argument may be; a file is a mapping
 _UNKNOWN = "There is no such tool here. Ask for the list of tools."

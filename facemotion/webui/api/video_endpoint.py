@@ -10,8 +10,8 @@ import gradio as gr
 
 from facemotion.errors import MissingInput
 from facemotion.pipeline import Pipeline
-from facemotion.webui.video_input import VideoInput
-from facemotion.webui.video_work import QUEUE, Finished, Turn
+from facemotion.webui.components.video_input import VideoInput
+from facemotion.webui.sessions.video import QUEUE, Finished, Turn
 
 
 def build(pipeline: Pipeline) -> None:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from facemotion.faces import EMOTIONS
 from facemotion.pipeline import Pipeline
-from facemotion.webui import words
+from facemotion.webui.html import text as words
 
 _MEANING = """
 <h2>What the labels mean, and what they do not</h2>

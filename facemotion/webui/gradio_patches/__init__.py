@@ -1,0 +1,1 @@
+"""Every private name of Gradio that is used or changed."""

@@ -1,0 +1,1 @@
+"""The state of one visitor at work: a camera, a video, a gallery."""
