@@ -1,4 +1,4 @@
-"""The look: one accent, grey otherwise; the style sheet lies in assets/."""
+"""The look: one accent, grey otherwise; the style sheet lies in static/."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def theme() -> gr.themes.Base:
 
 def script() -> str:
     """What the page does that gradio does not, as an element of its head."""
-    assets = files("facemotion") / "assets"
-    return f"<script>{''.join((assets / name).read_text('utf-8') for name in ('page.js', 'camera.js'))}</script>"
+    static = files("facemotion") / "webui" / "static"
+    return f"<script>{''.join((static / name).read_text('utf-8') for name in ('page.js', 'camera.js'))}</script>"
 
 
 def style_sheet() -> str:
     """The rules that the theme's variables do not cover."""
-    assets = files("facemotion") / "assets"
-    return "\n".join((assets / name).read_text("utf-8") for name in ("style.css", "tabs.css"))
+    static = files("facemotion") / "webui" / "static"
+    return "\n".join((static / name).read_text("utf-8") for name in ("style.css", "tabs.css"))

@@ -2,7 +2,7 @@
 
 Drawn frames are not given back to the component they came from: `gr.Image` leaves about 16 elements of the page behind
 for each picture that it shows, so that after minutes the browser needs twice as long for the next. They go into a
-hidden element, from which assets/camera.js shows them.
+hidden element, from which static/camera.js shows them.
 """
 
 from __future__ import annotations
@@ -67,6 +67,6 @@ def answer(drawn: NDArray[np.uint8]) -> str:
     return f'<data value="{url}" data-at="{time.monotonic_ns()}"></data>'
 
 
-# Both are in assets/camera.js. The result is empty, or the name of what the browser refused; of STOP, of what ended it.
+# Both are in static/camera.js. The result is empty, or the name of what the browser refused; of STOP, of what ended it.
 START = "() => window.fmCamera.start()"
 STOP = "() => window.fmCamera.stop()"

@@ -21,7 +21,7 @@ from facemotion.webui.html import webcam as live_words
 from facemotion.webui.html.webcam import STATE_SECONDS
 from facemotion.webui.sessions.webcam import Audience, Viewer, choices
 
-STREAM_EVERY_S = 0.01  # how soon after an answer the next frame goes out; assets/camera.js waits for the answer
+STREAM_EVERY_S = 0.01  # how soon after an answer the next frame goes out; static/camera.js waits for the answer
 
 _CLICK = "() => document.querySelector('#fm-live-file')?.click()"
 
