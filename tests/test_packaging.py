@@ -88,9 +88,14 @@ def test_notice_names_every_asset(file: Path) -> None:
     assert file.relative_to(ROOT).as_posix() in named, "NOTICE has no line that is this path"
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "facemotion" / "webui" / "static").iterdir()), ids=lambda file: file.name)
+def test_notice_names_every_file_of_the_page(file: Path) -> None:
+    test_notice_names_every_asset(file)
+
+
 def test_notice_names_no_file_that_is_gone() -> None:
     lines = (ROOT / "NOTICE").read_text(encoding="utf-8").splitlines()
-    named = {line for line in lines if line.startswith("facemotion/assets/")}
+    named = {line for line in lines if line.startswith("facemotion/")}
     assert named
     assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []
 

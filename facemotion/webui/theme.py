@@ -51,5 +51,4 @@ def script() -> str:
 
 def style_sheet() -> str:
     """The rules that the theme's variables do not cover."""
-    static = files("facemotion") / "webui" / "static"
-    return "\n".join((static / name).read_text("utf-8") for name in ("style.css", "tabs.css"))
+    return (files("facemotion") / "webui" / "static" / "style.css").read_text("utf-8")
