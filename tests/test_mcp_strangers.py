@@ -14,8 +14,8 @@ import anyio.to_thread
 import httpx
 import pytest
 
-from facemotion import uploads
 from facemotion.webui.gradio_patches.mcp_server import ToolServer
+from facemotion.webui.server import upload_folder as uploads
 from tests import crafted
 from tests.test_server import META
 

@@ -17,6 +17,7 @@ import facemotion
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "facemotion" / "assets"
+STATIC = ROOT / "facemotion" / "webui" / "static"
 SUMS = ASSETS / "SHA256SUMS"
 AGPL_SHA256 = (
     "0d96a4ff68ad6d4b6f1f30f713b18d5184912ba8dd389f86aa7710db079abcb0"  # https://www.gnu.org/licenses/agpl-3.0.txt
@@ -88,7 +89,7 @@ def test_notice_names_every_asset(file: Path) -> None:
     assert file.relative_to(ROOT).as_posix() in named, "NOTICE has no line that is this path"
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "facemotion" / "webui" / "static").iterdir()), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted(STATIC.iterdir()), ids=lambda file: file.name)
 def test_notice_names_every_file_of_the_page(file: Path) -> None:
     test_notice_names_every_asset(file)
 

@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from facemotion import settings, uploads
+from facemotion import settings
 from facemotion.webui.gradio_patches import session_cleanup as leftovers
 from facemotion.webui.server import request_limits as bodies
+from facemotion.webui.server import upload_folder as uploads
 from facemotion.webui.server.error_responses import Refusal
 from facemotion.webui.server.request_limits import Body, Room
 from tests import crafted

@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from facemotion import settings, uploads
+from facemotion import settings
+from facemotion.webui.server import upload_folder as uploads
 from facemotion.webui.server.error_responses import Refusal, for_status, too_large_for_mcp
 from facemotion.webui.server.routes import MCP, UPLOAD, Message
 
