@@ -19,7 +19,7 @@ from facemotion import settings as limits
 from facemotion.detectors import FaceDetector
 from facemotion.errors import BadOption, FacemotionError, UnknownModel
 from facemotion.pipeline import Pipeline
-from facemotion.webui.sessions.gallery import Album, Entry, zip_bytes
+from facemotion.webui.sessions.gallery import GalleryPhoto, GallerySession, zip_bytes
 from tests.bad_inputs import assert_helpful
 from tests.builders import FAILED, analysis, face
 
@@ -147,7 +147,7 @@ def test_any_name_in_json(name: str) -> None:
 def test_any_name_in_an_archive(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     picture = tmp_path_factory.getbasetemp() / "picture.jpg"
     picture.write_bytes(b"jpeg")
-    album = Album(len(names), [Entry(name, analysis(), str(picture), str(picture)) for name in names])
+    album = GallerySession(len(names), [GalleryPhoto(name, analysis(), str(picture), str(picture)) for name in names])
     with zipfile.ZipFile(io.BytesIO(zip_bytes(album))) as archive:
         packed = archive.namelist()
     assert len(set(packed)) == len(names)

@@ -12,7 +12,7 @@ import pytest
 from facemotion import EmotionClassifier, Pipeline, crops, heatmap, images
 from facemotion.errors import BadArray, BadOption
 from facemotion.faces import EMOTIONS, Face
-from facemotion.webui.components import explanation as explain
+from facemotion.webui.components import explanation
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
 
@@ -111,7 +111,7 @@ def test_the_overlay_is_grey_where_nothing_matters_and_glows_where_it_does() -> 
 def test_the_page_says_it_in_words(confidence: float, fall: float, said: str) -> None:
     """Odds of 4 to 1 that fall to a quarter are even: 80 percent become 50."""
     face = SimpleNamespace(expression="happy", confidence=confidence)
-    assert said in explain.sentence(face, fall)  # type: ignore[arg-type]
+    assert said in explanation.sentence(face, fall)  # type: ignore[arg-type]
 
 
 def test_a_sure_label_is_explained_too() -> None:
@@ -131,5 +131,5 @@ def test_a_sure_label_is_explained_too() -> None:
 def test_a_browser_whose_state_is_gone_is_told_so() -> None:
     face: Face | None = None
     for shown in (None, SimpleNamespace(face=face)):
-        with pytest.raises(explain.MissingInput, match="Add the photo again"):
-            explain.explanation(None, shown)  # type: ignore[arg-type]
+        with pytest.raises(explanation.MissingInput, match="Add the photo again"):
+            explanation.explanation(None, shown)  # type: ignore[arg-type]

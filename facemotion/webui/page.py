@@ -12,15 +12,12 @@ from starlette.middleware import Middleware
 from facemotion import settings
 from facemotion.pipeline import Pipeline
 from facemotion.webui import theme
-from facemotion.webui.api import endpoints as api
-from facemotion.webui.api import video_endpoint as video_api
-from facemotion.webui.gradio_patches import atomic_files as whole_files
-from facemotion.webui.gradio_patches import mcp_server as tool_server
-from facemotion.webui.gradio_patches import session_cleanup as leftovers
+from facemotion.webui.api import endpoints
+from facemotion.webui.gradio_patches import atomic_files, mcp_server, session_cleanup
 from facemotion.webui.gradio_patches.public_blocks import PublicBlocks
-from facemotion.webui.html import text as words
-from facemotion.webui.server.error_responses import malformed
-from facemotion.webui.server.middleware import Doors
+from facemotion.webui.html import text
+from facemotion.webui.server.error_responses import on_validation_error
+from facemotion.webui.server.middleware import GuardMiddleware
 from facemotion.webui.tabs import about as about_tab
 from facemotion.webui.tabs import gallery as gallery_tab
 from facemotion.webui.tabs import image as image_tab
@@ -46,7 +43,7 @@ def build_page(pipeline: Pipeline, live: Pipeline | None = None) -> gr.Blocks:
     cleaning = (settings.CLEAN_EVERY_S, settings.FILES_LIVE_S)
     page: gr.Blocks = PublicBlocks(title="facemotion", analytics_enabled=False, delete_cache=cleaning)
     with page:
-        gr.HTML(_HEADER + words.notices(tuple(dict.fromkeys(pipeline.notices + live.notices))))
+        gr.HTML(_HEADER + text.notices(tuple(dict.fromkeys(pipeline.notices + live.notices))))
         with gr.Tabs():
             with gr.Tab("Image"):
                 image_tab.build(pipeline)
@@ -58,13 +55,13 @@ def build_page(pipeline: Pipeline, live: Pipeline | None = None) -> gr.Blocks:
                 gallery_tab.build(pipeline)
             with gr.Tab("About"):
                 about_tab.build(pipeline, live)
-        gr.HTML(words.serving(pipeline.models, live.models["detector"]))
-        api.build(pipeline)
-        video_api.build(pipeline)
+        gr.HTML(text.serving(pipeline.models, live.models["detector"]))
+        endpoints.build(pipeline)
+        endpoints.build_video(pipeline)
     page.queue(max_size=settings.MAX_QUEUE, api_open=False)  # nobody passes by the queue
-    leftovers.attach(page)
-    whole_files.install()
-    tool_server.install()
+    session_cleanup.install(page)
+    atomic_files.install()
+    mcp_server.install()
     return page
 
 
@@ -78,14 +75,14 @@ def launch_options() -> dict[str, Any]:
         "theme": theme.theme(),
         "css": theme.style_sheet(),
         "head": _HEAD + theme.script(),
-        "max_file_size": max(settings.MAX_FILE_BYTES, settings.MAX_VIDEO_BYTES),  # `whole_files` tells them apart
+        "max_file_size": max(settings.MAX_FILE_BYTES, settings.MAX_VIDEO_BYTES),  # `atomic_files` tells them apart
         "state_session_capacity": settings.MAX_SESSIONS,
         "enable_monitoring": False,  # else /monitoring/summary shows everybody's requests
         "run_history": False,  # else the browser keeps pictures and results
         "show_error": False,  # unexpected errors keep their text to themselves
         "app_kwargs": {
-            "middleware": [Middleware(Doors)],
-            "exception_handlers": {RequestValidationError: malformed},
+            "middleware": [Middleware(GuardMiddleware)],
+            "exception_handlers": {RequestValidationError: on_validation_error},
         },
         "ssr_mode": False,  # the same page on a Space as at home
         "mcp_server": find_spec("mcp") is not None,

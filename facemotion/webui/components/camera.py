@@ -21,14 +21,14 @@ ELEMENT_ID, DRAWN_ID = "fm-camera", "fm-drawn"
 FRAME_SIZE = (640, 480)  # asked of the browser; a face two metres away has about 40 pixels then
 JPEG_QUALITY = 85  # encodes a frame in 3 ms; the boxes' edges stay clean
 
-_REFUSALS = {
+_ERRORS = {
     "NotAllowedError": "The browser did not give the camera free. Allow it beside the address, then start again.",
     "NotFoundError": "No camera was found. Connect one, then start again.",
     "NotReadableError": "The camera is in use by another program. Close that one, then start again.",
     "Ended": "The camera was switched off or unplugged. Start again once it is back.",
     "Insecure": "Browsers give a camera only to pages opened with https, or on localhost.",
 }
-_REFUSED = "The camera did not start. Reload the page and try again."
+_OTHER_ERROR = "The camera did not start. Reload the page and try again."
 
 
 def build(label: str) -> PhotoInput:
@@ -46,17 +46,17 @@ def build(label: str) -> PhotoInput:
     )
 
 
-def drawn() -> gr.HTML:
+def output() -> gr.HTML:
     """Where handlers put an `answer`, to be shown in the camera's place."""
     return gr.HTML("", visible="hidden", elem_id=DRAWN_ID)
 
 
-def refusal(reason: str) -> str | None:
+def error_text(reason: str) -> str | None:
     """What to tell a visitor when START or STOP returned `reason`; None when there was nothing."""
-    return _REFUSALS.get(reason, _REFUSED) if reason else None
+    return _ERRORS.get(reason, _OTHER_ERROR) if reason else None
 
 
-def answer(drawn: NDArray[np.uint8]) -> str:
+def encode_frame(drawn: NDArray[np.uint8]) -> str:
     """RGB uint8 [H, W, 3] as the HTML of an element whose value is the `data:` URL of a JPEG.
 
     No two are alike, or the page would not notice the second of two equal frames.

@@ -61,7 +61,7 @@ def sentence(face: Face, fall: float) -> str:
     return f"Hiding the brightest part lowers “{face.expression}” by {points:.0f} points of a hundred."
 
 
-def drawn(pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysis, number: float) -> NDArray[np.uint8]:
+def face_heatmap(pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysis, number: float) -> NDArray[np.uint8]:
     """The crop of one face with its heatmap, RGB uint8 [S, S, 3].
 
     Raises:

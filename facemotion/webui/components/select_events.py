@@ -12,7 +12,7 @@ from facemotion.errors import BadOption, MissingInput
 _FARTHEST = 1e6  # pixels; NaN is not below it, nor a number too long for a float
 
 
-class ChosenItem(gr.SelectData):
+class ItemSelect(gr.SelectData):
     """A click on an item of a gallery; `index` is its number from 0.
 
     Raises:
@@ -27,7 +27,7 @@ class ChosenItem(gr.SelectData):
             raise BadOption("A choice is the number of an item, from 0. Please choose one on the page.")
 
 
-class ChosenPoint(gr.SelectData):
+class PointSelect(gr.SelectData):
     """A click in a picture; `index` is its (x, y) in pixels of the picture that is shown.
 
     Raises:

@@ -21,7 +21,7 @@ from facemotion.video import containers
 def install() -> None:
     """Puts the functions below in the place of gradio's own, for everybody in the process."""
     processing_utils.save_bytes_to_cache = save_bytes
-    processing_utils.save_pil_to_cache = save_picture
+    processing_utils.save_pil_to_cache = save_image
     route_utils.GradioMultiPartParser = UploadParser  # type: ignore[misc]
 
 
@@ -50,7 +50,7 @@ def save_bytes(data: bytes, file_name: str, cache_dir: str) -> str:
     return str(target.resolve())
 
 
-def save_picture(img: Image.Image, cache_dir: str, name: str = "image", format: str = "webp") -> str:
+def save_image(img: Image.Image, cache_dir: str, name: str = "image", format: str = "webp") -> str:
     """Likewise, of a picture in one of Pillow's formats; the arguments are named as gradio names them."""
     data: bytes = processing_utils.encode_pil_to_bytes(img, format)  # type: ignore[no-untyped-call]
     return save_bytes(data, f"{name}.{format}", cache_dir)

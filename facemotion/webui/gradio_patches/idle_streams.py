@@ -11,7 +11,7 @@ from typing import Any
 from facemotion import settings
 
 
-class Streams:
+class IdleStreams:
     """Watches the calls of streams. gradio itself waits for each next frame for `settings.STREAM_SECONDS`, so that a
     few callers who send nothing could keep all places for themselves."""
 

@@ -23,7 +23,7 @@ _UNUSED = ("ListResources", "ReadResource", "ListResourceTemplates", "ListPrompt
 def install() -> None:
     """Puts the server below in the place of gradio's own, for everybody in the process, and quiets the libraries that
     quote in the log what a caller sent."""
-    gradio.mcp.GradioMCPServer = ToolServer  # type: ignore[misc]
+    gradio.mcp.GradioMCPServer = PublicMCPServer  # type: ignore[misc]
     for name in ("mcp", "python_multipart"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(_is_not_of_mcp)
@@ -34,7 +34,7 @@ def _is_not_of_mcp(record: logging.LogRecord) -> bool:
     return "mcp" not in Path(record.pathname).parts
 
 
-class ToolServer(gradio.mcp.GradioMCPServer):
+class PublicMCPServer(gradio.mcp.GradioMCPServer):
     """gradio's server, of which nothing but the listed tools can be called, with plain arguments."""
 
     def create_mcp_server(self) -> Any:

@@ -12,21 +12,24 @@ from gradio_client.utils import is_file_obj, is_http_url_like, traverse
 
 from facemotion import deadline, settings
 from facemotion.errors import ForbiddenSource
-from facemotion.webui.gradio_patches import session_cleanup as leftovers
-from facemotion.webui.gradio_patches.idle_streams import Streams
-from facemotion.webui.server.error_messages import OUTSIDE, explain
+from facemotion.webui.gradio_patches import session_cleanup
+from facemotion.webui.gradio_patches.idle_streams import IdleStreams
+from facemotion.webui.server.error_messages import OUTSIDE, as_gradio_error
 
-LONGEST_PATH = 4096  # PATH_MAX of Linux
+MAX_PATH = 4096  # PATH_MAX of Linux
 
 
 class PublicBlocks(gr.Blocks):
-    """Blocks whose every event, the preparation of its inputs included, ends in a result or in what `explain` makes of
-    the error; which ends in time; which opens no file but uploads, and no web address; and whose endpoints may be
-    called with their required arguments alone."""
+    """`gr.Blocks` that validates requests and reports every error in our form.
+
+    Every event, the preparation of its inputs included, ends in a result or in what `as_gradio_error` makes of the error,
+    and ends in time. Handlers get no file but uploads and no web address. Endpoints may be called with their required
+    arguments alone.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._streams = Streams()
+        self._streams = IdleStreams()
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As in `gr.Blocks`.
@@ -34,25 +37,25 @@ class PublicBlocks(gr.Blocks):
         Raises:
             gr.Error: for everything that goes wrong.
         """
-        more_to_come = False
+        is_generating = False
         try:
             function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-            refuse_outside(inputs)
-            inputs = with_defaults(function.inputs, inputs)
+            refuse_foreign_files(inputs)
+            inputs = fill_defaults(function.inputs, inputs)
             event = self._stream_of(function, kwargs.get("event_id"))
             with deadline.within(settings.REQUEST_SECONDS), self._streams.step(event, bool(inputs and inputs[0])):
                 result: dict[str, Any] = await super().process_api(function, inputs, *args, **kwargs)
-                more_to_come = bool(result.get("is_generating"))
+                is_generating = bool(result.get("is_generating"))
                 return result
         except Exception as error:
-            raise explain(error) from error
+            raise as_gradio_error(error) from error
         finally:
-            if not more_to_come:
-                leftovers.forget_caller(self, kwargs.get("session_hash"), kwargs.get("event_id"))
-            if self._ends_a_visit(block_fn):
-                leftovers.close_session(self, kwargs.get("session_hash"))
+            if not is_generating:
+                session_cleanup.drop_anonymous_state(self, kwargs.get("session_hash"), kwargs.get("event_id"))
+            if self._is_unload(block_fn):
+                session_cleanup.mark_closed(self, kwargs.get("session_hash"))
 
-    def _ends_a_visit(self, function: Any) -> bool:
+    def _is_unload(self, function: Any) -> bool:
         """Whether this is a handler of "unload", which runs when a page is closed."""
         known = self.fns.get(function) if isinstance(function, int) else function
         return any(kind == "unload" for _, kind in getattr(known, "targets", ()))
@@ -62,7 +65,7 @@ class PublicBlocks(gr.Blocks):
         return self._queue.event_ids_to_events.get(event_id or "") if function.connection == "stream" else None
 
 
-def refuse_outside(inputs: Any) -> None:
+def refuse_foreign_files(inputs: Any) -> None:
     """Looks through the values of a request. gradio itself would fetch web addresses, and checks only those paths that
     come with its mark of a file.
 
@@ -74,7 +77,7 @@ def refuse_outside(inputs: Any) -> None:
     def check(file: dict[str, Any]) -> dict[str, Any]:
         if not _is_inside(file["path"], own):
             raise ForbiddenSource(OUTSIDE)
-        refuse_outside([value for key, value in file.items() if key != "path"])
+        refuse_foreign_files([value for key, value in file.items() if key != "path"])
         return file
 
     traverse(inputs, check, is_file_obj)
@@ -83,7 +86,7 @@ def refuse_outside(inputs: Any) -> None:
 def _is_inside(path: str, folder: Path) -> bool:
     """Whether a visitor's `path` is one in `folder`; a path of absurd length is not even taken apart, since that takes
     time with the square of its parts."""
-    if len(path) > LONGEST_PATH or is_http_url_like(path):
+    if len(path) > MAX_PATH or is_http_url_like(path):
         return False
     try:
         return Path(path).resolve().is_relative_to(folder)
@@ -91,7 +94,7 @@ def _is_inside(path: str, folder: Path) -> bool:
         return False
 
 
-def with_defaults(components: Sequence[Any], inputs: list[Any]) -> list[Any]:
+def fill_defaults(components: Sequence[Any], inputs: list[Any]) -> list[Any]:
     """The arguments that REST callers left out at the end, filled with the components' own values; gradio's Python and
     JavaScript clients do so themselves."""
     return inputs + [getattr(component, "value", None) for component in components[len(inputs) :]]

@@ -22,18 +22,18 @@ from facemotion import settings
 from facemotion.webui.server.error_responses import for_status
 
 SWEEP_EVERY_S = 10.0
-UNFETCHED_S = 300.0  # a result that nobody has come for is dropped
-MAX_UNFETCHED = 2000  # sessions with results to fetch, as in gradio
-LONGEST_SESSION = 255  # characters of a session's name: the page draws 11; gradio keeps each as a key, however long
+UNCLAIMED_S = 300.0  # a result that nobody has come for is dropped
+MAX_PENDING = 2000  # sessions with results to fetch, as in gradio
+MAX_SESSION_NAME = 255  # characters of a session's name: the page draws 11; gradio keeps each as a key, however long
 CLOSED_S = 600.0  # the state of a closed page is dropped; a connection that was only interrupted is back by then
 
 
-def attach(page: gr.Blocks) -> None:
+def install(page: gr.Blocks) -> None:
     """Keeps a page clean from its start on. Comes after `page.queue`."""
     page._queue.ANALYTICS_MAX_EVENTS = 0  # nobody reads these statistics, for which pandas runs after each request
-    page._queue.pending_messages_per_session = Unfetched(page._queue)  # type: ignore[assignment]
-    StateHolder.__getitem__ = find_state  # type: ignore[method-assign]
-    Queue.wait_for_event_or_timeout = staticmethod(wait_for_frame)  # type: ignore[method-assign,assignment]
+    page._queue.pending_messages_per_session = PendingMessages(page._queue)  # type: ignore[assignment]
+    StateHolder.__getitem__ = get_state  # type: ignore[method-assign]
+    Queue.wait_for_event_or_timeout = staticmethod(wait_for_event_or_timeout)  # type: ignore[method-assign,assignment]
 
     async def start() -> None:
         sweeps.add(asyncio.create_task(_sweep_forever(page)))
@@ -42,13 +42,13 @@ def attach(page: gr.Blocks) -> None:
     page.extra_startup_events.append(start)
 
 
-def forget_caller(page: gr.Blocks, session: str | None, event: str | None) -> None:
+def drop_anonymous_state(page: gr.Blocks, session: str | None, event: str | None) -> None:
     """Drops the state that was made for one request of a caller who sent no session."""
     if session is not None and session == event:
         _drop_state(page, session)
 
 
-def close_session(page: gr.Blocks, session: str | None) -> None:
+def mark_closed(page: gr.Blocks, session: str | None) -> None:
     """Marks the state of a page that is being closed. gradio does so before it runs the handlers of "unload", and only
     where there is a state; for a page that did nothing, those handlers then make one that would stay."""
     state = page.state_holder.session_data.get(session or "")
@@ -56,21 +56,21 @@ def close_session(page: gr.Blocks, session: str | None) -> None:
         state.is_closed = True
 
 
-_find_state = StateHolder.__getitem__
+_gradio_get_state = StateHolder.__getitem__
 
 
-def find_state(holder: StateHolder, session: str) -> SessionState:
+def get_state(holder: StateHolder, session: str) -> SessionState:
     """As gradio's own, before anything else is kept under the session's name.
 
     Raises:
-        Refusal: the name is longer than any that is drawn; two hundred of the longest bodies were 5 GB of names.
+        RequestError: the name is longer than any that is drawn; two hundred of the longest bodies were 5 GB of names.
     """
-    if len(session) > LONGEST_SESSION:
+    if len(session) > MAX_SESSION_NAME:
         raise for_status(422)
-    return _find_state(holder, session)
+    return _gradio_get_state(holder, session)
 
 
-class Unfetched(dict[str, Any]):
+class PendingMessages(dict[str, Any]):
     """The messages that wait for each session. gradio makes room by dropping those that came first, though their
     visitors may be listening; here what is dropped first are results whose visitors never came for them."""
 
@@ -79,13 +79,13 @@ class Unfetched(dict[str, Any]):
         self._queue = queue
 
     def __setitem__(self, session: str, messages: Any) -> None:
-        if session not in self and len(self) >= MAX_UNFETCHED:
+        if session not in self and len(self) >= MAX_PENDING:
             busy = {event.session_hash for event in self._queue.event_ids_to_events.values()}
             self.pop(next((name for name in self if name not in busy), ""), None)
         super().__setitem__(session, messages)
 
 
-async def wait_for_frame(event: Any, timeout: float) -> str:
+async def wait_for_event_or_timeout(event: Any, timeout: float) -> str:
     """As gradio's own: "signal" when a stream's next frame has come, or "timeout"; but nothing waits on. gradio leaves
     a task behind for each frame, which sleeps until the stream's time limit has passed: 3000 of a camera."""
     try:
@@ -116,14 +116,14 @@ class Sweeper:
         """Drops what has been left for long enough."""
         queue = self._page._queue
         busy = {event.session_hash for event in queue.event_ids_to_events.values()}
-        due = self._due("session", _idle_sessions(queue, busy), now_s, UNFETCHED_S)
+        due = self._due("session", _idle_sessions(queue, busy), now_s, UNCLAIMED_S)
         for session in [*due, *_delivered_sessions(queue, busy)]:
             queue.pending_messages_per_session.pop(session, None)
             queue.pending_event_ids_session.pop(session, None)
         self._page.app.iterators_to_reset &= queue.event_ids_to_events.keys()
         for session in self._due("state", self._closed_sessions(busy), now_s, CLOSED_S):
             _drop_state(self._page, session.split(" ")[0])
-        for upload in self._due("upload", _uploads(), now_s, UNFETCHED_S):
+        for upload in self._due("upload", _uploads(), now_s, UNCLAIMED_S):
             file_upload_statuses._statuses.pop(upload, None)
             file_upload_statuses._signals.pop(upload, None)
         if now_s - self._files_s >= settings.CLEAN_EVERY_S:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facemotion.faces import EMOTIONS
 from facemotion.live import Moment
-from facemotion.webui.html import text as words
+from facemotion.webui.html import text
 from facemotion.webui.html.timeline import GAP_S
 
 BINS_A_SECOND = 4  # as often as the readout is shown; finer would only make the page larger
@@ -61,7 +61,7 @@ def _areas(run: list[Row], start: float) -> str:
     shares = np.array([share for _, share in run] + [run[-1][1]])
     edges = 100 * np.hstack([np.zeros((len(across), 1)), np.cumsum(shares, axis=1)])
     return "".join(
-        f'<polygon fill="{words.css_colour(name)}" points="{_points(across, edges[:, index], edges[:, index + 1])}"/>'
+        f'<polygon fill="{text.css_colour(name)}" points="{_points(across, edges[:, index], edges[:, index + 1])}"/>'
         for index, name in enumerate(EMOTIONS)
         if shares[:, index].max() >= 0.005  # half a percent is not to be seen
     )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from facemotion.drawing import COLOURS, text_colour
 from facemotion.faces import EMOTIONS
 from facemotion.live import Moment
-from facemotion.webui.html import text as words
+from facemotion.webui.html import text
 
 SPAN_S = 20.0  # shown; the whole record can be downloaded
 GAP_S = 1.0  # without a face for longer, the strip is empty
 MAX_PEOPLE = 4  # strips; the ones seen last
+MAX_NAMED = 4  # expressions of one person, the longest shown first
 NAMED_SHARE = 0.13  # of the strip's width, from which the expression's name fits on a phone
 
 
@@ -71,6 +72,36 @@ def _block(piece: Stretch, start_s: float, span_s: float) -> str:
     left = (piece.start_s - start_s) / span_s
     share = max((piece.end_s - piece.start_s) / span_s, 0.004)
     name = piece.expression if share >= NAMED_SHARE else ""
-    colours = f"background:{words.css_colour(piece.expression)};color:rgb{text_colour(COLOURS[piece.expression])}"
+    colours = f"background:{text.css_colour(piece.expression)};color:rgb{text_colour(COLOURS[piece.expression])}"
     place = f"left:{left * 100:.2f}%;width:{share * 100:.2f}%"
     return f'<span title="{piece.expression}" style="{place};{colours}">{name}</span>'
+
+
+def people_table(people: Iterable[tuple[int, Mapping[str, float]]]) -> str:
+    """A row for each person, given as an id and the seconds of each expression; nothing when there is nobody."""
+    rows = "".join(_person_row(identity, seconds) for identity, seconds in people)
+    if not rows:
+        return ""
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Face", "In view", "Showed"))
+    body = f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
+    return f'<div class="fm-scroll"><table class="fm-table">{body}</table></div>'
+
+
+def _person_row(identity: int, seconds: Mapping[str, float]) -> str:
+    total = sum(seconds.values())
+    shares = sorted(((value / total, name) for name, value in seconds.items() if value > 0), reverse=True)
+    parts = " ".join(
+        f'<span class="fm-part">{text.swatch(name)}{name} {text.percent(share)}</span>'
+        for share, name in shares[:MAX_NAMED]
+    )
+    return f'<tr><th scope="row">{identity}</th><td>{total:.1f} s</td><td>{parts}</td></tr>'
+
+
+def duration(seconds: float) -> str:
+    """How long something was: "12.3 seconds", or "1:05 minutes"."""
+    return f"{seconds:.1f} seconds" if seconds < 60 else f"{clock(seconds)} minutes"
+
+
+def clock(seconds: float) -> str:
+    """65.2 -> "1:05"."""
+    return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from facemotion import settings
 from facemotion.video import Person, Result
 from facemotion.video.job import ANALYSED_PER_S
-from facemotion.webui.html import shares
-from facemotion.webui.html.timeline import strip
+from facemotion.webui.html.timeline import clock, duration, people_table, strip
 
 MAX_PEOPLE = 12  # strips and rows; the ones longest in view
 SHORTEST_S = 0.25  # in view for less, a face is no person of the summary: a reflection, a pattern
@@ -49,7 +48,7 @@ def summary(result: Result) -> str:
     found = f"<b>{len(people)} face{'' if len(people) == 1 else 's'} followed</b>" if people else _NOBODY
     sound = {"kept": "The sound is untouched.", "encoded": "The sound was encoded anew.", "none": "It has no sound."}
     facts = (
-        f"in {shares.length(result.duration_s)}; {result.analysed} of {result.frames} frames were analysed, "
+        f"in {duration(result.duration_s)}; {result.analysed} of {result.frames} frames were analysed, "
         f"about {ANALYSED_PER_S} a second, and the boxes between them interpolated. {sound[result.sound]}"
     )
     return note(f"{found} {facts}")
@@ -68,15 +67,13 @@ def timeline(result: Result) -> str:
     if not people:
         return ""
     rows = "".join(strip(one.id, one.runs, 0.0, span_s) for one in people)
-    axis = (
-        f'<div class="fm-axis" aria-hidden="true"><span>0:00</span><span>{shares.clock(result.duration_s)}</span></div>'
-    )
+    axis = f'<div class="fm-axis" aria-hidden="true"><span>0:00</span><span>{clock(result.duration_s)}</span></div>'
     return f'<section class="fm-timeline" aria-label="Expressions over time"><h2>Over time</h2>{rows}{axis}</section>'
 
 
 def table(result: Result) -> str:
     """How long each person was in view, and what that face showed for how much of it."""
-    return shares.table((one.id, one.seconds) for one in shown(result))
+    return people_table((one.id, one.seconds) for one in shown(result))
 
 
 def _seconds(one: Person) -> float:

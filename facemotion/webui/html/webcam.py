@@ -11,16 +11,15 @@ from facemotion import settings
 from facemotion.faces import Analysis, Face
 from facemotion.live import Moment
 from facemotion.tally import Share
-from facemotion.webui.html import shares
-from facemotion.webui.html import text as words
+from facemotion.webui.html import text
 from facemotion.webui.html.probability_chart import curve
-from facemotion.webui.html.timeline import SPAN_S, strips
+from facemotion.webui.html.timeline import SPAN_S, duration, people_table, strips
 
 STATE_SECONDS = 600  # a viewer's record leaves memory after this without a frame
 DARK_LEVEL = 45  # mean grey of 0..255 below which a frame without a face is said to be dark
 SHORTEST_S = 0.5  # in view for less, a face is no person of the summary: a reflection, a pattern
-MOST_PEOPLE = 12  # in the summary; the ones longest in view
-MOST_NAMED = 8  # faces in the sentence on a frame
+MAX_PEOPLE = 12  # in the summary; the ones longest in view
+MAX_NAMED = 8  # faces in the sentence on a frame
 
 NOTICE = (
     '<p class="fm-notice" role="note"><b>While the camera runs, the expressions of all faces in view are analysed.</b> '
@@ -51,25 +50,25 @@ def readout(
 ) -> str:
     """Who is in view, what the followed face shows, and what it showed lately; then the strips of all."""
     face = next((one for one in analysis.faces if one.id == followed), None)
-    return _who(frame, analysis) + _one(face, followed) + _lately(moments, followed, now_s)
+    return _who(frame, analysis) + _followed_face(face, followed) + _timeline(moments, followed, now_s)
 
 
 def _who(frame: NDArray[np.uint8], analysis: Analysis) -> str:
     if not analysis.faces:
         return f'<p class="fm-summary">{_DARK if frame.mean() < DARK_LEVEL else _NO_FACE}</p>'
     noun = "1 face" if len(analysis.faces) == 1 else f"{len(analysis.faces)} faces"
-    ordered = sorted(analysis.faces, key=lambda face: face.id)[:MOST_NAMED]
+    ordered = sorted(analysis.faces, key=lambda face: face.id)[:MAX_NAMED]
     named = ", ".join(f"{face.id} {face.expression}" for face in ordered)
     return f'<p class="fm-summary"><b>{noun} in view:</b> {named}</p>'
 
 
-def _one(face: Face | None, followed: int | None) -> str:
+def _followed_face(face: Face | None, followed: int | None) -> str:
     if face is None and followed is not None:
         return f'<p class="fm-summary">Face {followed} is out of view.</p>'
-    return words.bars(face)
+    return text.bars(face)
 
 
-def _lately(moments: Sequence[Moment], followed: int | None, now_s: float) -> str:
+def _timeline(moments: Sequence[Moment], followed: int | None, now_s: float) -> str:
     rows = strips(moments, now_s)
     if not rows:
         return ""
@@ -83,8 +82,8 @@ def summary(people: Sequence[Share], duration_s: float) -> str:
     if duration_s <= 0:
         return ""
     seen = sorted((one for one in people if one.in_view_s >= SHORTEST_S), key=lambda one: -one.in_view_s)
-    shown = sorted(seen[:MOST_PEOPLE], key=lambda one: one.id)
+    shown = sorted(seen[:MAX_PEOPLE], key=lambda one: one.id)
     count = f"{len(seen)} face{'' if len(seen) == 1 else 's'} seen" if seen else "No face was seen"
-    text = f"<p>It ran for {shares.length(duration_s)}: <b>{count}</b>.</p>"
-    table = shares.table((one.id, one.seconds) for one in shown)
-    return f'<section class="fm-after" aria-label="Summary">{text}{table}</section>'
+    sentence = f"<p>It ran for {duration(duration_s)}: <b>{count}</b>.</p>"
+    table = people_table((one.id, one.seconds) for one in shown)
+    return f'<section class="fm-after" aria-label="Summary">{sentence}{table}</section>'

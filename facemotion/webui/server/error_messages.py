@@ -20,7 +20,7 @@ _NO_TITLE = "Error"
 BAD_VALUE = "An argument is not of the type that this endpoint takes. “Use via API” on the page lists them."
 
 
-def explain(error: BaseException) -> gr.Error:
+def as_gradio_error(error: BaseException) -> gr.Error:
     """The error as a visitor may see it; what was not raised on purpose is named only in general words, and logged."""
     if isinstance(error, gr.Error):  # ours has a code for its title; gradio's own quotes a choice that is none
         return error if error.title != _NO_TITLE else _shown(BadOption.code, BAD_VALUE)

@@ -1,4 +1,4 @@
-"""What the server refuses before any handler runs: a stable code and a sentence for each HTTP status."""
+"""What the server refuses before any handler runs: a stable code and a message for each HTTP status."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from facemotion import settings
 from facemotion.webui.server.error_messages import BAD_VALUE, FULL, OUTSIDE, UNEXPECTED
 
 
-class Refusal(Exception):
-    """An answer other than the one that was asked for: HTTP status, code and sentence."""
+class RequestError(Exception):
+    """An answer other than the one that was asked for: HTTP status, code and message."""
 
-    def __init__(self, status: int, code: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status, self.code, self.sentence = status, code, sentence
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON: `title` and `error` as in the events of gradio, and `detail`, in which its clients look."""
-        return {"title": self.code, "error": self.sentence, "detail": self._detail()}
+        return {"title": self.code, "error": self.message, "detail": self._detail()}
 
     def _detail(self) -> Any:
         if self.status != 422:
-            return self.sentence
+            return self.message
         # gradio_client shows of a 422 only what has the form of a failed validation
-        return [{"__type__": "validate", "is_valid": False, "parameter_name": self.code, "message": self.sentence}]
+        return [{"__type__": "validate", "is_valid": False, "parameter_name": self.code, "message": self.message}]
 
 
 def megabytes(count: int) -> str:
@@ -61,22 +61,22 @@ _ANSWERS: dict[int, tuple[str, str]] = {
 }
 
 
-def for_status(status: int) -> Refusal:
-    """The refusal that goes with an HTTP status of 400 or more."""
+def for_status(status: int) -> RequestError:
+    """The error that goes with an HTTP status of 400 or more."""
     other = ("internal", UNEXPECTED) if status >= 500 else ("bad_request", _BAD_REQUEST)
-    return Refusal(status, *_ANSWERS.get(status, other))
+    return RequestError(status, *_ANSWERS.get(status, other))
 
 
-def too_large_for_mcp() -> Refusal:
-    """The refusal of a message to the MCP server that its library would turn away without a sentence."""
+def too_large_for_mcp() -> RequestError:
+    """The error of a message to the MCP server that its library would turn away without a message."""
     picture = megabytes(settings.MAX_MCP_BYTES * 3 // 4)
-    return Refusal(
+    return RequestError(
         413, "file_too_large", f"Through MCP a picture may have at most {picture}. Send it smaller, or use the API."
     )
 
 
-def malformed(request: Any, error: Exception) -> JSONResponse:
+def on_validation_error(request: Any, error: Exception) -> JSONResponse:
     """For FastAPI, in the place of its own answer to a body of the wrong form, which quotes the body, and trips over
     infinite numbers in it."""
-    refusal = for_status(422)
-    return JSONResponse(refusal.document(), refusal.status)
+    error = for_status(422)
+    return JSONResponse(error.to_dict(), error.status)

@@ -1,5 +1,5 @@
-"""The outermost layer of the server: what `addresses` and `bodies` let in comes in, and whatever gradio itself refuses
-goes out in one form, `{"title": code, "error": sentence, ...}`."""
+"""The outermost layer of the server: what `routes` and `bodies` let in comes in, and whatever gradio itself refuses
+goes out in one form, `{"title": code, "error": message, ...}`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from facemotion.logs import log
-from facemotion.webui.server import routes as addresses
+from facemotion.webui.server import routes
 from facemotion.webui.server.error_messages import is_disk_full
-from facemotion.webui.server.error_responses import Refusal, for_status
-from facemotion.webui.server.request_limits import Body, Receive, Room
+from facemotion.webui.server.error_responses import RequestError, for_status
+from facemotion.webui.server.request_limits import DiskSpace, LimitedBody, Receive
 from facemotion.webui.server.routes import API, MCP, Message
 
 Send = Callable[[Message], Awaitable[None]]
@@ -23,7 +23,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _ENDPOINTS = tuple(f"{API}/{name}" for name in ("call/", "run/", "api/", "queue/join"))
 _EVENT_ERROR = re.compile(rb'event: error\ndata: "(\d{3})?.*', re.DOTALL)  # gradio sends the text of any exception
-_LARGEST_REFUSAL = 1_000_000  # bytes of an error body that is looked into; more is replaced unread
+_MAX_ERROR_BYTES = 1_000_000  # bytes of an error body that is looked into; more is replaced unread
 
 # The browser itself then refuses to load from, or to send to, anybody but this server.
 _POLICY = (
@@ -38,37 +38,37 @@ _HEADERS = [
 ]
 
 
-class Doors:
+class GuardMiddleware:
     """ASGI middleware around gradio's application. Errors that nobody foresaw end here too, logged without what the
     visitor sent."""
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self._room = Room()
+        self._disk_space = DiskSpace()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serves one request, or refuses it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(scope, send)
+        response = _Response(scope, send)
         try:
-            addresses.check(scope)
-            body = answer.to = Body(scope, receive, self._room)
+            routes.check(scope)
+            body = response.to = LimitedBody(scope, receive, self._disk_space)
             await body.check()
-            await self.app(addresses.without_odd_ranges(scope), body.receive, answer.send)
-        except Refusal as refusal:
-            await answer.refuse(refusal)
+            await self.app(routes.without_invalid_ranges(scope), body.receive, response.send)
+        except RequestError as error:
+            await response.refuse(error)
         except Exception as error:
-            foreseen = _foreseen(scope, error)
-            if foreseen is None:
+            known = _known_error(scope, error)
+            if known is None:
                 log(error)
-            await answer.refuse(foreseen or for_status(507 if is_disk_full(error) else 500))
+            await response.refuse(known or for_status(507 if is_disk_full(error) else 500))
 
 
-def _foreseen(scope: Message, error: Exception) -> Refusal | None:
-    """A caller's mistake for which gradio has no answer; None for any other error."""
-    if isinstance(error, ClientDisconnect):  # in the middle of sending; nobody is there to read the answer
+def _known_error(scope: Message, error: Exception) -> RequestError | None:
+    """A caller's mistake for which gradio has no response; None for any other error."""
+    if isinstance(error, ClientDisconnect):  # in the middle of sending; nobody is there to read the response
         return for_status(400)
     if isinstance(error.__cause__, HTTPException):  # raised by a stream of events, which has told the client already
         return for_status(error.__cause__.status_code)
@@ -79,62 +79,62 @@ def _foreseen(scope: Message, error: Exception) -> Refusal | None:
     return for_status(422) if isinstance(error, TypeError) else None
 
 
-class _Answer:
-    """What goes back: with our headers, and a refusal of gradio's put into our form. The head is held until the body
+class _Response:
+    """What goes back: with our headers, and a error of gradio's put into our form. The head is held until the body
     begins: an error may still come in its place."""
 
     def __init__(self, scope: Message, send: Send) -> None:
         self._send = send
         self._head = scope["method"] == "HEAD"
         self._translate = not scope["path"].startswith(MCP)
-        self._held: Message = {}
+        self._start: Message = {}
         self._body = b""
         self._started = False
-        self.to: Body | None = None  # the request's, whose own refusal comes instead of whatever else would
+        self.to: LimitedBody | None = None  # the request's, whose own error comes instead of whatever else would
 
     async def send(self, message: Message) -> None:
         """Passes a message on, in its time."""
         if message["type"] == "http.response.start":
-            self._held = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
-        elif self._held["status"] >= 400 and (self._translate or self._own_refusal()):
+            self._start = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
+        elif self._start["status"] >= 400 and (self._translate or self._body_error()):
             await self._collect(message)
         else:
             if not self._started:
                 self._started = True
-                await self._send(self._held)
+                await self._send(self._start)
             await self._send({**message, "body": _EVENT_ERROR.sub(_event_error, message.get("body", b""))})
 
-    async def refuse(self, refusal: Refusal) -> None:
-        """Sends the refusal; an answer that has begun is only ended if it is a stream of events, else broken off."""
+    async def refuse(self, error: RequestError) -> None:
+        """Sends the error; an response that has begun is only ended if it is a stream of events, else broken off."""
         if self._started:
-            if (b"content-type", b"text/event-stream; charset=utf-8") in self._held["headers"]:
+            if (b"content-type", b"text/event-stream; charset=utf-8") in self._start["headers"]:
                 await self._send({"type": "http.response.body"})
             return
         self._started = True
-        body = json.dumps(refusal.document()).encode()
+        body = json.dumps(error.to_dict()).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *_HEADERS]
-        await self._send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self._send({"type": "http.response.start", "status": error.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": b"" if self._head else body})
 
-    def _own_refusal(self) -> Refusal | None:
+    def _body_error(self) -> RequestError | None:
         return self.to.refusal if self.to else None
 
     async def _collect(self, message: Message) -> None:
-        self._body = (self._body + message.get("body", b""))[:_LARGEST_REFUSAL]
+        self._body = (self._body + message.get("body", b""))[:_MAX_ERROR_BYTES]
         if message.get("more_body"):
             return
-        status = int(self._held["status"])
-        await self.refuse(self._own_refusal() or _told(status, self._body) or for_status(status))
+        status = int(self._start["status"])
+        await self.refuse(self._body_error() or _handler_error(status, self._body) or for_status(status))
 
 
 def _event_error(found: re.Match[bytes]) -> bytes:
-    return b"event: error\ndata: " + json.dumps(for_status(int(found[1] or 500)).document()).encode() + b"\n\n"
+    return b"event: error\ndata: " + json.dumps(for_status(int(found[1] or 500)).to_dict()).encode() + b"\n\n"
 
 
-def _told(status: int, body: bytes) -> Refusal | None:
-    """The code and sentence of an error that one of our handlers raised, from the body of gradio's answer."""
+def _handler_error(status: int, body: bytes) -> RequestError | None:
+    """The code and message of an error that one of our handlers raised, from the body of gradio's response."""
     try:
         said = json.loads(body)
-        return Refusal(status, said["title"], said["error"]) if said["error"] else None
+        return RequestError(status, said["title"], said["error"]) if said["error"] else None
     except (ValueError, TypeError, KeyError):
         return None

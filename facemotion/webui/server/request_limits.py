@@ -8,26 +8,26 @@ from collections.abc import Awaitable, Callable
 
 from facemotion import settings
 from facemotion.webui.server import upload_folder as uploads
-from facemotion.webui.server.error_responses import Refusal, for_status, too_large_for_mcp
+from facemotion.webui.server.error_responses import RequestError, for_status, too_large_for_mcp
 from facemotion.webui.server.routes import MCP, UPLOAD, Message
 
 Receive = Callable[[], Awaitable[Message]]
 
-_SLOWEST_BYTES_S = 20_000  # of an upload, after the first settings.BODY_SECONDS: a phone at the edge of its network
+_MIN_BYTES_PER_S = 20_000  # of an upload, after the first settings.BODY_SECONDS: a phone at the edge of its network
 # Brackets and commas of a JSON. The values of a request are looked through one by one while nobody else is served, and
 # a list of a million empty ones takes a hundred times the memory of its text. A file has about a dozen.
-_MAX_PARTS = 5_000 + 30 * settings.MAX_PICTURES
-_PARTS = (b"[", b"{", b",")
-_LOOK_EVERY_BYTES = 50_000_000  # of an upload, whether there is still room
+_MAX_JSON_PARTS = 5_000 + 30 * settings.MAX_PICTURES
+_JSON_PARTS = (b"[", b"{", b",")
+_CHECK_EVERY_BYTES = 50_000_000  # of an upload, whether there is still room
 
 
-class Room:
+class DiskSpace:
     """How full the folder of uploads is. It is looked through once a second at most, in a thread; what has come since
     is added."""
 
     def __init__(self) -> None:
         self._used = 0
-        self._looked_s = float("-inf")
+        self._measured_s = float("-inf")
         self._lock = asyncio.Lock()
 
     def add(self, count: int) -> None:
@@ -36,84 +36,84 @@ class Room:
 
     async def check(self) -> None:
         """Raises:
-        Refusal: there is no room for another upload.
+        RequestError: there is no room for another upload.
         """
         async with self._lock:
-            if self._used > settings.MAX_UPLOADS_BYTES or time.monotonic() - self._looked_s > 1:
+            if self._used > settings.MAX_UPLOADS_BYTES or time.monotonic() - self._measured_s > 1:
                 self._used = await asyncio.to_thread(uploads.used_bytes)
-                self._looked_s = time.monotonic()
+                self._measured_s = time.monotonic()
         if self._used > settings.MAX_UPLOADS_BYTES:
             raise for_status(507)
 
 
-class Body:
+class LimitedBody:
     """`receive` of one request, which refuses what is too much, too slow or too intricate.
 
     `refusal` is then what to say, whatever answer comes: frameworks take what is raised here for a malformed body.
     """
 
-    def __init__(self, scope: Message, receive: Receive, room: Room) -> None:
-        self._receive, self._room = receive, room
+    def __init__(self, scope: Message, receive: Receive, disk_space: DiskSpace) -> None:
+        self._receive, self._disk_space = receive, disk_space
         self._is_upload = scope["path"] == UPLOAD
         self._limit, self._too_large = _limit(scope["path"])
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         self._announced = int(announced) if announced.isdigit() else 0
         self._started_s = time.monotonic()
-        self._received = self._parts = self._looked_at = 0
+        self._received = self._parts = self._checked_at = 0
         self._complete = False
-        self.refusal: Refusal | None = None
+        self.refusal: RequestError | None = None
 
     async def check(self) -> None:
         """Before anything is received.
 
         Raises:
-            Refusal: more is announced than is taken, or there is no room for an upload.
+            RequestError: more is announced than is taken, or there is no room for an upload.
         """
         if self._announced > self._limit:
             raise self._too_large
         if self._is_upload:
-            await self._room.check()
+            await self._disk_space.check()
 
     async def receive(self) -> Message:
         """The next message.
 
         Raises:
-            Refusal: it is too much, or did not come in time.
+            RequestError: it is too much, or did not come in time.
         """
         if self._complete:  # what still comes is that the client has gone
             return await self._receive()
         try:
             message = await asyncio.wait_for(self._receive(), self._seconds_left())
             self._complete = not message.get("more_body")
-            await self._take(message.get("body", b""))
+            await self._count(message.get("body", b""))
         except asyncio.TimeoutError:  # another class than TimeoutError until Python 3.11
             self.refusal = for_status(408)
             raise self.refusal from None
-        except Refusal as refusal:
+        except RequestError as refusal:
             self.refusal = refusal
             raise
         return message
 
     def _seconds_left(self) -> float:
-        allowed = settings.BODY_SECONDS + self._received / _SLOWEST_BYTES_S
+        allowed = settings.BODY_SECONDS + self._received / _MIN_BYTES_PER_S
         return max(0.0, self._started_s + allowed - time.monotonic())
 
-    async def _take(self, data: bytes) -> None:
+    async def _count(self, data: bytes) -> None:
         self._received += len(data)
         if self._received > self._limit:
             raise self._too_large
         if self._is_upload:
-            self._room.add(len(data))
-            if self._received - self._looked_at > _LOOK_EVERY_BYTES:
-                self._looked_at = self._received
-                await self._room.check()
+            self._disk_space.add(len(data))
+            if self._received - self._checked_at > _CHECK_EVERY_BYTES:
+                self._checked_at = self._received
+                await self._disk_space.check()
         else:
-            self._parts += sum(data.count(part) for part in _PARTS)
-            if self._parts > _MAX_PARTS:
+            self._parts += sum(data.count(part) for part in _JSON_PARTS)
+            if self._parts > _MAX_JSON_PARTS:
                 raise for_status(400)
 
 
-def _limit(path: str) -> tuple[int, Refusal]:
+def _limit(path: str) -> tuple[int, RequestError]:
     """The most bytes of a request's body, and what is said to more."""
     if path.startswith(MCP):
         return settings.MAX_MCP_BYTES, too_large_for_mcp()

@@ -1,4 +1,4 @@
-"""Turns at the processor: those who wait come in the order in which they came."""
+"""FairSemaphore at the processor: those who wait come in the order in which they came."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from contextlib import contextmanager
 from threading import Event, Lock
 
 
-class Turns:
-    """As many at once as there are `places`.
+class FairSemaphore:
+    """As many at once as there are `permits`.
 
     Each camera has one frame here at most, so that first come, first served gives all of them the same share; a
     semaphore lets newcomers overtake. And the fewer threads compete, the sooner the server itself gets to run, which
     answers everybody else.
     """
 
-    def __init__(self, places: int) -> None:
-        self._free = places
+    def __init__(self, permits: int) -> None:
+        self._free = permits
         self._waiting: deque[Event] = deque()
         self._lock = Lock()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def permit(self) -> Iterator[None]:
         """Waits for a place, and gives it to the next afterwards."""
         with self._lock:
-            called = None if self._free else Event()
-            if called is None:
+            granted = None if self._free else Event()
+            if granted is None:
                 self._free -= 1
             else:
-                self._waiting.append(called)
-        if called is not None:
-            called.wait()
+                self._waiting.append(granted)
+        if granted is not None:
+            granted.wait()
         try:
             yield
         finally:
@@ -43,6 +43,6 @@ class Turns:
                     self._free += 1
 
 
-def processors() -> int:
+def cpu_count() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

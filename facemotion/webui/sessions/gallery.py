@@ -16,21 +16,21 @@ from facemotion import drawing, images, report, settings
 from facemotion.errors import FacemotionError, MissingInput, TooManyPictures
 from facemotion.faces import Analysis
 from facemotion.pipeline import Pipeline
-from facemotion.webui.components import examples as pictures
-from facemotion.webui.server.error_messages import explain
+from facemotion.webui.components.image_size import fit_within
+from facemotion.webui.server.error_messages import as_gradio_error
 
 LARGE_SIDE = 1280  # pixels of a picture that is opened or downloaded
 THUMB_SIDE = 400  # pixels of a thumbnail, twice its width on the page
 JPEG_QUALITY = 88
-_NOT_IN_NAMES = '/\\:*?"<>|'  # separators of paths on some system, or refused by Windows
-_LONGEST_STEM = 200  # bytes; systems take 255 for a whole name
+_FORBIDDEN_IN_NAMES = '/\\:*?"<>|'  # separators of paths on some system, or refused by Windows
+_MAX_STEM_BYTES = 200  # bytes; systems take 255 for a whole name
 
-Keep = Callable[[bytes, str], str]
+SaveFile = Callable[[bytes, str], str]
 """Writes bytes to a temporary file of that name, which is deleted by age, and returns its path."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class GalleryPhoto:
     """One photo: the name it was given, what was found, and the files of it with its boxes drawn.
 
     A photo that could not be read has an `analysis.error` and no files.
@@ -43,32 +43,32 @@ class Entry:
 
 
 @dataclass(eq=False, slots=True)
-class Album:
+class GallerySession:
     """What has been read of one visitor's photos so far, how many there are, and whether the visitor wants no more."""
 
     total: int
-    entries: list[Entry] = field(default_factory=list)
+    photos: list[GalleryPhoto] = field(default_factory=list)
     cancelled: bool = False
 
     @property
-    def shown(self) -> list[Entry]:
+    def shown(self) -> list[GalleryPhoto]:
         """The photos that could be read, in their order."""
-        return [entry for entry in self.entries if entry.analysis.error is None]
+        return [photo for photo in self.photos if photo.analysis.error is None]
 
     @property
-    def unreadable(self) -> list[Entry]:
+    def unreadable(self) -> list[GalleryPhoto]:
         """The photos that could not be read, in their order."""
-        return [entry for entry in self.entries if entry.analysis.error is not None]
+        return [photo for photo in self.photos if photo.analysis.error is not None]
 
     @property
     def analyses(self) -> list[Analysis]:
-        """One for each entry."""
-        return [entry.analysis for entry in self.entries]
+        """One for each photo."""
+        return [photo.analysis for photo in self.photos]
 
     @property
     def names(self) -> list[str]:
-        """One for each entry."""
-        return [entry.name for entry in self.entries]
+        """One for each photo."""
+        return [photo.name for photo in self.photos]
 
 
 def check_count(paths: Sequence[str]) -> None:
@@ -86,58 +86,60 @@ def check_count(paths: Sequence[str]) -> None:
         )
 
 
-def read(pipeline: Pipeline, paths: Sequence[str], album: Album, keep: Keep) -> Iterator[None]:
-    """Adds one entry per photo to `album`, and yields after each. One that cannot be read does not stop the rest; when
-    the album is cancelled, the photo that is at work is the last."""
+def read_photos(
+    pipeline: Pipeline, paths: Sequence[str], session: GallerySession, save_file: SaveFile
+) -> Iterator[None]:
+    """Adds photos to `session`, and yields after each. A photo that cannot be read does not stop the rest; when the
+    session is cancelled, the photo being read is the last."""
     for path in paths:
-        album.entries.append(_entry(pipeline, path, keep))
-        if album.cancelled:
+        session.photos.append(_read_photo(pipeline, path, save_file))
+        if session.cancelled:
             return
         yield
 
 
-def _entry(pipeline: Pipeline, path: str, keep: Keep) -> Entry:
+def _read_photo(pipeline: Pipeline, path: str, save_file: SaveFile) -> GalleryPhoto:
     name = Path(path).name
     try:
         picture = images.load_picture(path)
         analysis = pipeline.analyze(picture)
-        large = drawing.annotate(pictures.reduce(picture.pixels, LARGE_SIDE), analysis)
+        large = drawing.annotate(fit_within(picture.pixels, LARGE_SIDE), analysis)
     except (FacemotionError, MemoryError) as error:
-        shown = explain(error)
+        shown = as_gradio_error(error)
         failed = Analysis(0, 0, (0, 0), models=pipeline.models, error=(str(shown.title), shown.message))
-        return Entry(name, failed)
+        return GalleryPhoto(name, failed)
     stem = Path(path).stem
-    return Entry(
+    return GalleryPhoto(
         name,
         analysis,
-        thumbnail=keep(_jpeg(pictures.reduce(large, THUMB_SIDE)), f"{stem}-small.jpg"),
-        large=keep(_jpeg(large), f"{stem}-faces.jpg"),
+        thumbnail=save_file(_jpeg(fit_within(large, THUMB_SIDE)), f"{stem}-small.jpg"),
+        large=save_file(_jpeg(large), f"{stem}-faces.jpg"),
     )
 
 
-def csv_bytes(album: Album) -> bytes:
+def csv_bytes(session: GallerySession) -> bytes:
     """One row a face, and one for each photo that could not be read."""
-    return report.to_csv(album.analyses, album.names).encode()
+    return report.to_csv(session.analyses, session.names).encode()
 
 
-def json_bytes(album: Album) -> bytes:
+def json_bytes(session: GallerySession) -> bytes:
     """A list of what `/analyze` returns, each with its photo's name."""
-    return report.to_json(album.analyses, album.names, as_list=True).encode()
+    return report.to_json(session.analyses, session.names, as_list=True).encode()
 
 
-def zip_bytes(album: Album) -> bytes:
+def zip_bytes(session: GallerySession) -> bytes:
     """The pictures with their boxes; numbered, since two photos may have one name."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:  # a JPEG does not compress further
-        for index, entry in enumerate(album.shown):
-            archive.write(entry.large, f"{index + 1:02d}-{_portable(Path(entry.name).stem)}.jpg")
+        for index, photo in enumerate(session.shown):
+            archive.write(photo.large, f"{index + 1:02d}-{_portable(Path(photo.name).stem)}.jpg")
     return stream.getvalue()
 
 
 def _portable(stem: str) -> str:
     """A name that every system can unpack, and no system takes for more than a name."""
-    kept = (one if one.isprintable() and one not in _NOT_IN_NAMES else "_" for one in stem)
-    return "".join(kept).encode()[:_LONGEST_STEM].decode(errors="ignore").strip(". ")
+    kept = (char if char.isprintable() and char not in _FORBIDDEN_IN_NAMES else "_" for char in stem)
+    return "".join(kept).encode()[:_MAX_STEM_BYTES].decode(errors="ignore").strip(". ")
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:

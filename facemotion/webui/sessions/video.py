@@ -23,7 +23,7 @@ QUEUE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "video"}
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class VideoResult:
     """What came of a video: the facts, and the two files, in gradio's folder."""
 
     result: Result
@@ -31,7 +31,7 @@ class Finished:
     table: str
 
 
-class Turn:
+class VideoSession:
     """One visitor's video, from the click to the result or to Stop. It may be stopped before it begins."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Turn:
         if self._job is not None:
             self._job.stop()
 
-    def run(self, pipeline: Pipeline, path: str, cache: str) -> Iterator[float | Finished]:
+    def run(self, pipeline: Pipeline, path: str, cache: str) -> Iterator[float | VideoResult]:
         """The share done, again and again, and in the end what came of it, unless it was stopped.
 
         Raises:
@@ -57,31 +57,31 @@ class Turn:
                 return
             yield from job.run()
             if job.result is not None:
-                yield Finished(job.result, _kept(video, cache), _kept(table, cache))
+                yield VideoResult(job.result, _kept(video, cache), _kept(table, cache))
 
 
-class Turns:
-    """The latest turn of each page, by the page's session."""
+class VideoSessions:
+    """The latest session of each page, by the page's session."""
 
     def __init__(self) -> None:
-        self._turns: WeakValueDictionary[str, Turn] = WeakValueDictionary()
+        self._sessions: WeakValueDictionary[str, VideoSession] = WeakValueDictionary()
         self._lock = Lock()
 
-    def begin(self, session: str) -> Turn:
-        """A new turn; the page's previous one is stopped."""
+    def start(self, session: str) -> VideoSession:
+        """A new session; the page's previous one is stopped."""
         with self._lock:
             self._stop(session)
-            turn = self._turns[session] = Turn()
-            return turn
+            started = self._sessions[session] = VideoSession()
+            return started
 
     def stop(self, session: str) -> None:
-        """Stops the page's turn, if it has one."""
+        """Stops the page's session, if it has one."""
         with self._lock:
             self._stop(session)
 
     def _stop(self, session: str) -> None:
-        if (turn := self._turns.get(session)) is not None:
-            turn.stop()
+        if (found := self._sessions.get(session)) is not None:
+            found.stop()
 
 
 @contextmanager

@@ -17,33 +17,33 @@ from facemotion.images import Picture
 from facemotion.live import LiveSession
 from facemotion.pipeline import Pipeline
 from facemotion.webui.components import camera
-from facemotion.webui.components import examples as pictures
-from facemotion.webui.html import webcam as live_words
+from facemotion.webui.components.image_size import fit_within
+from facemotion.webui.html import webcam as webcam_html
 from facemotion.webui.html.timeline import SPAN_S
-from facemotion.webui.sessions.fair_semaphore import Turns, processors
+from facemotion.webui.sessions.fair_semaphore import FairSemaphore, cpu_count
 
 READOUT_EVERY_S = 0.25  # the numbers beside the picture; faster nobody can read
 FRAME_SIDE = 960  # pixels; frames of a client that ignores what was asked for are reduced to this
 OFFERED_S = 3.0  # a face not seen for so long can no longer be chosen
-MOST_OFFERED = 8  # faces to choose among
+MAX_OFFERED = 8  # faces to choose among
 
 Choice = tuple[tuple[int, ...], int | None]
 """The ids that can be chosen, and the one that is followed."""
 
-Shown = tuple[NDArray[np.uint8], str | None, Choice | None]
+FrameResult = tuple[NDArray[np.uint8], str | None, Choice | None]
 """A drawn frame, RGB uint8 [H, W, 3]; the readout as HTML when one is due; the choice when it has changed."""
 
 
-class Viewer:
+class WebcamSession:
     """One browser's stream from Start to Stop, whose record outlasts it, and when its numbers were last shown."""
 
-    def __init__(self, pipeline: Pipeline, turns: Turns | None = None) -> None:
-        self.session = LiveSession(pipeline)
-        self._turns = turns or Turns(processors())
-        self._told_s = -READOUT_EVERY_S
-        self._told: Choice = ((), None)
-        self._wish: int | None = None  # whom the visitor chose
-        self._seen: dict[int, float] = {}  # when each face of the last `SPAN_S` was last seen
+    def __init__(self, pipeline: Pipeline, semaphore: FairSemaphore | None = None) -> None:
+        self.live = LiveSession(pipeline)
+        self._semaphore = semaphore or FairSemaphore(cpu_count())
+        self._sent_s = -READOUT_EVERY_S
+        self._sent: Choice = ((), None)
+        self._chosen: int | None = None  # whom the visitor chose
+        self._last_seen_s: dict[int, float] = {}  # when each face of the last `SPAN_S` was last seen
         self._stopped = False
         self._lock = Lock()
 
@@ -51,97 +51,100 @@ class Viewer:
         """Ends the stream at once: a frame still at work, and any that comes later, shows nothing."""
         self._stopped = True
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Ends the stream and drops its record, after the frame that may be at work."""
         self.stop()
         with self._lock:
-            self.session.forget()
+            self.live.forget()
 
     def choose(self, identity: int | None) -> None:
         """Follows that face from the next frame on, for as long as it stays; None: the one that came first."""
-        self._wish = identity
+        self._chosen = identity
 
-    def look(self, picture: Picture, time_s: float | None = None) -> Shown | None:
+    def process(self, picture: Picture, time_s: float | None = None) -> FrameResult | None:
         """The next frame; None when the stream was stopped. `time_s` is now unless given."""
-        frame = pictures.reduce(picture.pixels, FRAME_SIDE)
-        with self._lock, self._turns.turn():  # the time is taken inside: of two threads, none may go back in it
-            shown = None if self._stopped else self._look(frame, time.monotonic() if time_s is None else time_s)
+        frame = fit_within(picture.pixels, FRAME_SIDE)
+        with self._lock, self._semaphore.permit():  # the time is taken inside: of two threads, none may go back in it
+            shown = None if self._stopped else self._process(frame, time.monotonic() if time_s is None else time_s)
         return None if self._stopped else shown
 
-    def _look(self, frame: NDArray[np.uint8], time_s: float) -> Shown:
+    def _process(self, frame: NDArray[np.uint8], time_s: float) -> FrameResult:
         started = time.perf_counter()
-        analysis = self.session.step(frame, time_s)
-        self._seen |= {face.id: time_s for face in analysis.faces}
+        analysis = self.live.step(frame, time_s)
+        self._last_seen_s |= {face.id: time_s for face in analysis.faces}
         followed = self._followed(analysis)
         drawn = drawing.annotate(frame, analysis, selected=followed if len(analysis.faces) > 1 else None)
-        if time_s - self._told_s < READOUT_EVERY_S:
+        if time_s - self._sent_s < READOUT_EVERY_S:
             return drawn, None, None
-        self._told_s = time_s
-        self._seen = {one: seen_s for one, seen_s in self._seen.items() if 0 <= time_s - seen_s <= SPAN_S}
-        rate = live_words.rate(self.session.fps, (time.perf_counter() - started) * 1e3)
-        readout = live_words.readout(frame, analysis, followed, self.session.moments(), time_s)
-        return drawn, rate + readout, self._news(followed, time_s)
+        self._sent_s = time_s
+        self._last_seen_s = {
+            face_id: seen_s for face_id, seen_s in self._last_seen_s.items() if 0 <= time_s - seen_s <= SPAN_S
+        }
+        rate = webcam_html.rate(self.live.fps, (time.perf_counter() - started) * 1e3)
+        readout = webcam_html.readout(frame, analysis, followed, self.live.moments(), time_s)
+        return drawn, rate + readout, self._changed_choice(followed, time_s)
 
     def _followed(self, analysis: Analysis) -> int | None:
         """The chosen face while it was seen lately, else the one in view that came first, else the last followed."""
-        if self._wish in self._seen:
-            return self._wish
-        last = self._told[1] if self._told[1] in self._seen else None
+        if self._chosen in self._last_seen_s:
+            return self._chosen
+        last = self._sent[1] if self._sent[1] in self._last_seen_s else None
         return min((face.id for face in analysis.faces), default=last)
 
-    def _news(self, followed: int | None, time_s: float) -> Choice | None:
+    def _changed_choice(self, followed: int | None, time_s: float) -> Choice | None:
         """What can be chosen now, when that differs from what was told last."""
-        there = sorted(one for one, seen_s in self._seen.items() if time_s - seen_s <= OFFERED_S or one == followed)
-        choice = tuple(there[:MOST_OFFERED]), followed
-        if choice == self._told:
+        last_seen = self._last_seen_s.items()
+        there = sorted(face_id for face_id, seen_s in last_seen if time_s - seen_s <= OFFERED_S or face_id == followed)
+        choice = tuple(there[:MAX_OFFERED]), followed
+        if choice == self._sent:
             return None
-        self._told = choice
+        self._sent = choice
         return choice
 
 
-class Audience:
+class WebcamSessions:
     """The latest viewer of each page, by the page's session; the page's state owns it, this only finds it. All of them
-    take turns at the processor."""
+    share the processor fairly."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._turns = Turns(processors())
-        self._viewers: WeakValueDictionary[str, Viewer] = WeakValueDictionary()
+        self._semaphore = FairSemaphore(cpu_count())
+        self._sessions: WeakValueDictionary[str, WebcamSession] = WeakValueDictionary()
 
-    def start(self, session: str) -> Viewer:
+    def start(self, session: str) -> WebcamSession:
         """A new viewer; the page's previous one is stopped."""
         self.stop(session)
-        viewer = self._viewers[session] = Viewer(self._pipeline, self._turns)
-        return viewer
+        started = self._sessions[session] = WebcamSession(self._pipeline, self._semaphore)
+        return started
 
-    def stop(self, session: str) -> Viewer | None:
+    def stop(self, session: str) -> WebcamSession | None:
         """Stops the page's viewer, whose record stays, and returns it."""
-        one = self._viewers.get(session)
-        if one is not None:
-            one.stop()
-        return one
+        found = self._sessions.get(session)
+        if found is not None:
+            found.stop()
+        return found
 
     def choose(self, session: str, identity: int | None) -> None:
         """The page's visitor wants to follow that face."""
-        if one := self._viewers.get(session):
-            one.choose(identity)
+        if found := self._sessions.get(session):
+            found.choose(identity)
 
-    def leave(self, session: str) -> None:
+    def close(self, session: str) -> None:
         """Gradio keeps the state of a closed page for an hour; what it holds of faces goes at once."""
-        if one := self._viewers.pop(session, None):
-            one.leave()
+        if found := self._sessions.pop(session, None):
+            found.close()
 
-    def step(self, frame: Picture | None, one: Viewer | None, session: str) -> list[Any]:
+    def step(self, frame: Picture | None, state: WebcamSession | None, session: str) -> list[Any]:
         """Values for the drawn frame, the state, the readout and the choice; a stopped viewer's frames change none."""
         if frame is None:
             return [gr.skip()] * 4
-        one = one or self.start(session)
-        if (shown := one.look(frame)) is None:
+        state = state or self.start(session)
+        if (shown := state.process(frame)) is None:
             return [gr.skip()] * 4
         drawn, text, choice = shown
         return [
-            camera.answer(drawn),
-            one,
+            camera.encode_frame(drawn),
+            state,
             gr.skip() if text is None else text,
             gr.skip() if choice is None else choices(*choice),
         ]
@@ -149,5 +152,5 @@ class Audience:
 
 def choices(offered: tuple[int, ...] = (), followed: int | None = None) -> gr.Radio:
     """The choice among faces as it should now look: hidden while there is nothing to choose."""
-    named = [(f"Face {one}", one) for one in offered]
+    named = [(f"Face {face_id}", face_id) for face_id in offered]
     return gr.Radio(choices=named, value=followed, visible=len(offered) > 1)

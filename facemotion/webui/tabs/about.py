@@ -10,7 +10,7 @@ import gradio as gr
 
 from facemotion.faces import EMOTIONS
 from facemotion.pipeline import Pipeline
-from facemotion.webui.html import text as words
+from facemotion.webui.html import text
 
 _MEANING = """
 <h2>What the labels mean, and what they do not</h2>
@@ -18,7 +18,7 @@ _MEANING = """
 photos would name it: angry, disgust, fear, happy, neutral, sad or surprise. It says nothing about what a person
 feels, thinks, intends or is like. People smile without joy and are sad without showing it; how feelings are shown
 differs between persons, situations and cultures, and a single picture holds none of that.</p>
-<p>The seven numbers are probabilities over these seven words only. “Uncertain” marks a face for which no word stands
+<p>The seven numbers are probabilities over these seven text only. “Uncertain” marks a face for which no word stands
 out clearly: do not rely on it.</p>
 """
 _LIMITS = """
@@ -133,7 +133,7 @@ def matrix(counts: Sequence[Sequence[int]]) -> str:
 def _matrix_row(name: str, row: Sequence[int]) -> str:
     total = max(1, sum(row))
     cells = "".join(_cell(count / total) for count in row)
-    return f'<tr><th scope="row">{words.swatch(name)}{name}</th>{cells}</tr>'
+    return f'<tr><th scope="row">{text.swatch(name)}{name}</th>{cells}</tr>'
 
 
 def _cell(share: float) -> str:

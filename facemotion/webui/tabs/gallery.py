@@ -12,16 +12,16 @@ import gradio as gr
 from facemotion import report, settings
 from facemotion.faces import EMOTIONS
 from facemotion.pipeline import Pipeline
-from facemotion.webui.components.examples import examples as example_photos
+from facemotion.webui.components.examples import example_photos
 from facemotion.webui.components.photo_input import PhotosInput
-from facemotion.webui.components.select_events import ChosenItem
+from facemotion.webui.components.select_events import ItemSelect
 from facemotion.webui.gradio_patches.atomic_files import save_bytes
-from facemotion.webui.html import text as words
-from facemotion.webui.sessions import gallery as albums
-from facemotion.webui.sessions.gallery import Album, Entry
+from facemotion.webui.html import text
+from facemotion.webui.sessions import gallery
+from facemotion.webui.sessions.gallery import GalleryPhoto, GallerySession
 
-GALLERIES_AT_ONCE = 2  # each keeps a core busy for as long as its photos last
-STATE_SECONDS = 3000  # the last album of a browser leaves memory after this, as its files do
+CONCURRENT_GALLERIES = 2  # each keeps a core busy for as long as its photos last
+STATE_SECONDS = 3000  # the last session of a browser leaves memory after this, as its files do
 
 _INVITATION = (
     f"Add up to {settings.MAX_PICTURES} photos and choose “Find the faces”, or look at the example photos. "
@@ -33,7 +33,7 @@ Update = dict[Any, Any]
 
 
 @dataclass(frozen=True)
-class _Page:
+class _Components:
     """The components of this tab."""
 
     photos: PhotosInput
@@ -49,9 +49,9 @@ class _Page:
     csv: gr.DownloadButton
     json: gr.DownloadButton
     zip: gr.DownloadButton
-    album: gr.State
+    session: gr.State
 
-    def keep(self, content: bytes, name: str) -> str:
+    def save_file(self, content: bytes, name: str) -> str:
         """Writes to gradio's folder and has gradio delete the file by age."""
         path = save_bytes(content, name, self.pictures.GRADIO_CACHE)
         self.pictures.temp_files.add(path)
@@ -64,18 +64,25 @@ class _Page:
 
 def build(pipeline: Pipeline) -> None:
     """Lays the tab out and connects it, inside the current `gr.Tab`."""
-    page = _layout()
+    components = _layout()
     finders: list[Any] = [
-        page.run.click(_finder(pipeline, page), page.photos, page.outputs(), **_long()),
-        page.examples.click(_finder(pipeline, page, example_photos()), None, page.outputs(), **_long()),
+        components.run.click(_finder(pipeline, components), components.photos, components.outputs(), **_long()),
+        components.examples.click(
+            _finder(pipeline, components, example_photos()), None, components.outputs(), **_long()
+        ),
     ]
     for finder in finders:  # whatever happened, the buttons come back
-        finder.then(lambda: _buttons(page, busy=False), None, [page.run, page.examples, page.cancel], **_QUIET)
-    page.cancel.click(_cancel, page.album, page.cancel, queue=False, **_QUIET)
-    page.pictures.select(_open, page.album, [page.opened, page.faces], **_QUIET)
+        finder.then(
+            lambda: _buttons(components, busy=False),
+            None,
+            [components.run, components.examples, components.cancel],
+            **_QUIET,
+        )
+    components.cancel.click(_cancel, components.session, components.cancel, queue=False, **_QUIET)
+    components.pictures.select(_open, components.session, [components.opened, components.faces], **_QUIET)
 
 
-def _layout() -> _Page:
+def _layout() -> _Components:
     photos = PhotosInput(label="Photos", file_count="multiple", file_types=["image"], height=180)
     with gr.Row():
         run = gr.Button("Find the faces", variant="primary", elem_id="fm-gallery-run")
@@ -98,112 +105,117 @@ def _layout() -> _Page:
         )  # fmt: skip
         faces = gr.HTML()
     state = gr.State(None, time_to_live=STATE_SECONDS)
-    return _Page(
+    return _Components(
         photos, run, examples, cancel, status, results, totals, pictures, opened, faces, csv, json, zipped, state
     )
 
 
 def _long() -> dict[str, Any]:
-    return _QUIET | {"concurrency_limit": GALLERIES_AT_ONCE, "concurrency_id": "gallery"}
+    return _QUIET | {"concurrency_limit": CONCURRENT_GALLERIES, "concurrency_id": "gallery"}
 
 
-def _finder(pipeline: Pipeline, page: _Page, fixed: list[str] | None = None) -> Callable[..., Iterator[Update]]:
+def _finder(
+    pipeline: Pipeline, components: _Components, fixed: list[str] | None = None
+) -> Callable[..., Iterator[Update]]:
     """The handler that reads the given photos, or always the `fixed` ones."""
 
     def find(paths: list[str] | None = None) -> Iterator[Update]:
         chosen = fixed or paths or []
-        albums.check_count(chosen)
-        album = Album(len(chosen))
-        yield _buttons(page, busy=True) | {
-            page.album: album,
-            page.status: _progress(album),
-            page.results: gr.Column(visible=False),
+        gallery.check_count(chosen)
+        session = GallerySession(len(chosen))
+        yield _buttons(components, busy=True) | {
+            components.session: session,
+            components.status: _progress(session),
+            components.results: gr.Column(visible=False),
         }
-        for _ in albums.read(pipeline, chosen, album, page.keep):
-            yield {page.status: _progress(album)}
-        yield _finished(page, album)
+        for _ in gallery.read_photos(pipeline, chosen, session, components.save_file):
+            yield {components.status: _progress(session)}
+        yield _finished(components, session)
 
     return find
 
 
-def _cancel(album: Album | None) -> gr.Button:
+def _cancel(session: GallerySession | None) -> gr.Button:
     """Asks the finder to end, which then shows what there is. Gradio's own `cancels` would let a progress that is on
     its way overwrite that."""
-    if album is not None:
-        album.cancelled = True
+    if session is not None:
+        session.cancelled = True
     return gr.Button("Stopping ...", interactive=False)
 
 
-def _buttons(page: _Page, busy: bool) -> Update:
+def _buttons(components: _Components, busy: bool) -> Update:
     return {
-        page.run: gr.Button(visible=not busy),
-        page.examples: gr.Button(visible=not busy),
-        page.cancel: gr.Button("Cancel", visible=busy, interactive=True),
+        components.run: gr.Button(visible=not busy),
+        components.examples: gr.Button(visible=not busy),
+        components.cancel: gr.Button("Cancel", visible=busy, interactive=True),
     }
 
 
-def _finished(page: _Page, album: Album) -> Update:
-    """Shows what an album holds, all of it or what there was when it was cancelled."""
-    return _buttons(page, busy=False) | {
-        page.status: _summary(album),
-        page.results: gr.Column(visible=True),
-        page.totals: _totals(album),
-        page.pictures: gr.Gallery([(one.thumbnail, _caption(one)) for one in album.shown], selected_index=None),
-        page.opened: gr.Image(None, visible=False),
-        page.faces: "",
-        page.csv: page.keep(albums.csv_bytes(album), "facemotion.csv"),
-        page.json: page.keep(albums.json_bytes(album), "facemotion.json"),
-        page.zip: page.keep(albums.zip_bytes(album), "facemotion.zip"),
+def _finished(components: _Components, session: GallerySession) -> Update:
+    """Shows what a session holds, all of it or what there was when it was cancelled."""
+    return _buttons(components, busy=False) | {
+        components.status: _summary(session),
+        components.results: gr.Column(visible=True),
+        components.totals: _totals(session),
+        components.pictures: gr.Gallery(
+            [(photo.thumbnail, _caption(photo)) for photo in session.shown], selected_index=None
+        ),
+        components.opened: gr.Image(None, visible=False),
+        components.faces: "",
+        components.csv: components.save_file(gallery.csv_bytes(session), "facemotion.csv"),
+        components.json: components.save_file(gallery.json_bytes(session), "facemotion.json"),
+        components.zip: components.save_file(gallery.zip_bytes(session), "facemotion.zip"),
     }
 
 
-def _open(album: Album | None, event: ChosenItem) -> list[Any]:
+def _open(session: GallerySession | None, event: ItemSelect) -> list[Any]:
     """Values for the opened photo and its faces."""
-    if album is None or event.index >= len(album.shown):
+    if session is None or event.index >= len(session.shown):
         return [gr.skip(), gr.skip()]
-    entry = album.shown[event.index]
-    title = f"<h2>{escape(entry.name)}</h2>{_found(entry)}"
-    return [gr.Image(entry.large, visible=True, label=entry.name), title + words.table(entry.analysis)]
+    photo = session.shown[event.index]
+    title = f"<h2>{escape(photo.name)}</h2>{_found(photo)}"
+    return [gr.Image(photo.large, visible=True, label=photo.name), title + text.table(photo.analysis)]
 
 
-def _note(text: str) -> str:
-    return f'<p class="fm-summary" role="status">{text}</p>'
+def _note(sentence: str) -> str:
+    return f'<p class="fm-summary" role="status">{sentence}</p>'
 
 
-def _progress(album: Album) -> str:
-    done, total = len(album.entries), album.total
+def _progress(session: GallerySession) -> str:
+    done, total = len(session.photos), session.total
     bar = f'<progress value="{done}" max="{total}" aria-label="Photos read"></progress>'
     return f'<div class="fm-progress" role="status">{bar}<span>{done} of {total} photos read</span></div>'
 
 
-def _summary(album: Album) -> str:
-    faces = sum(len(analysis.faces) for analysis in album.analyses)
-    text = f"<b>{_count(faces, 'face')}</b> in {_count(len(album.shown), 'photo')}."
-    if len(album.entries) < album.total:
-        text += f" Cancelled after {len(album.entries)} of {album.total}."
-    if not album.unreadable:
-        return _note(text)
+def _summary(session: GallerySession) -> str:
+    faces = sum(len(analysis.faces) for analysis in session.analyses)
+    sentence = f"<b>{_count(faces, 'face')}</b> in {_count(len(session.shown), 'photo')}."
+    if len(session.photos) < session.total:
+        sentence += f" Cancelled after {len(session.photos)} of {session.total}."
+    if not session.unreadable:
+        return _note(sentence)
     items = "".join(
-        f"<li><b>{escape(one.name)}</b>: {escape((one.analysis.error or ('', ''))[1])}</li>" for one in album.unreadable
+        f"<li><b>{escape(photo.name)}</b>: {escape((photo.analysis.error or ('', ''))[1])}</li>"
+        for photo in session.unreadable
     )
-    return f'{_note(text)}<div class="fm-notice" role="note"><p>Not read:</p><ul>{items}</ul></div>'
+    return f'{_note(sentence)}<div class="fm-notice" role="note"><p>Not read:</p><ul>{items}</ul></div>'
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _found(entry: Entry) -> str:
-    return "" if entry.analysis.faces else "<p>No faces found in this photo.</p>"
+def _found(photo: GalleryPhoto) -> str:
+    return "" if photo.analysis.faces else "<p>No faces found in this photo.</p>"
 
 
-def _caption(entry: Entry) -> str:
-    return f"{entry.name} · {_count(len(entry.analysis.faces), 'face')}"
+def _caption(photo: GalleryPhoto) -> str:
+    return f"{photo.name} · {_count(len(photo.analysis.faces), 'face')}"
 
 
-def _totals(album: Album) -> str:
+def _totals(session: GallerySession) -> str:
     """How many faces show each expression, as bars with names and numbers."""
-    counts = report.totals(album.analyses)
+    counts = report.totals(session.analyses)
     most = max(1, *(counts[name] for name in EMOTIONS))
     rows = "".join(_total(name, counts[name], most) for name in EMOTIONS)
     doubt = f"<p>{counts['uncertain']} of these readings are uncertain.</p>" if counts["uncertain"] else ""
@@ -211,7 +223,7 @@ def _totals(album: Album) -> str:
 
 
 def _total(expression: str, count: int, most: int) -> str:
-    bar = f"width:{100 * count / most:.1f}%;background:{words.css_colour(expression)}"
+    bar = f"width:{100 * count / most:.1f}%;background:{text.css_colour(expression)}"
     label = f"{expression}: {_count(count, 'face')}"
     return (
         f'<div class="fm-bar"><span class="fm-name">{expression}</span>'

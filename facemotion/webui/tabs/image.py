@@ -13,24 +13,24 @@ from facemotion import crops, drawing
 from facemotion.faces import Analysis, Face
 from facemotion.images import Picture
 from facemotion.pipeline import Pipeline
-from facemotion.webui.components import downloads
-from facemotion.webui.components import examples as pictures
-from facemotion.webui.components import explanation as explain
+from facemotion.webui.components import downloads, explanation
+from facemotion.webui.components.examples import example_photos
+from facemotion.webui.components.image_size import fit_within
 from facemotion.webui.components.photo_input import PhotoInput
-from facemotion.webui.components.select_events import ChosenItem, ChosenPoint, require_choice
-from facemotion.webui.html import text as words
+from facemotion.webui.components.select_events import ItemSelect, PointSelect, require_choice
+from facemotion.webui.html import text
 
 SHOWN_SIDE = 1280  # pixels; drawing and encoding more takes longer than the page can show
 CROP_SIDE = 160  # pixels of a thumbnail, twice its width on the page
 EXPLAINED_SIDE = 128  # pixels of a face that is kept for its heatmap, grey: 5 MB of 300 faces
-MODELS_AT_ONCE = 2  # analyses that run at the same time; more would only wait for each other's cores
+CONCURRENT_ANALYSES = 2  # analyses that run at the same time; more would only wait for each other's cores
 STATE_SECONDS = 3000  # the last photo of a browser leaves memory after this
 
 _DETAILS = [("Fast", "fast"), ("Automatic", "auto"), ("Thorough, for tiny faces", "thorough")]
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class PhotoResult:
     """What one browser looks at: the photo at the size it is shown, what was found, the faces in colour for their list
     and in grey to be explained, and the one that was chosen."""
 
@@ -46,7 +46,7 @@ class Shown:
         return next((face for face in self.analysis.faces if face.id == self.selected), None)
 
 
-def look(pipeline: Pipeline, picture: Picture, threshold: float, detail: str) -> Shown:
+def analyze_photo(pipeline: Pipeline, picture: Picture, threshold: float, detail: str) -> PhotoResult:
     """Analyses a photo and prepares what the tab shows of it; the largest face is chosen.
 
     Raises:
@@ -56,10 +56,10 @@ def look(pipeline: Pipeline, picture: Picture, threshold: float, detail: str) ->
     analysis = pipeline.analyze(picture, detail=detail, threshold=threshold)
     cut = tuple(crops.resize(crops.square(picture.pixels, face.box), CROP_SIDE) for face in analysis.faces)
     grey = tuple(crops.to_grey(crops.resize(crop, EXPLAINED_SIDE)) for crop in cut)
-    return Shown(pictures.reduce(picture.pixels, SHOWN_SIDE), analysis, cut, grey, 1 if analysis.faces else None)
+    return PhotoResult(fit_within(picture.pixels, SHOWN_SIDE), analysis, cut, grey, 1 if analysis.faces else None)
 
 
-def face_at(shown: Shown, x: float, y: float) -> int | None:
+def face_at(shown: PhotoResult, x: float, y: float) -> int | None:
     """The id of the smallest face around a point in pixels of `shown.picture`, or None."""
     height, width = shown.picture.shape[:2]
     x, y = x * shown.analysis.width / width, y * shown.analysis.height / height
@@ -93,7 +93,7 @@ def _controls(default_threshold: float) -> _Controls:
     photo = PhotoInput(label="Photo", sources=["upload", "clipboard", "webcam"], buttons=["fullscreen"], height=300)
     with gr.Column(elem_classes="fm-examples"):
         examples = gr.Examples(
-            [[path] for path in pictures.examples()], photo, label="Or try one of these", api_visibility="private"
+            [[path] for path in example_photos()], photo, label="Or try one of these", api_visibility="private"
         )
     require_choice(examples.dataset)
     labels = gr.Checkbox(True, label="Show labels in the picture")
@@ -145,13 +145,13 @@ def _view(pipeline: Pipeline) -> _View:
     state = gr.State(None, time_to_live=STATE_SECONDS)
     summary = gr.HTML(_INVITATION)
     quiet: dict[str, Any] = {"show_label": False, "format": "jpeg", "interactive": False, "visible": False}
-    alternative = "The photo with a numbered box around each face; the table below says the same in words"
+    alternative = "The photo with a numbered box around each face; the table below says the same in text"
     picture = gr.Image(label="Faces", buttons=["fullscreen"], alt_text=alternative, **quiet)
     thumbnails = gr.Gallery(
         label="Faces, the largest first", allow_preview=False, buttons=[], elem_classes="fm-crops", **quiet
     )
     bars = gr.HTML()
-    why, answer = explain.build(pipeline, state)
+    why, answer = explanation.build(pipeline, state)
     table = gr.HTML()
     row = gr.Row(visible=False)
     return _View(state, summary, picture, bars, why, answer, thumbnails, table, row)
@@ -159,7 +159,7 @@ def _view(pipeline: Pipeline) -> _View:
 
 def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
     def analyse(picture: Picture | None, threshold: float, detail: str, labels: bool) -> list[Any]:
-        return _everything(None if picture is None else look(pipeline, picture, threshold, detail), labels)
+        return _everything(None if picture is None else analyze_photo(pipeline, picture, threshold, detail), labels)
 
     photo, labels = controls.photo, controls.labels
     gr.on(
@@ -168,7 +168,7 @@ def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
         [photo, controls.threshold, controls.detail, labels],
         view.everything(),
         trigger_mode="always_last",
-        concurrency_limit=MODELS_AT_ONCE,
+        concurrency_limit=CONCURRENT_ANALYSES,
         concurrency_id="models",
         show_progress="minimal",
         show_progress_on=[view.picture],
@@ -183,7 +183,7 @@ def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
     downloads.build(view.downloads, photo, view.state, labels)
 
 
-def _everything(shown: Shown | None, labels: bool) -> list[Any]:
+def _everything(shown: PhotoResult | None, labels: bool) -> list[Any]:
     """Values in the order of `_View.everything`."""
     if shown is None:
         return [
@@ -202,36 +202,36 @@ def _everything(shown: Shown | None, labels: bool) -> list[Any]:
     thumbnails = list(zip(shown.crops, captions, strict=True))
     return [
         replace(shown, crops=()),  # of 300 faces they would take 20 MB for as long as the page is open
-        words.summary(shown.analysis),
+        text.summary(shown.analysis),
         gr.Image(_draw(shown, labels), visible=True),
-        words.bars(shown.face),
+        text.bars(shown.face),
         gr.Button(visible=found),
         "",
         gr.Gallery(thumbnails, visible=found, selected_index=0 if found else None),
-        words.table(shown.analysis, shown.selected),
+        text.table(shown.analysis, shown.selected),
         gr.Row(visible=True),
     ]
 
 
-def _draw(shown: Shown | None, labels: bool) -> NDArray[np.uint8] | None:
+def _draw(shown: PhotoResult | None, labels: bool) -> NDArray[np.uint8] | None:
     if shown is None:
         return None
     selected = shown.selected if len(shown.analysis.faces) > 1 else None
     return drawing.annotate(shown.picture, shown.analysis, labels=labels, selected=selected)
 
 
-def _choose(shown: Shown | None, face_id: int | None, labels: bool) -> list[Any]:
+def _choose(shown: PhotoResult | None, face_id: int | None, labels: bool) -> list[Any]:
     if shown is None or face_id is None:
         return [gr.skip()] * 5
     chosen = replace(shown, selected=face_id)
-    return [chosen, _draw(chosen, labels), words.bars(chosen.face), "", words.table(chosen.analysis, face_id)]
+    return [chosen, _draw(chosen, labels), text.bars(chosen.face), "", text.table(chosen.analysis, face_id)]
 
 
-def _choose_in_picture(shown: Shown | None, labels: bool, event: ChosenPoint) -> list[Any]:
+def _choose_in_picture(shown: PhotoResult | None, labels: bool, event: PointSelect) -> list[Any]:
     face_id = None if shown is None else face_at(shown, *event.index)
     thumbnail = gr.skip() if face_id is None else gr.Gallery(selected_index=face_id - 1)
     return [*_choose(shown, face_id, labels), thumbnail]
 
 
-def _choose_in_crops(shown: Shown | None, labels: bool, event: ChosenItem) -> list[Any]:
+def _choose_in_crops(shown: PhotoResult | None, labels: bool, event: ItemSelect) -> list[Any]:
     return _choose(shown, event.index + 1, labels)

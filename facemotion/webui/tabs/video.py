@@ -13,8 +13,8 @@ from gradio.context import Context
 from facemotion.errors import MissingInput
 from facemotion.pipeline import Pipeline
 from facemotion.webui.components.video_input import VideoInput
-from facemotion.webui.html import video as said
-from facemotion.webui.sessions.video import QUEUE, Finished, Turn, Turns
+from facemotion.webui.html import video as video_html
+from facemotion.webui.sessions.video import QUEUE, VideoResult, VideoSession, VideoSessions
 
 TOLD_EVERY_S = 0.5  # how far it is; also how soon the worker learns that nobody waits any more
 STATE_SECONDS = 600
@@ -25,7 +25,7 @@ Update = dict[Any, Any]
 
 
 @dataclass(frozen=True)
-class _Page:
+class _Components:
     """The components of this tab."""
 
     video: VideoInput
@@ -36,7 +36,7 @@ class _Page:
     shown: gr.Video
     people: gr.HTML
     csv: gr.DownloadButton
-    turn: gr.State
+    session: gr.State
 
     def outputs(self) -> list[Any]:
         """Everything but the upload."""
@@ -49,31 +49,31 @@ class _Page:
 
 def build(pipeline: Pipeline) -> None:
     """Lays the tab out and connects it, inside the current `gr.Tab`."""
-    page, turns = _layout(), Turns()
+    components, sessions = _layout(), VideoSessions()
 
     def accept(path: str | None, request: gr.Request) -> Update:
-        return _accept(page, turns, path, str(request.session_hash))
+        return _accept(components, sessions, path, str(request.session_hash))
 
-    def find(path: str | None, turn: Turn | None) -> Iterator[Update]:
-        yield from _find(pipeline, page, path, turn)
+    def find(path: str | None, session: VideoSession | None) -> Iterator[Update]:
+        yield from _find(pipeline, components, path, session)
 
     def stop(request: gr.Request) -> None:
-        turns.stop(str(request.session_hash))
+        sessions.stop(str(request.session_hash))
 
-    accepted = page.run.click(accept, page.video, page.outputs(), queue=False, **_QUIET)
-    found = accepted.success(find, [page.video, page.turn], page.outputs(), **_QUIET, **QUEUE)
-    found.failure(lambda: _idle(page), None, [page.run, page.stop, page.status], **_QUIET)
-    page.stop.click(stop, None, None, queue=False, **_QUIET)
+    accepted = components.run.click(accept, components.video, components.outputs(), queue=False, **_QUIET)
+    finding = accepted.success(find, [components.video, components.session], components.outputs(), **_QUIET, **QUEUE)
+    finding.failure(lambda: _idle(components), None, [components.run, components.stop, components.status], **_QUIET)
+    components.stop.click(stop, None, None, queue=False, **_QUIET)
     cast(gr.Blocks, Context.root_block).unload(stop)
 
 
-def _layout() -> _Page:
+def _layout() -> _Components:
     video = VideoInput(label="Video", file_types=["video"], height=140, elem_id="fm-video-file")
     with gr.Row():
         run = gr.Button("Find the faces", variant="primary", elem_id="fm-video-run")
         stop = gr.Button("Stop", variant="stop", visible=False, elem_id="fm-video-stop")
-    gr.HTML(said.NOTICE)
-    status = gr.HTML(said.note(said.INVITATION), elem_id="fm-video-status")
+    gr.HTML(video_html.NOTICE)
+    status = gr.HTML(video_html.note(video_html.INVITATION), elem_id="fm-video-status")
     with gr.Column(visible=False) as results, gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
             shown = gr.Video(
@@ -82,48 +82,59 @@ def _layout() -> _Page:
         with gr.Column(scale=2, min_width=300):
             people = gr.HTML(elem_id="fm-video-people")
             csv = gr.DownloadButton("Download the table (CSV)", size="sm", elem_id="fm-video-csv")
-    turn = gr.State(None, time_to_live=STATE_SECONDS)
-    return _Page(video, run, stop, status, results, shown, people, csv, turn)
+    session = gr.State(None, time_to_live=STATE_SECONDS)
+    return _Components(video, run, stop, status, results, shown, people, csv, session)
 
 
-def _accept(page: _Page, turns: Turns, path: str | None, session: str) -> Update:
+def _accept(components: _Components, sessions: VideoSessions, path: str | None, session: str) -> Update:
     """Answers the click at once, as the queue may take a while."""
     if path is None:
         raise MissingInput("There is no video yet. Add one first.")
-    shut: Update = {page.results: gr.Column(visible=False), page.shown: None, page.people: "", page.csv: None}
-    return page.buttons(busy=True) | shut | {page.status: said.note(said.WAITING), page.turn: turns.begin(session)}
+    shut: Update = {
+        components.results: gr.Column(visible=False),
+        components.shown: None,
+        components.people: "",
+        components.csv: None,
+    }
+    return (
+        components.buttons(busy=True)
+        | shut
+        | {components.status: video_html.note(video_html.WAITING), components.session: sessions.start(session)}
+    )
 
 
-def _idle(page: _Page) -> Update:
+def _idle(components: _Components) -> Update:
     """As before the first video; the error itself is shown by gradio."""
-    return page.buttons(busy=False) | {page.status: said.note(said.INVITATION)}
+    return components.buttons(busy=False) | {components.status: video_html.note(video_html.INVITATION)}
 
 
-def _find(pipeline: Pipeline, page: _Page, path: str | None, turn: Turn | None) -> Iterator[Update]:
-    if path is None or turn is None:
+def _find(
+    pipeline: Pipeline, components: _Components, path: str | None, session: VideoSession | None
+) -> Iterator[Update]:
+    if path is None or session is None:
         raise MissingInput("There is no video yet. Add one first.")
     began = told = time.monotonic()
-    yield {page.status: said.progress(0, 0)}
-    finished: Finished | None = None
-    for done in turn.run(pipeline, path, page.shown.GRADIO_CACHE):
-        if isinstance(done, Finished):
+    yield {components.status: video_html.progress(0, 0)}
+    finished: VideoResult | None = None
+    for done in session.run(pipeline, path, components.shown.GRADIO_CACHE):
+        if isinstance(done, VideoResult):
             finished = done
         elif time.monotonic() - told >= TOLD_EVERY_S:
             told = time.monotonic()
-            yield {page.status: said.progress(done, told - began)}
-    yield page.buttons(busy=False) | _outcome(page, finished)
+            yield {components.status: video_html.progress(done, told - began)}
+    yield components.buttons(busy=False) | _outcome(components, finished)
 
 
-def _outcome(page: _Page, finished: Finished | None) -> Update:
+def _outcome(components: _Components, finished: VideoResult | None) -> Update:
     if finished is None:
-        return {page.status: said.note(said.STOPPED)}
-    for component, file in ((page.shown, finished.video), (page.csv, finished.table)):
+        return {components.status: video_html.note(video_html.STOPPED)}
+    for component, file in ((components.shown, finished.video), (components.csv, finished.table)):
         component.temp_files.add(file)  # gradio deletes it by age
     return {
-        page.status: said.summary(finished.result),
-        page.results: gr.Column(visible=True),
-        page.shown: finished.video,
-        page.people: said.table(finished.result) + said.timeline(finished.result),
-        page.csv: finished.table,
-        page.turn: None,
+        components.status: video_html.summary(finished.result),
+        components.results: gr.Column(visible=True),
+        components.shown: finished.video,
+        components.people: video_html.table(finished.result) + video_html.timeline(finished.result),
+        components.csv: finished.table,
+        components.session: None,
     }

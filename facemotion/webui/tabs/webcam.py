@@ -1,4 +1,4 @@
-"""The Webcam tab: live labels on one viewer's camera, one face followed through time, a summary afterwards."""
+"""The Webcam tab: live labels on a visitor's camera, one face followed through time, a summary afterwards."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from facemotion.tally import tally_csv
 from facemotion.webui.components import camera
 from facemotion.webui.components.photo_input import PhotoInput
 from facemotion.webui.gradio_patches.atomic_files import save_bytes
-from facemotion.webui.html import webcam as live_words
+from facemotion.webui.html import webcam as webcam_html
 from facemotion.webui.html.webcam import STATE_SECONDS
-from facemotion.webui.sessions.webcam import Audience, Viewer, choices
+from facemotion.webui.sessions.webcam import WebcamSession, WebcamSessions, choices
 
 STREAM_EVERY_S = 0.01  # how soon after an answer the next frame goes out; static/camera.js waits for the answer
 
@@ -27,12 +27,12 @@ _CLICK = "() => document.querySelector('#fm-live-file')?.click()"
 
 
 @dataclass(frozen=True)
-class _Parts:
+class _Components:
     """What starting, streaming and stopping touch."""
 
     picture: PhotoInput
     drawn: gr.HTML
-    viewer: gr.State
+    session_state: gr.State
     followed: gr.Radio
     readout: gr.HTML
     start: gr.Button
@@ -44,60 +44,60 @@ def build(pipeline: Pipeline) -> None:
     """Lays the tab out and connects it, inside the current `gr.Tab`."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
-            picture, drawn = camera.build("Camera"), camera.drawn()
+            picture, drawn = camera.build("Camera"), camera.output()
             with gr.Row():
                 start = gr.Button("Start camera", variant="primary", elem_id="fm-start")
                 stop = gr.Button("Stop camera", variant="stop", elem_id="fm-stop", visible=False)
-            gr.HTML(live_words.NOTICE)
+            gr.HTML(webcam_html.NOTICE)
         with gr.Column(scale=2, min_width=300):
             followed = gr.Radio([], label="Follow", visible=False, elem_id="fm-followed")
-            readout = gr.HTML(live_words.OFF, elem_id="fm-readout")
+            readout = gr.HTML(webcam_html.OFF, elem_id="fm-readout")
             with gr.Row(visible=False) as saving:
                 whole = gr.Button("Download the summary (CSV)", size="sm")
                 minute = gr.Button("Download the last minute (CSV)", size="sm")
             file = gr.DownloadButton(visible="hidden", elem_id="fm-live-file")
-    viewer = gr.State(None, time_to_live=STATE_SECONDS)
-    parts = _Parts(picture, drawn, viewer, followed, readout, start, stop, saving)
-    audience = Audience(pipeline)
-    _connect_switch(audience, parts)
-    _connect_stream(audience, parts)
+    session_state = gr.State(None, time_to_live=STATE_SECONDS)
+    components = _Components(picture, drawn, session_state, followed, readout, start, stop, saving)
+    sessions = WebcamSessions(pipeline)
+    _connect_switch(sessions, components)
+    _connect_stream(sessions, components)
     for button, write in ((whole, _summary_file), (minute, _minute_file)):
-        _connect_download(button, write, viewer, file)
+        _connect_download(button, write, session_state, file)
 
 
-def _connect_switch(audience: Audience, parts: _Parts) -> None:
+def _connect_switch(sessions: WebcamSessions, components: _Components) -> None:
     def started(reason: str, request: gr.Request) -> list[Any]:
-        return _started(reason, audience, str(request.session_hash))
+        return _started(reason, sessions, str(request.session_hash))
 
     def stopped(reason: str, request: gr.Request) -> list[Any]:
-        return _stopped(reason, audience, str(request.session_hash))
+        return _stopped(reason, sessions, str(request.session_hash))
 
     def follow(identity: int | None, request: gr.Request) -> None:
-        audience.choose(str(request.session_hash), identity)
+        sessions.choose(str(request.session_hash), identity)
 
     outcome = gr.Textbox(visible=False)  # its value is what the browser answered to START or STOP
     quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
-    buttons = [parts.start, parts.stop]
-    after_start = [parts.viewer, parts.followed, parts.readout, *buttons, parts.saving]
-    parts.start.click(started, outcome, after_start, js=camera.START, **quick)
-    after_stop = [parts.drawn, parts.followed, parts.readout, *buttons]
-    parts.stop.click(stopped, outcome, after_stop, js=camera.STOP, **quick)
-    parts.followed.input(follow, parts.followed, None, **quick)
+    buttons = [components.start, components.stop]
+    after_start = [components.session_state, components.followed, components.readout, *buttons, components.saving]
+    components.start.click(started, outcome, after_start, js=camera.START, **quick)
+    after_stop = [components.drawn, components.followed, components.readout, *buttons]
+    components.stop.click(stopped, outcome, after_stop, js=camera.STOP, **quick)
+    components.followed.input(follow, components.followed, None, **quick)
 
 
-def _connect_stream(audience: Audience, parts: _Parts) -> None:
-    def step(frame: Picture | None, one: Viewer | None, request: gr.Request) -> list[Any]:
-        return audience.step(frame, one, str(request.session_hash))
+def _connect_stream(sessions: WebcamSessions, components: _Components) -> None:
+    def step(frame: Picture | None, session: WebcamSession | None, request: gr.Request) -> list[Any]:
+        return sessions.step(frame, session, str(request.session_hash))
 
     def leave(request: gr.Request) -> None:
-        audience.leave(str(request.session_hash))
-        _forget_frame(page, str(request.session_hash), parts.drawn)
+        sessions.close(str(request.session_hash))
+        _forget_frame(page, str(request.session_hash), components.drawn)
 
     page = cast(gr.Blocks, Context.root_block)
-    parts.picture.stream(
+    components.picture.stream(
         step,
-        [parts.picture, parts.viewer],
-        [parts.drawn, parts.viewer, parts.readout, parts.followed],
+        [components.picture, components.session_state],
+        [components.drawn, components.session_state, components.readout, components.followed],
         stream_every=STREAM_EVERY_S,
         time_limit=settings.STREAM_SECONDS,
         concurrency_limit=settings.MAX_VIEWERS,
@@ -115,41 +115,41 @@ def _forget_frame(page: gr.Blocks, session: str, drawn: gr.HTML) -> None:
         state.config_values.pop(drawn._id, None)
 
 
-def _connect_download(button: gr.Button, write: Any, viewer: gr.State, file: gr.DownloadButton) -> None:
-    def saved(one: Viewer | None) -> str:
-        return str(write(one, file.GRADIO_CACHE))
+def _connect_download(button: gr.Button, write: Any, session_state: gr.State, file: gr.DownloadButton) -> None:
+    def saved(session: WebcamSession | None) -> str:
+        return str(write(session, file.GRADIO_CACHE))
 
-    done = button.click(saved, viewer, file, show_progress="hidden", api_visibility="private")
+    done = button.click(saved, session_state, file, show_progress="hidden", api_visibility="private")
     done.success(None, js=_CLICK)
 
 
-def _started(reason: str, audience: Audience, session: str) -> list[Any]:
+def _started(reason: str, sessions: WebcamSessions, session: str) -> list[Any]:
     """Values for the state, the choice, the readout, the two buttons and the row of downloads."""
-    if (problem := camera.refusal(reason)) is not None:
-        return [gr.skip(), gr.skip(), live_words.problem(problem), gr.skip(), gr.skip(), gr.skip()]
-    shown = [live_words.STARTING, gr.Button(visible=False), gr.Button(visible=True), gr.Row(visible=True)]
-    return [audience.start(session), choices(), *shown]
+    if (problem := camera.error_text(reason)) is not None:
+        return [gr.skip(), gr.skip(), webcam_html.problem(problem), gr.skip(), gr.skip(), gr.skip()]
+    shown = [webcam_html.STARTING, gr.Button(visible=False), gr.Button(visible=True), gr.Row(visible=True)]
+    return [sessions.start(session), choices(), *shown]
 
 
-def _stopped(reason: str, audience: Audience, session: str) -> list[Any]:
+def _stopped(reason: str, sessions: WebcamSessions, session: str) -> list[Any]:
     """Values for the drawn frame, the choice, the readout and the two buttons; the state keeps the record for the
     downloads."""
-    one = audience.stop(session)
-    problem = camera.refusal(reason)
-    text = live_words.OFF if problem is None else live_words.problem(problem)
-    if one is not None:
-        text += live_words.summary(one.session.people(), one.session.duration_s)
+    stopped = sessions.stop(session)
+    problem = camera.error_text(reason)
+    text = webcam_html.OFF if problem is None else webcam_html.problem(problem)
+    if stopped is not None:
+        text += webcam_html.summary(stopped.live.people(), stopped.live.duration_s)
     return ["", choices(), text, gr.Button(visible=True), gr.Button(visible=False)]
 
 
-def _summary_file(viewer: Viewer | None, folder: str) -> str:
-    if viewer is None or not (people := viewer.session.people()):
+def _summary_file(session: WebcamSession | None, folder: str) -> str:
+    if session is None or not (people := session.live.people()):
         raise _nothing()
     return save_bytes(tally_csv(people).encode(), "facemotion-summary.csv", folder)
 
 
-def _minute_file(viewer: Viewer | None, folder: str) -> str:
-    if viewer is None or not (moments := viewer.session.moments()):
+def _minute_file(session: WebcamSession | None, folder: str) -> str:
+    if session is None or not (moments := session.live.moments()):
         raise _nothing()
     return save_bytes(timeline_csv(moments).encode(), "facemotion.csv", folder)
 
