@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from facemotion.webui.gradio_patches import type_stubs as stubs
+from facemotion.webui.gradio_patches import fast_import
 
 if TYPE_CHECKING:
     from facemotion.webui.page import build_page as build_page
@@ -17,5 +17,5 @@ __all__ = ["build_page", "launch_options"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'facemotion.webui' has no attribute {name!r}")
-    with stubs.left_out():  # the first import of gradio, if nobody came before
+    with fast_import.without_type_stubs():  # the first import of gradio, if nobody came before
         return getattr(import_module("facemotion.webui.page"), name)

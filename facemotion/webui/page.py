@@ -13,7 +13,7 @@ from facemotion import settings
 from facemotion.pipeline import Pipeline
 from facemotion.webui import theme
 from facemotion.webui.api import endpoints
-from facemotion.webui.gradio_patches import atomic_files, mcp_server, session_cleanup
+from facemotion.webui.gradio_patches.install import UNKNOWN_ENDPOINT, install
 from facemotion.webui.gradio_patches.public_blocks import PublicBlocks
 from facemotion.webui.html import text
 from facemotion.webui.server.error_responses import on_validation_error
@@ -48,9 +48,9 @@ def build_page(pipeline: Pipeline, live: Pipeline | None = None) -> gr.Blocks:
             with gr.Tab("Image"):
                 image_tab.build(pipeline)
             with gr.Tab("Webcam"):
-                webcam_tab.build(live)
+                webcam_tab.build(live, page)
             with gr.Tab("Video"):
-                video_tab.build(pipeline)
+                video_tab.build(pipeline, page)
             with gr.Tab("Gallery"):
                 gallery_tab.build(pipeline)
             with gr.Tab("About"):
@@ -59,9 +59,7 @@ def build_page(pipeline: Pipeline, live: Pipeline | None = None) -> gr.Blocks:
         endpoints.build(pipeline)
         endpoints.build_video(pipeline)
     page.queue(max_size=settings.MAX_QUEUE, api_open=False)  # nobody passes by the queue
-    session_cleanup.install(page)
-    atomic_files.install()
-    mcp_server.install()
+    install(page)
     return page
 
 
@@ -81,7 +79,7 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,  # else the browser keeps pictures and results
         "show_error": False,  # unexpected errors keep their text to themselves
         "app_kwargs": {
-            "middleware": [Middleware(GuardMiddleware)],
+            "middleware": [Middleware(GuardMiddleware, unknown_endpoint=UNKNOWN_ENDPOINT)],
             "exception_handlers": {RequestValidationError: on_validation_error},
         },
         "ssr_mode": False,  # the same page on a Space as at home

@@ -17,6 +17,7 @@ from facemotion.pipeline import Pipeline
 from facemotion.webui.components import explanation
 from facemotion.webui.components.photo_input import PhotoInput, PhotosInput
 from facemotion.webui.components.video_input import VideoInput
+from facemotion.webui.gradio_patches import mcp_server
 from facemotion.webui.sessions.video import QUEUE, VideoResult, VideoSession
 
 _ADD = "Add a photo: JPEG, PNG or WebP."
@@ -91,8 +92,7 @@ def build(pipeline: Pipeline) -> None:
         """
         return _analyze_batch(pipeline, pictures, threshold, detail)
 
-    # gradio's MCP server writes no valid schema for a list of files; it offers only functions of the type "tool".
-    analyze_batch._mcp_type = "none"  # type: ignore[attr-defined]
+    mcp_server.exclude(analyze_batch)  # Gradio writes no valid schema for a list of files
     shared: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "models"}
     trigger.click(analyze, [photo, threshold, detail], result, api_name="analyze", **shared)
     trigger.click(annotate, [photo, threshold, detail], picture, api_name="annotate", **shared)
@@ -158,7 +158,7 @@ def build_video(pipeline: Pipeline) -> None:
             component.temp_files.add(file)
         return finished.video, finished.table, finished.result.to_dict()
 
-    analyze_video._mcp_type = "none"  # type: ignore[attr-defined]  # a video is no argument for a language model
+    mcp_server.exclude(analyze_video)  # a video is no argument for a language model
     trigger = gr.Button(visible=False)
     trigger.click(analyze_video, video, [shown, table, facts], api_name="analyze_video", **QUEUE)
 

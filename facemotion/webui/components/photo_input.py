@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABCMeta
 from typing import Any
 
 import gradio as gr
-from gradio.component_meta import ComponentMeta
 from gradio.data_classes import FileData, ImageData, ListFiles
 
 from facemotion import images
-
-
-class WithoutStub(ComponentMeta):
-    """gradio's metaclass writes a .pyi file beside the source of every component; these add no event, so need none."""
-
-    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> WithoutStub:
-        made: WithoutStub = ABCMeta.__new__(cls, name, bases, attributes)
-        return made
-
+from facemotion.webui.gradio_patches.type_stubs import WithoutStub
 
 _EXAMPLE: dict[str, Any] = {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}, "orig_name": "photo.jpg"}
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from facemotion.errors import BadOption, MissingInput
+from facemotion.errors import BadOption
 
 _FARTHEST = 1e6  # pixels; NaN is not below it, nor a number too long for a float
 
@@ -40,21 +39,6 @@ class PointSelect(gr.SelectData):
         super().__init__(target, _complete(data))
         if not isinstance(self.index, (list, tuple)) or len(self.index) != 2 or not all(map(_is_pixel, self.index)):
             raise BadOption("A choice in a picture is two numbers, x and y. Please choose a face on the page.")
-
-
-def require_choice(examples: gr.Dataset) -> None:
-    """Makes a request that names no example one that is refused: gradio's own handler trips over it.
-
-    From then on `examples` raises MissingInput when no example was chosen.
-    """
-    look_up: Callable[[int], Any] = examples.preprocess
-
-    def preprocess(payload: int | None) -> Any:
-        if payload is None:
-            raise MissingInput("No example was chosen. Please choose one on the page.")
-        return look_up(payload)
-
-    examples.preprocess = preprocess  # type: ignore[method-assign]
 
 
 def _complete(data: Any) -> dict[str, Any]:

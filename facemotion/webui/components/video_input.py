@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
-from facemotion.webui.components.photo_input import WithoutStub
+from facemotion.webui.gradio_patches.type_stubs import WithoutStub
 
 _EXAMPLE: dict[str, Any] = {"path": "video.mp4", "meta": {"_type": "gradio.FileData"}, "orig_name": "video.mp4"}
 

@@ -56,6 +56,13 @@ def save_image(img: Image.Image, cache_dir: str, name: str = "image", format: st
     return save_bytes(data, f"{name}.{format}", cache_dir)
 
 
+def move_to_cache(path: Path, cache_dir: str) -> str:
+    """Moves a file to where Gradio would copy it, a folder named after its content, and returns its path there."""
+    folder = Path(cache_dir) / processing_utils.hash_file(path)
+    folder.mkdir(exist_ok=True)
+    return str(path.replace(folder / path.name).resolve())
+
+
 class UploadParser(route_utils.GradioMultiPartParser):
     """gradio's reader of uploads, which deletes what it wrote when a file is too large, but not when the visitor
     disconnects or the disk is full; which has one limit for all files, pictures and videos; and which keeps in memory,

@@ -34,6 +34,11 @@ def _is_not_of_mcp(record: logging.LogRecord) -> bool:
     return "mcp" not in Path(record.pathname).parts
 
 
+def exclude(function: Any) -> None:
+    """Keeps an endpoint from being a tool: Gradio offers only functions of the type "tool"."""
+    function._mcp_type = "none"
+
+
 class PublicMCPServer(gradio.mcp.GradioMCPServer):
     """gradio's server, of which nothing but the listed tools can be called, with plain arguments."""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,8 @@ from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj, is_http_url_like, traverse
 
 from facemotion import deadline, settings
-from facemotion.errors import ForbiddenSource
+from facemotion.errors import ForbiddenSource, MissingInput
 from facemotion.webui.gradio_patches import session_cleanup
-from facemotion.webui.gradio_patches.idle_streams import IdleStreams
 from facemotion.webui.server.error_messages import OUTSIDE, as_gradio_error
 
 MAX_PATH = 4096  # PATH_MAX of Linux
@@ -22,8 +24,8 @@ MAX_PATH = 4096  # PATH_MAX of Linux
 class PublicBlocks(gr.Blocks):
     """`gr.Blocks` that validates requests and reports every error in our form.
 
-    Every event, the preparation of its inputs included, ends in a result or in what `as_gradio_error` makes of the error,
-    and ends in time. Handlers get no file but uploads and no web address. Endpoints may be called with their required
+    Every event, the preparation of its inputs included, ends in time, in a result or in what `as_gradio_error` makes of
+    the error. Handlers get no file but uploads and no web address. Endpoints may be called with their required
     arguments alone.
     """
 
@@ -42,6 +44,7 @@ class PublicBlocks(gr.Blocks):
             function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
             refuse_foreign_files(inputs)
             inputs = fill_defaults(function.inputs, inputs)
+            check_example(function.inputs, inputs)
             event = self._stream_of(function, kwargs.get("event_id"))
             with deadline.within(settings.REQUEST_SECONDS), self._streams.step(event, bool(inputs and inputs[0])):
                 result: dict[str, Any] = await super().process_api(function, inputs, *args, **kwargs)
@@ -98,3 +101,40 @@ def fill_defaults(components: Sequence[Any], inputs: list[Any]) -> list[Any]:
     """The arguments that REST callers left out at the end, filled with the components' own values; gradio's Python and
     JavaScript clients do so themselves."""
     return inputs + [getattr(component, "value", None) for component in components[len(inputs) :]]
+
+
+def check_example(components: Sequence[Any], inputs: Sequence[Any]) -> None:
+    """Check that a choice among example photos names a photo: the handler of `gr.Examples` trips over None.
+
+    Raises:
+        MissingInput: no example was chosen.
+    """
+    chosen = zip(components, inputs, strict=False)
+    if any(isinstance(component, gr.Dataset) and value is None for component, value in chosen):
+        raise MissingInput("No example was chosen. Please choose one on the page.")
+
+
+class IdleStreams:
+    """Watches the calls of streams. gradio itself waits for each next frame for `settings.STREAM_SECONDS`, so that a
+    few callers who send nothing could keep all places for themselves."""
+
+    def __init__(self) -> None:
+        self._timers: dict[Any, asyncio.TimerHandle] = {}  # by gradio's event, for `STREAM_IDLE_S` after each frame
+
+    @contextmanager
+    def step(self, event: Any, has_frame: bool) -> Iterator[None]:
+        """Around one call of a stream's handler, in the server's event loop. `event` is gradio's; without one it does
+        nothing."""
+        if has_frame and (timer := self._timers.pop(event, None)):
+            timer.cancel()
+        yield
+        if event is not None and event not in self._timers:
+            later = asyncio.get_running_loop().call_later
+            self._timers[event] = later(settings.STREAM_IDLE_S, self._close, event)
+
+    def _close(self, event: Any) -> None:
+        """As gradio does when a page closes its stream; of one that has ended, nothing is left to close."""
+        del self._timers[event]
+        event.run_time = math.inf
+        event.closed = True
+        event.signal.set()

@@ -56,6 +56,13 @@ def mark_closed(page: gr.Blocks, session: str | None) -> None:
         state.is_closed = True
 
 
+def forget_value(page: gr.Blocks, session: str, component: gr.components.Component) -> None:
+    """Drops the last value of a component, which Gradio keeps with the state of a closed page for an hour."""
+    state = page.state_holder.session_data.get(session)
+    if state is not None:
+        state.config_values.pop(component._id, None)
+
+
 _gradio_get_state = StateHolder.__getitem__
 
 

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 
-from gradio.route_utils import FnIndexInferError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -42,8 +41,10 @@ class GuardMiddleware:
     """ASGI middleware around gradio's application. Errors that nobody foresaw end here too, logged without what the
     visitor sent."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, unknown_endpoint: type[Exception] = KeyError) -> None:
+        """`unknown_endpoint` is what the application raises, beside KeyError, where it should answer with 404."""
         self.app = app
+        self._unknown_endpoint = unknown_endpoint
         self._disk_space = DiskSpace()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -60,23 +61,24 @@ class GuardMiddleware:
         except RequestError as error:
             await response.refuse(error)
         except Exception as error:
-            known = _known_error(scope, error)
+            known = self._known_error(scope, error)
             if known is None:
                 log(error)
             await response.refuse(known or for_status(507 if is_disk_full(error) else 500))
 
-
-def _known_error(scope: Message, error: Exception) -> RequestError | None:
-    """A caller's mistake for which gradio has no response; None for any other error."""
-    if isinstance(error, ClientDisconnect):  # in the middle of sending; nobody is there to read the response
-        return for_status(400)
-    if isinstance(error.__cause__, HTTPException):  # raised by a stream of events, which has told the client already
-        return for_status(error.__cause__.status_code)
-    if not scope["path"].startswith(_ENDPOINTS):
-        return None
-    if isinstance(error, (FnIndexInferError, KeyError)):  # gradio looks endpoints up as if there could be none missing
-        return for_status(404)
-    return for_status(422) if isinstance(error, TypeError) else None
+    def _known_error(self, scope: Message, error: Exception) -> RequestError | None:
+        """A caller's mistake for which gradio has no response; None for any other error."""
+        if isinstance(error, ClientDisconnect):  # in the middle of sending; nobody is there to read the response
+            return for_status(400)
+        if isinstance(
+            error.__cause__, HTTPException
+        ):  # raised by a stream of events, which has told the client already
+            return for_status(error.__cause__.status_code)
+        if not scope["path"].startswith(_ENDPOINTS):
+            return None
+        if isinstance(error, (self._unknown_endpoint, KeyError)):
+            return for_status(404)
+        return for_status(422) if isinstance(error, TypeError) else None
 
 
 class _Response:

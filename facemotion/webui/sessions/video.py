@@ -12,10 +12,9 @@ from threading import Lock
 from typing import Any
 from weakref import WeakValueDictionary
 
-from gradio.processing_utils import hash_file
-
 from facemotion.pipeline import Pipeline
 from facemotion.video import Result, VideoJob
+from facemotion.webui.gradio_patches.atomic_files import move_to_cache
 
 NAME = "facemotion"
 QUEUE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "video"}
@@ -57,7 +56,7 @@ class VideoSession:
                 return
             yield from job.run()
             if job.result is not None:
-                yield VideoResult(job.result, _kept(video, cache), _kept(table, cache))
+                yield VideoResult(job.result, move_to_cache(video, cache), move_to_cache(table, cache))
 
 
 class VideoSessions:
@@ -93,10 +92,3 @@ def _folder(cache: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _kept(path: Path, cache: str) -> str:
-    """Moves a file to where gradio would copy it: a folder named after its content."""
-    folder = Path(cache) / hash_file(path)
-    folder.mkdir(exist_ok=True)
-    return str(path.replace(folder / path.name).resolve())

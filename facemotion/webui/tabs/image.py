@@ -17,7 +17,7 @@ from facemotion.webui.components import downloads, explanation
 from facemotion.webui.components.examples import example_photos
 from facemotion.webui.components.image_size import fit_within
 from facemotion.webui.components.photo_input import PhotoInput
-from facemotion.webui.components.select_events import ItemSelect, PointSelect, require_choice
+from facemotion.webui.components.select_events import ItemSelect, PointSelect
 from facemotion.webui.html import text
 
 SHOWN_SIDE = 1280  # pixels; drawing and encoding more takes longer than the page can show
@@ -92,10 +92,7 @@ class _Controls:
 def _controls(default_threshold: float) -> _Controls:
     photo = PhotoInput(label="Photo", sources=["upload", "clipboard", "webcam"], buttons=["fullscreen"], height=300)
     with gr.Column(elem_classes="fm-examples"):
-        examples = gr.Examples(
-            [[path] for path in example_photos()], photo, label="Or try one of these", api_visibility="private"
-        )
-    require_choice(examples.dataset)
+        gr.Examples([[path] for path in example_photos()], photo, label="Or try one of these", api_visibility="private")
     labels = gr.Checkbox(True, label="Show labels in the picture")
     with gr.Accordion("Detection", open=False):
         threshold = gr.Slider(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from facemotion.errors import MissingInput
 from facemotion.pipeline import Pipeline
@@ -47,8 +46,8 @@ class _Components:
         return {self.run: gr.Button(visible=not busy), self.stop: gr.Button(visible=busy)}
 
 
-def build(pipeline: Pipeline) -> None:
-    """Lays the tab out and connects it, inside the current `gr.Tab`."""
+def build(pipeline: Pipeline, page: gr.Blocks) -> None:
+    """Lays the tab out and connects it, inside the current `gr.Tab` of `page`."""
     components, sessions = _layout(), VideoSessions()
 
     def accept(path: str | None, request: gr.Request) -> Update:
@@ -64,7 +63,7 @@ def build(pipeline: Pipeline) -> None:
     finding = accepted.success(find, [components.video, components.session], components.outputs(), **_QUIET, **QUEUE)
     finding.failure(lambda: _idle(components), None, [components.run, components.stop, components.status], **_QUIET)
     components.stop.click(stop, None, None, queue=False, **_QUIET)
-    cast(gr.Blocks, Context.root_block).unload(stop)
+    page.unload(stop)
 
 
 def _layout() -> _Components:

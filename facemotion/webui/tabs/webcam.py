@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from facemotion import settings
 from facemotion.errors import MissingInput
@@ -16,6 +15,7 @@ from facemotion.pipeline import Pipeline
 from facemotion.tally import tally_csv
 from facemotion.webui.components import camera
 from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.gradio_patches import session_cleanup
 from facemotion.webui.gradio_patches.atomic_files import save_bytes
 from facemotion.webui.html import webcam as webcam_html
 from facemotion.webui.html.webcam import STATE_SECONDS
@@ -40,8 +40,8 @@ class _Components:
     saving: gr.Row
 
 
-def build(pipeline: Pipeline) -> None:
-    """Lays the tab out and connects it, inside the current `gr.Tab`."""
+def build(pipeline: Pipeline, page: gr.Blocks) -> None:
+    """Lays the tab out and connects it, inside the current `gr.Tab` of `page`."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
             picture, drawn = camera.build("Camera"), camera.output()
@@ -60,7 +60,7 @@ def build(pipeline: Pipeline) -> None:
     components = _Components(picture, drawn, session_state, followed, readout, start, stop, saving)
     sessions = WebcamSessions(pipeline)
     _connect_switch(sessions, components)
-    _connect_stream(sessions, components)
+    _connect_stream(sessions, components, page)
     for button, write in ((whole, _summary_file), (minute, _minute_file)):
         _connect_download(button, write, session_state, file)
 
@@ -85,15 +85,14 @@ def _connect_switch(sessions: WebcamSessions, components: _Components) -> None:
     components.followed.input(follow, components.followed, None, **quick)
 
 
-def _connect_stream(sessions: WebcamSessions, components: _Components) -> None:
+def _connect_stream(sessions: WebcamSessions, components: _Components, page: gr.Blocks) -> None:
     def step(frame: Picture | None, session: WebcamSession | None, request: gr.Request) -> list[Any]:
         return sessions.step(frame, session, str(request.session_hash))
 
     def leave(request: gr.Request) -> None:
         sessions.close(str(request.session_hash))
-        _forget_frame(page, str(request.session_hash), components.drawn)
+        session_cleanup.forget_value(page, str(request.session_hash), components.drawn)  # the last frame
 
-    page = cast(gr.Blocks, Context.root_block)
     components.picture.stream(
         step,
         [components.picture, components.session_state],
@@ -106,13 +105,6 @@ def _connect_stream(sessions: WebcamSessions, components: _Components) -> None:
         api_visibility="private",
     )
     page.unload(leave)
-
-
-def _forget_frame(page: gr.Blocks, session: str, drawn: gr.HTML) -> None:
-    """Gradio keeps each component's last value with the state of a page; of this one that is the last frame."""
-    state = page.state_holder.session_data.get(session)
-    if state is not None:
-        state.config_values.pop(drawn._id, None)
 
 
 def _connect_download(button: gr.Button, write: Any, session_state: gr.State, file: gr.DownloadButton) -> None:
