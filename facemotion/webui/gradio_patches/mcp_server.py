@@ -24,8 +24,7 @@ def install() -> None:
     """Puts the server below in the place of gradio's own, for everybody in the process, and quiets the libraries that
     quote in the log what a caller sent."""
     gradio.mcp.GradioMCPServer = PublicMCPServer  # type: ignore[misc]
-    for name in ("mcp", "python_multipart"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(_is_not_of_mcp)
 
 
