@@ -1,4 +1,7 @@
-"""The web page. Gradio is imported when the page is first asked for, after app.py has named the folder of uploads."""
+"""The web page.
+
+Gradio is imported when the page is first asked for, after app.py has named the folder of uploads.
+"""
 
 from __future__ import annotations
 
@@ -17,5 +20,5 @@ __all__ = ["build_page", "launch_options"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'facemotion.webui' has no attribute {name!r}")
-    with fast_import.without_type_stubs():  # the first import of gradio, if nobody came before
+    with fast_import.without_type_stubs():  # the first import of Gradio
         return getattr(import_module("facemotion.webui.page"), name)

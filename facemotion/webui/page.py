@@ -1,4 +1,4 @@
-"""Puts the tabs together, and the settings that a public page needs."""
+"""Assembles the page from its tabs, with settings for a public server."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _HEAD = """
 
 
 def build_page(pipeline: Pipeline, live: Pipeline | None = None) -> gr.Blocks:
-    """The whole page around one pipeline, its queue set up, ready for `launch(**launch_options())`.
+    """Build the page around a pipeline, with its queue, ready for `launch(**launch_options())`.
 
-    `live` is for a camera's frames, where that is another one.
+    `live` is the pipeline for camera frames, where it differs.
     """
     live = live or pipeline
     cleaning = (settings.CLEAN_EVERY_S, settings.FILES_LIVE_S)
@@ -58,13 +58,13 @@ def build_page(pipeline: Pipeline, live: Pipeline | None = None) -> gr.Blocks:
         gr.HTML(text.serving(pipeline.models, live.models["detector"]))
         endpoints.build(pipeline)
         endpoints.build_video(pipeline)
-    page.queue(max_size=settings.MAX_QUEUE, api_open=False)  # nobody passes by the queue
+    page.queue(max_size=settings.MAX_QUEUE, api_open=False)  # no request bypasses the queue
     install(page)
     return page
 
 
 def launch_options() -> dict[str, Any]:
-    """Keyword arguments for `launch`: the look, and closed doors where gradio's defaults leave them open.
+    """Keyword arguments for `launch`: theme, limits, and Gradio features that a public page turns off.
 
     The address, the port and sharing stay with gradio, which reads GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and
     GRADIO_SHARE.
@@ -73,11 +73,11 @@ def launch_options() -> dict[str, Any]:
         "theme": theme.theme(),
         "css": theme.style_sheet(),
         "head": _HEAD + theme.script(),
-        "max_file_size": max(settings.MAX_FILE_BYTES, settings.MAX_VIDEO_BYTES),  # `atomic_files` tells them apart
+        "max_file_size": max(settings.MAX_FILE_BYTES, settings.MAX_VIDEO_BYTES),  # `atomic_files` has a limit for each
         "state_session_capacity": settings.MAX_SESSIONS,
-        "enable_monitoring": False,  # else /monitoring/summary shows everybody's requests
-        "run_history": False,  # else the browser keeps pictures and results
-        "show_error": False,  # unexpected errors keep their text to themselves
+        "enable_monitoring": False,  # /monitoring/summary would show all requests
+        "run_history": False,  # the browser would keep images and results
+        "show_error": False,  # the text of unexpected errors is not sent
         "app_kwargs": {
             "middleware": [Middleware(GuardMiddleware, unknown_endpoint=UNKNOWN_ENDPOINT)],
             "exception_handlers": {RequestValidationError: on_validation_error},

@@ -1,4 +1,4 @@
-"""The endpoints for programs: their names, arguments and results stay the same from version to version."""
+"""API endpoints. Their names, arguments and results stay the same from version to version."""
 
 from __future__ import annotations
 
@@ -152,19 +152,19 @@ def build_video(pipeline: Pipeline) -> None:
         """
         if video is None:
             raise MissingInput("Add a video: MP4, MOV, WebM, MKV or AVI.")
-        # A video has a limit of its own in place of the one for requests, which lies in the context.
+        # A video has its own time limit; the limit for requests is in the context.
         finished = Context().run(_run_to_end, VideoSession().run(pipeline, video, shown.GRADIO_CACHE))
         for component, file in ((shown, finished.video), (table, finished.table)):
             component.temp_files.add(file)
         return finished.video, finished.table, finished.result.to_dict()
 
-    mcp_server.exclude(analyze_video)  # a video is no argument for a language model
+    mcp_server.exclude(analyze_video)  # language models cannot send videos
     trigger = gr.Button(visible=False)
     trigger.click(analyze_video, video, [shown, table, facts], api_name="analyze_video", **QUEUE)
 
 
 def _run_to_end(steps: Iterator[float | VideoResult]) -> VideoResult:
-    """Runs to the end; nobody can stop it."""
+    """Run a video to its end; an API call cannot be stopped."""
     finished = next(step for step in steps if isinstance(step, VideoResult))
-    next(steps, None)  # lets it clean up
+    next(steps, None)  # so that it cleans up
     return finished

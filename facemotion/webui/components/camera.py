@@ -1,4 +1,4 @@
-"""The camera as components: frames come and go as `data:` URLs, never as files; and the scripts that work it.
+"""Camera components. Frames are exchanged as `data:` URLs, never as files.
 
 Drawn frames are not given back to the component they came from: `gr.Image` leaves about 16 elements of the page behind
 for each picture that it shows, so that after minutes the browser needs twice as long for the next. They go into a
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facemotion.webui.components.photo_input import PhotoInput
 
 ELEMENT_ID, DRAWN_ID = "fm-camera", "fm-drawn"
-FRAME_SIZE = (640, 480)  # asked of the browser; a face two metres away has about 40 pixels then
+FRAME_SIZE = (640, 480)  # requested from the browser; a face two metres away has about 40 pixels
 JPEG_QUALITY = 85  # encodes a frame in 3 ms; the boxes' edges stay clean
 
 _ERRORS = {
@@ -32,7 +32,7 @@ _OTHER_ERROR = "The camera did not start. Reload the page and try again."
 
 
 def build(label: str) -> PhotoInput:
-    """The camera in the current layout; handlers receive `images.Picture`."""
+    """Add the camera to the current layout; handlers receive `images.Picture`."""
     width, height = FRAME_SIZE
     video = {"width": {"ideal": width}, "height": {"ideal": height}, "facingMode": "user"}
     return PhotoInput(
@@ -47,17 +47,17 @@ def build(label: str) -> PhotoInput:
 
 
 def output() -> gr.HTML:
-    """Where handlers put an `answer`, to be shown in the camera's place."""
+    """Add the hidden element for annotated frames from `encode_frame`; static/camera.js shows them."""
     return gr.HTML("", visible="hidden", elem_id=DRAWN_ID)
 
 
 def error_text(reason: str) -> str | None:
-    """What to tell a visitor when START or STOP returned `reason`; None when there was nothing."""
+    """The message for the `reason` that START or STOP returned; None when there was no error."""
     return _ERRORS.get(reason, _OTHER_ERROR) if reason else None
 
 
 def encode_frame(drawn: NDArray[np.uint8]) -> str:
-    """RGB uint8 [H, W, 3] as the HTML of an element whose value is the `data:` URL of a JPEG.
+    """Encode RGB uint8 [H, W, 3] as an HTML element whose value is the `data:` URL of a JPEG.
 
     No two are alike, or the page would not notice the second of two equal frames.
     """

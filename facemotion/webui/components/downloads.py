@@ -1,4 +1,4 @@
-"""Downloads of one result, written only when somebody asks for them."""
+"""Downloads of a result, written on request."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from facemotion.images import Picture
 from facemotion.webui.components.photo_input import PhotoInput
 from facemotion.webui.gradio_patches.atomic_files import save_bytes
 
-JPEG_QUALITY = 92  # of the downloaded picture; the page shows a lighter one
+JPEG_QUALITY = 92  # of the downloaded image; the page shows a smaller file
 NAME = "facemotion"
 
 _CLICK = "() => document.querySelector('#fm-download')?.click()"
 
 
 def build(row: gr.Row, photo: PhotoInput, state: gr.State, labels: gr.Checkbox) -> None:
-    """Puts three buttons in `row`. `state` holds what has an `analysis`, or None."""
+    """Add three buttons to `row`. `state` holds an object with an `analysis`, or None."""
     with row:
         picture = gr.Button("Download picture", size="sm")
         table = gr.Button("Download CSV", size="sm")
@@ -35,7 +35,7 @@ def build(row: gr.Row, photo: PhotoInput, state: gr.State, labels: gr.Checkbox) 
 
 
 def jpeg_bytes(picture: Picture, analysis: Analysis, labels: bool = True) -> bytes:
-    """The picture at its own size with its boxes, and its labels if wanted, without any metadata."""
+    """The photo at full size with boxes, optional labels and no metadata, as JPEG."""
     stream = io.BytesIO()
     drawn = drawing.annotate(picture.pixels, analysis, labels=labels)
     Image.fromarray(drawn).save(stream, "JPEG", quality=JPEG_QUALITY)
@@ -43,12 +43,12 @@ def jpeg_bytes(picture: Picture, analysis: Analysis, labels: bool = True) -> byt
 
 
 def csv_bytes(analysis: Analysis) -> bytes:
-    """One row a face."""
+    """One CSV row per face."""
     return report.to_csv([analysis], [NAME]).encode()
 
 
 def json_bytes(analysis: Analysis) -> bytes:
-    """What `/analyze` returns."""
+    """The JSON that `/analyze` returns."""
     return report.to_json([analysis], [NAME], as_list=False).encode()
 
 
@@ -61,7 +61,7 @@ def _picture_file(file: gr.DownloadButton, picture: Picture | None, shown: Any, 
     if picture is None:
         raise MissingInput("There is no photo to download. Add one first.")
     analysis = _analysis(shown)
-    if picture.pixels.shape[:2] != (analysis.height, analysis.width):  # another photo came while this one was analysed
+    if picture.pixels.shape[:2] != (analysis.height, analysis.width):  # another photo was added during the analysis
         raise MissingInput("The photo has just been changed. Download it when its faces are shown.")
     return _file(file, "jpg", jpeg_bytes(picture, analysis, labels))
 
@@ -74,5 +74,5 @@ def _analysis(shown: Any) -> Analysis:
 
 
 def _file(file: gr.DownloadButton, suffix: str, content: bytes) -> str:
-    """Writes to gradio's own folder, from which it deletes files by age."""
+    """Write to Gradio's folder, where files are deleted by age."""
     return save_bytes(content, f"{NAME}.{suffix}", file.GRADIO_CACHE)

@@ -1,4 +1,4 @@
-"""What the chosen face's label rests on, on demand: a button, and the face with the parts that matter glowing."""
+"""Heatmap of the face regions that support the predicted expression, computed on request."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from facemotion.errors import BadOption, MissingInput
 from facemotion.faces import Analysis, Face
 from facemotion.pipeline import Pipeline
 
-PLAIN_POINTS = 2  # of a hundred: a part that moves the probability by less decides nothing
+PLAIN_POINTS = 2  # percentage points; a region that changes the probability by less is called irrelevant
 _NOTHING = "There is no face to look at any more. Add the photo again."
 
 
 def build(pipeline: Pipeline, state: gr.State) -> tuple[gr.Button, gr.HTML]:
-    """Lays the button and the place for its answer out. `state` holds what has a `face`, and all in `grey`, or None."""
+    """Add the button and its output. `state` holds an object with `face` and `grey`, or None."""
     button = gr.Button("What does this label rest on?", size="sm", visible=False)
     answer = gr.HTML()
     button.click(
@@ -36,7 +36,7 @@ def build(pipeline: Pipeline, state: gr.State) -> tuple[gr.Button, gr.HTML]:
 
 
 def explanation(pipeline: Pipeline, shown: Any) -> str:
-    """The chosen face with its heatmap and a sentence, as HTML.
+    """The selected face with its heatmap and a caption, as HTML.
 
     Raises:
         MissingInput: the browser's state is gone.
@@ -53,7 +53,7 @@ def explanation(pipeline: Pipeline, shown: Any) -> str:
 
 
 def sentence(face: Face, fall: float) -> str:
-    """What the heatmap shows, in words; `fall` is its highest value."""
+    """Describe the heatmap in a sentence. `fall` is its highest value."""
     points = 100 * (face.confidence - heatmap.lowered(face.confidence, fall))
     if points < PLAIN_POINTS:
         least = f"less than {PLAIN_POINTS} points of a hundred"
@@ -62,7 +62,7 @@ def sentence(face: Face, fall: float) -> str:
 
 
 def face_heatmap(pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysis, number: float) -> NDArray[np.uint8]:
-    """The crop of one face with its heatmap, RGB uint8 [S, S, 3].
+    """The crop of a face with its heatmap, RGB uint8 [S, S, 3].
 
     Raises:
         MissingInput: the picture shows no face.

@@ -1,4 +1,4 @@
-"""Components that hand uploads, untouched, to our own decoder."""
+"""Upload components that use our own decoder."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _EXAMPLE: dict[str, Any] = {"path": "photo.jpg", "meta": {"_type": "gradio.FileD
 
 
 class PhotoInput(gr.Image, metaclass=WithoutStub):
-    """`gr.Image` as an input, decoded by `images.load_picture` instead of gradio: upright, on white, bounded.
+    """`gr.Image` as an input, decoded by `images.load_picture`: upright, on white, of bounded size.
 
     Handlers receive an `images.Picture`, or None when there is no photo.
     """
 
     def get_block_name(self) -> str:
-        """The page shows it as the ordinary image component."""
+        """Name of the front-end component."""
         return "image"
 
     def preprocess(self, payload: ImageData | None) -> images.Picture | None:  # type: ignore[override]
-        """Decodes an upload or a `data:` URL.
+        """Decode an upload or a `data:` URL.
 
         Raises:
             InputError: it is no picture that can be analysed.
@@ -35,23 +35,23 @@ class PhotoInput(gr.Image, metaclass=WithoutStub):
         return images.load_picture(payload.url if in_url else payload.path)
 
     def example_payload(self) -> dict[str, Any]:
-        """What the API page shows as an argument; gradio's own example is a web address, which is refused here."""
+        """Example argument on the API page; Gradio's own example is a web address, which is refused here."""
         return _EXAMPLE
 
     def example_value(self) -> str:
-        """Likewise, as a value."""
+        """Example value on the API page."""
         return str(_EXAMPLE["path"])
 
 
 class PhotosInput(gr.File, metaclass=WithoutStub):
-    """`gr.File` for several photos; handlers receive their paths, still to be decoded one by one."""
+    """`gr.File` for several photos; handlers receive their paths."""
 
     def get_block_name(self) -> str:
-        """The page shows it as the ordinary file component."""
+        """Name of the front-end component."""
         return "file"
 
     def preprocess(self, payload: ListFiles | FileData | None) -> list[str]:
-        """The paths in the order of upload; `gr.File` would leave an empty temporary file behind for each."""
+        """The paths in the order of upload; `gr.File` would leave an empty temporary file for each."""
         if payload is None:
             return []
         files = payload.root if isinstance(payload, ListFiles) else [payload]

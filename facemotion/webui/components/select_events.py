@@ -1,4 +1,4 @@
-"""What a visitor clicked on, checked: a program may send anything in its place."""
+"""Validated select events. Clients may send arbitrary data in an event."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FARTHEST = 1e6  # pixels; NaN is not below it, nor a number too long for a floa
 
 
 class ItemSelect(gr.SelectData):
-    """A click on an item of a gallery; `index` is its number from 0.
+    """Selection of a gallery item; `index` is its number from 0.
 
     Raises:
         BadOption: what was sent names no item.
@@ -27,7 +27,7 @@ class ItemSelect(gr.SelectData):
 
 
 class PointSelect(gr.SelectData):
-    """A click in a picture; `index` is its (x, y) in pixels of the picture that is shown.
+    """Click in an image; `index` is its (x, y) in pixels of the displayed image.
 
     Raises:
         BadOption: what was sent is no point.
@@ -42,7 +42,7 @@ class PointSelect(gr.SelectData):
 
 
 def _complete(data: Any) -> dict[str, Any]:
-    """`data` with the keys that gradio takes for granted."""
+    """Fill in the keys of `data` that Gradio requires."""
     return {"index": None, "value": None} | (data if isinstance(data, dict) else {})
 
 

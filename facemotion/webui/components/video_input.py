@@ -1,4 +1,4 @@
-"""A component that hands an uploaded video, untouched, to our own decoder."""
+"""Upload component for a video that uses our own decoder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ _EXAMPLE: dict[str, Any] = {"path": "video.mp4", "meta": {"_type": "gradio.FileD
 
 
 class VideoInput(gr.File, metaclass=WithoutStub):
-    """`gr.File` for one video; handlers receive its path, or None. `gr.Video` would have FFmpeg guess what it is."""
+    """`gr.File` for a single video; handlers receive its path, or None.
+
+    `gr.Video` would have FFmpeg guess the format.
+    """
 
     def get_block_name(self) -> str:
-        """The page shows it as the ordinary file component."""
+        """Name of the front-end component."""
         return "file"
 
     def preprocess(self, payload: ListFiles | FileData | None) -> str | None:
@@ -25,9 +28,9 @@ class VideoInput(gr.File, metaclass=WithoutStub):
         return file.path if isinstance(file, FileData) else None
 
     def example_payload(self) -> dict[str, Any]:
-        """What the API page shows as an argument; gradio's own example is a web address, which is refused here."""
+        """Example argument on the API page; Gradio's own example is a web address, which is refused here."""
         return _EXAMPLE
 
     def example_value(self) -> str:
-        """Likewise, as a value."""
+        """Example value on the API page."""
         return str(_EXAMPLE["path"])

@@ -1,5 +1,7 @@
-"""Results and uploads as files that are whole or not there: gradio leaves a part behind when the disk is full or the
-visitor goes in the middle."""
+"""Writes results and uploads completely or not at all.
+
+Gradio 6.31.0 leaves partial files when the disk is full, or when the visitor disconnects during an upload.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,14 @@ from facemotion.video import containers
 
 
 def install() -> None:
-    """Puts the functions below in the place of gradio's own, for everybody in the process."""
+    """Replace Gradio's functions and upload parser globally."""
     processing_utils.save_bytes_to_cache = save_bytes
     processing_utils.save_pil_to_cache = save_image
     route_utils.GradioMultiPartParser = UploadParser  # type: ignore[misc]
 
 
 def save_bytes(data: bytes, file_name: str, cache_dir: str) -> str:
-    """Writes to a file of that name, in a folder named after the content, and returns its path, as gradio does.
+    """Write to a file of that name, in a folder named after the content, and return its path.
 
     Raises:
         OSError: it cannot be written, such as on a full disk; then nothing of it is there.
@@ -51,7 +53,7 @@ def save_bytes(data: bytes, file_name: str, cache_dir: str) -> str:
 
 
 def save_image(img: Image.Image, cache_dir: str, name: str = "image", format: str = "webp") -> str:
-    """Likewise, of a picture in one of Pillow's formats; the arguments are named as gradio names them."""
+    """Write an image in a format of Pillow; the arguments are named as in Gradio."""
     data: bytes = processing_utils.encode_pil_to_bytes(img, format)  # type: ignore[no-untyped-call]
     return save_bytes(data, f"{name}.{format}", cache_dir)
 
@@ -64,9 +66,11 @@ def move_to_cache(path: Path, cache_dir: str) -> str:
 
 
 class UploadParser(route_utils.GradioMultiPartParser):
-    """gradio's reader of uploads, which deletes what it wrote when a file is too large, but not when the visitor
-    disconnects or the disk is full; which has one limit for all files, pictures and videos; and which keeps in memory,
-    and then trips over, what is sent beside the files."""
+    """Gradio's upload parser with cleanup and limits.
+
+    Gradio's own does not delete files when the visitor disconnects or the disk is full, has the same size limit for
+    photos and videos, and keeps form fields in memory.
+    """
 
     _part_bytes = 0
 
@@ -120,13 +124,13 @@ class UploadParser(route_utils.GradioMultiPartParser):
         return form
 
     def _stop_tracking(self) -> None:
-        """Whoever watches the progress of a failed upload is told that there is none."""
+        """Forget the progress of a failed upload."""
         if self.upload_progress is not None:
             self.upload_progress._statuses.pop(str(self.upload_id), None)
             self.upload_progress._signals.pop(str(self.upload_id), None)
 
 
 def upload_limit(name: str) -> int:
-    """The most bytes of an upload of this name. Its content is looked at when it is decoded."""
+    """Size limit in bytes of an upload of this name. Its content is checked when it is decoded."""
     is_video = name.lower().endswith(containers.SUFFIXES)
     return settings.MAX_VIDEO_BYTES if is_video else settings.MAX_FILE_BYTES

@@ -1,4 +1,7 @@
-"""Imports Gradio without the type stubs that it writes for editors, which take a third of the time of its import."""
+"""Imports Gradio without type stubs for editors, which take a third of its import time.
+
+Gradio 6.31.0 parses the source of each of its components on import.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One place that changes Gradio."""
+"""Installs all changes to Gradio."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ UNKNOWN_ENDPOINT = FnIndexInferError  # raised for a number of no endpoint, wher
 
 
 def install(page: gr.Blocks) -> None:
-    """Changes this page's queue and state, and replaces Gradio's functions and classes for the whole process.
+    """Change the queue and state of this page, and replace Gradio's functions and classes globally.
+
+    Call it after `page.queue`, before the page is launched.
 
     Comes after `page.queue`, and before the page is launched.
     """

@@ -1,4 +1,9 @@
-"""`gr.Blocks` for strangers: what it lets in, and how it fails."""
+"""`gr.Blocks` for a public server: checked inputs, time limits, uniform errors.
+
+As of Gradio 6.31.0, images without the mark of a file are opened from any path, missing arguments are errors although
+they have defaults, an example that was not chosen is an internal error, callers get the text of any exception, and a
+camera that sends nothing keeps its place until the time limit of streams.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +39,7 @@ class PublicBlocks(gr.Blocks):
         self._streams = IdleStreams()
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As in `gr.Blocks`.
+        """Validate the inputs, then process as `gr.Blocks` does.
 
         Raises:
             gr.Error: for everything that goes wrong.
@@ -64,16 +69,17 @@ class PublicBlocks(gr.Blocks):
         return any(kind == "unload" for _, kind in getattr(known, "targets", ()))
 
     def _stream_of(self, function: Any, event_id: str | None) -> Any:
-        """gradio's event, when this is a call of a stream."""
+        """Gradio's event, when this is a call of a stream."""
         return self._queue.event_ids_to_events.get(event_id or "") if function.connection == "stream" else None
 
 
 def refuse_foreign_files(inputs: Any) -> None:
-    """Looks through the values of a request. gradio itself would fetch web addresses, and checks only those paths that
-    come with its mark of a file.
+    """Check the files named in a request.
+
+    Gradio would fetch web addresses, and checks only paths with its mark of a file.
 
     Raises:
-        ForbiddenSource: a file in it is not one that was uploaded to, or made by, this server.
+        ForbiddenSource: it names a file that was not uploaded to, or made by, this server.
     """
     own = Path(get_upload_folder()).resolve()
 
@@ -87,8 +93,10 @@ def refuse_foreign_files(inputs: Any) -> None:
 
 
 def _is_inside(path: str, folder: Path) -> bool:
-    """Whether a visitor's `path` is one in `folder`; a path of absurd length is not even taken apart, since that takes
-    time with the square of its parts."""
+    """Whether a visitor's `path` lies in `folder`.
+
+    A path of absurd length is not parsed, since that takes time quadratic in its parts.
+    """
     if len(path) > MAX_PATH or is_http_url_like(path):
         return False
     try:
@@ -98,8 +106,7 @@ def _is_inside(path: str, folder: Path) -> bool:
 
 
 def fill_defaults(components: Sequence[Any], inputs: list[Any]) -> list[Any]:
-    """The arguments that REST callers left out at the end, filled with the components' own values; gradio's Python and
-    JavaScript clients do so themselves."""
+    """Fill in arguments that REST callers left out with the components' values, as Gradio's clients do."""
     return inputs + [getattr(component, "value", None) for component in components[len(inputs) :]]
 
 
@@ -115,16 +122,18 @@ def check_example(components: Sequence[Any], inputs: Sequence[Any]) -> None:
 
 
 class IdleStreams:
-    """Watches the calls of streams. gradio itself waits for each next frame for `settings.STREAM_SECONDS`, so that a
-    few callers who send nothing could keep all places for themselves."""
+    """Closes camera streams that send no frames.
+
+    Gradio waits for each next frame for `settings.STREAM_SECONDS`, so that a few callers who send nothing could occupy
+    all places.
+    """
 
     def __init__(self) -> None:
         self._timers: dict[Any, asyncio.TimerHandle] = {}  # by gradio's event, for `STREAM_IDLE_S` after each frame
 
     @contextmanager
     def step(self, event: Any, has_frame: bool) -> Iterator[None]:
-        """Around one call of a stream's handler, in the server's event loop. `event` is gradio's; without one it does
-        nothing."""
+        """Wrap a call of a stream's handler, in the server's event loop. Without an `event` it does nothing."""
         if has_frame and (timer := self._timers.pop(event, None)):
             timer.cancel()
         yield
@@ -133,7 +142,7 @@ class IdleStreams:
             self._timers[event] = later(settings.STREAM_IDLE_S, self._close, event)
 
     def _close(self, event: Any) -> None:
-        """As gradio does when a page closes its stream; of one that has ended, nothing is left to close."""
+        """Close the stream as Gradio does when its page is closed."""
         del self._timers[event]
         event.run_time = math.inf
         event.closed = True

@@ -1,8 +1,7 @@
-"""What gradio keeps of visits that are over, emptied: the server's memory depends on who is there, not on who was.
+"""Frees per-session state that Gradio never releases.
 
-gradio 6.31 remembers every request for statistics, the queue's entry of every session, the state of every caller who
-sends none for as long as there are fewer than `settings.MAX_SESSIONS`, every upload that was watched, and the names of
-files that others deleted.
+Gradio 6.31.0 keeps every request for statistics, the queue entries of every session, the state of callers without a
+session up to `settings.MAX_SESSIONS`, every watched upload, and the names of deleted files.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from facemotion import settings
 from facemotion.webui.server.error_responses import for_status
 
 SWEEP_EVERY_S = 10.0
-UNCLAIMED_S = 300.0  # a result that nobody has come for is dropped
+UNCLAIMED_S = 300.0  # unclaimed results are dropped after this
 MAX_PENDING = 2000  # sessions with results to fetch, as in gradio
 MAX_SESSION_NAME = 255  # characters of a session's name: the page draws 11; gradio keeps each as a key, however long
 CLOSED_S = 600.0  # the state of a closed page is dropped; a connection that was only interrupted is back by then
 
 
 def install(page: gr.Blocks) -> None:
-    """Keeps a page clean from its start on. Comes after `page.queue`."""
-    page._queue.ANALYTICS_MAX_EVENTS = 0  # nobody reads these statistics, for which pandas runs after each request
+    """Start the cleanup of a page. Call it after `page.queue`."""
+    page._queue.ANALYTICS_MAX_EVENTS = 0  # else 10,000 requests are kept, and pandas runs after each
     page._queue.pending_messages_per_session = PendingMessages(page._queue)  # type: ignore[assignment]
     StateHolder.__getitem__ = get_state  # type: ignore[method-assign]
     Queue.wait_for_event_or_timeout = staticmethod(wait_for_event_or_timeout)  # type: ignore[method-assign,assignment]
@@ -43,21 +42,24 @@ def install(page: gr.Blocks) -> None:
 
 
 def drop_anonymous_state(page: gr.Blocks, session: str | None, event: str | None) -> None:
-    """Drops the state that was made for one request of a caller who sent no session."""
+    """Drop the state of a request without a session."""
     if session is not None and session == event:
         _drop_state(page, session)
 
 
 def mark_closed(page: gr.Blocks, session: str | None) -> None:
-    """Marks the state of a page that is being closed. gradio does so before it runs the handlers of "unload", and only
-    where there is a state; for a page that did nothing, those handlers then make one that would stay."""
+    """Mark the state of a page that is being closed.
+
+    Gradio does so before the handlers of "unload" run, and only if a state exists. For an unused page, those handlers
+    then create a state that would stay.
+    """
     state = page.state_holder.session_data.get(session or "")
     if state is not None:
         state.is_closed = True
 
 
 def forget_value(page: gr.Blocks, session: str, component: gr.components.Component) -> None:
-    """Drops the last value of a component, which Gradio keeps with the state of a closed page for an hour."""
+    """Drop the last value of a component, which Gradio keeps for an hour after a page is closed."""
     state = page.state_holder.session_data.get(session)
     if state is not None:
         state.config_values.pop(component._id, None)
@@ -67,7 +69,9 @@ _gradio_get_state = StateHolder.__getitem__
 
 
 def get_state(holder: StateHolder, session: str) -> SessionState:
-    """As gradio's own, before anything else is kept under the session's name.
+    """Gradio's `StateHolder.__getitem__` for session names of bounded length.
+
+    Two hundred requests with the longest names took 5 GB.
 
     Raises:
         RequestError: the name is longer than any that is drawn; two hundred of the longest bodies were 5 GB of names.
@@ -78,8 +82,11 @@ def get_state(holder: StateHolder, session: str) -> SessionState:
 
 
 class PendingMessages(dict[str, Any]):
-    """The messages that wait for each session. gradio makes room by dropping those that came first, though their
-    visitors may be listening; here what is dropped first are results whose visitors never came for them."""
+    """Messages waiting for each session.
+
+    Gradio makes room by dropping the oldest, whose visitors may be listening. Here results that nobody is waiting for
+    are dropped first.
+    """
 
     def __init__(self, queue: Queue) -> None:
         super().__init__()
@@ -93,8 +100,10 @@ class PendingMessages(dict[str, Any]):
 
 
 async def wait_for_event_or_timeout(event: Any, timeout: float) -> str:
-    """As gradio's own: "signal" when a stream's next frame has come, or "timeout"; but nothing waits on. gradio leaves
-    a task behind for each frame, which sleeps until the stream's time limit has passed: 3000 of a camera."""
+    """Wait for the next frame of a stream: "signal", or "timeout".
+
+    Gradio leaves a task for each frame, which sleeps until the time limit of the stream: 3000 for a camera.
+    """
     try:
         await asyncio.wait_for(event.signal.wait(), timeout)
         return "signal"
@@ -112,7 +121,7 @@ async def _sweep_forever(page: gr.Blocks) -> None:
 
 
 class Sweeper:
-    """Looks through gradio's containers from time to time, in the server's event loop, which alone changes them."""
+    """Cleans Gradio's containers periodically in the server's event loop, which alone changes them."""
 
     def __init__(self, page: gr.Blocks) -> None:
         self._page = page
@@ -120,7 +129,7 @@ class Sweeper:
         self._since: dict[tuple[str, str], float] = {}  # when a leftover, by kind and name, was first seen
 
     def sweep(self, now_s: float) -> None:
-        """Drops what has been left for long enough."""
+        """Drop what has been unused for long enough."""
         queue = self._page._queue
         busy = {event.session_hash for event in queue.event_ids_to_events.values()}
         due = self._due("session", _idle_sessions(queue, busy), now_s, UNCLAIMED_S)
@@ -139,14 +148,14 @@ class Sweeper:
                 files.difference_update([file for file in tuple(files) if not Path(file).exists()])
 
     def _due(self, kind: str, names: Iterable[str], now_s: float, after_s: float) -> list[str]:
-        """Those of `names` that have been given for so long without a pause."""
+        """Names that have been passed continuously for `after_s` seconds."""
         keys = {(kind, name) for name in names}
         for key in [key for key in self._since if key[0] == kind and key not in keys]:
             del self._since[key]
         return [key[1] for key in keys if now_s - self._since.setdefault(key, now_s) >= after_s]
 
     def _closed_sessions(self, busy: set[str]) -> set[str]:
-        """The sessions whose page was closed, each with its last use, since one that comes back stays marked so."""
+        """Closed sessions with their last use, since a session that comes back stays marked as closed."""
         holder = self._page.state_holder
         closed = {name for name, state in holder.session_data.items() if state.is_closed}
         return {f"{name} {holder.time_last_used.get(name)}" for name in closed - busy}
@@ -157,7 +166,7 @@ def _idle_sessions(queue: Any, busy: set[str]) -> set[str]:
 
 
 def _delivered_sessions(queue: Any, busy: set[str]) -> set[str]:
-    """Those whose every result was fetched, or whose visitor left; a session's next request makes its entry anew."""
+    """Sessions whose results were all fetched, or whose visitor left. The next request creates the entry again."""
     ids, messages = queue.pending_event_ids_session, queue.pending_messages_per_session
     return {name for name in ids if not ids[name] or name not in messages} - busy
 

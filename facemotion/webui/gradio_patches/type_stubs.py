@@ -1,4 +1,4 @@
-"""A metaclass for components of our own, for which Gradio then writes no .pyi file into this package."""
+"""Metaclass that keeps Gradio from writing .pyi files into this package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gradio.component_meta import ComponentMeta
 
 
 class WithoutStub(ComponentMeta):
-    """Gradio's metaclass without its file: a component that adds no event needs none."""
+    """Gradio's metaclass without the stub, for components that add no event. Seen in Gradio 6.31.0."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> WithoutStub:
         made: WithoutStub = ABCMeta.__new__(cls, name, bases, attributes)

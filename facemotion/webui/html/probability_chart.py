@@ -1,4 +1,4 @@
-"""The expressions of one face over the last seconds, as stacked areas that move to the left: an SVG."""
+"""SVG chart of the expression probabilities of a face over the last seconds."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Row = tuple[int, NDArray[np.float64]]
 
 
 def curve(moments: Iterable[Moment], identity: int, now_s: float, span_s: float) -> str:
-    """What the face of that id showed in the `span_s` seconds before `now_s`; nothing when it was not there.
+    """Stacked areas of a face's probabilities in the `span_s` seconds before `now_s`; empty when it was not seen.
 
     Each expression's area is as high as its probability, in the order of `EMOTIONS` from the top: all seven fill the
     height. Where the face was away there is a gap.
     """
-    mine = (one for one in moments if one.id == identity and one.time_s >= now_s - span_s)
-    rows = [(number, _mean(group)) for number, group in groupby(mine, lambda one: int(one.time_s * BINS_A_SECOND))]
+    mine = (moment for moment in moments if moment.id == identity and moment.time_s >= now_s - span_s)
+    rows = [(number, _mean(group)) for number, group in groupby(mine, _bin)]
     if not rows:
         return ""
     runs = _runs(rows)
@@ -39,13 +39,17 @@ def curve(moments: Iterable[Moment], identity: int, now_s: float, span_s: float)
     )
 
 
+def _bin(moment: Moment) -> int:
+    return int(moment.time_s * BINS_A_SECOND)
+
+
 def _mean(group: Iterable[Moment]) -> NDArray[np.float64]:
-    mean: NDArray[np.float64] = np.mean([one.probabilities for one in group], axis=0)
+    mean: NDArray[np.float64] = np.mean([moment.probabilities for moment in group], axis=0)
     return mean
 
 
 def _runs(rows: list[Row]) -> list[list[Row]]:
-    """`rows` cut where the face was away for more than `GAP_S`."""
+    """Split `rows` where the face was away for more than `GAP_S`."""
     runs = [rows[:1]]
     for before, row in pairwise(rows):
         if row[0] - before[0] > GAP_S * BINS_A_SECOND:
@@ -55,15 +59,15 @@ def _runs(rows: list[Row]) -> list[list[Row]]:
 
 
 def _areas(run: list[Row], start: float) -> str:
-    """One polygon for each expression over a run of bins; a bin is one unit wide."""
+    """A polygon for each expression over a run of bins; a bin is one unit wide."""
     left = np.array([number for number, _ in run]) - start
-    across = np.append(left, left[-1] + 1)  # the last bin lasts too
+    across = np.append(left, left[-1] + 1)  # the last bin has a width too
     shares = np.array([share for _, share in run] + [run[-1][1]])
     edges = 100 * np.hstack([np.zeros((len(across), 1)), np.cumsum(shares, axis=1)])
     return "".join(
         f'<polygon fill="{text.css_colour(name)}" points="{_points(across, edges[:, index], edges[:, index + 1])}"/>'
         for index, name in enumerate(EMOTIONS)
-        if shares[:, index].max() >= 0.005  # half a percent is not to be seen
+        if shares[:, index].max() >= 0.005  # below half a percent nothing is visible
     )
 
 

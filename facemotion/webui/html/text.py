@@ -1,5 +1,4 @@
-"""The sentences and small pieces of HTML that more than one tab shows. They say what a face shows, never what anybody
-feels."""
+"""Text and HTML that several tabs share. It names the shown expression, never a feeling."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ _COLUMNS = ("Face", "Expression", "Confidence", "Detection", "Notes")
 
 
 def percent(share: float) -> str:
-    """0.934 -> "93 %"; what is not quite 0 or 1 never reads as such."""
+    """0.934 -> "93 %"; values close to 0 or 1 are not rounded to them."""
     if 0 < share < 0.005:
         return "&lt; 1 %"
     if 0.995 <= share < 1:
@@ -37,7 +36,7 @@ def percent(share: float) -> str:
 
 
 def summary(analysis: Analysis) -> str:
-    """One sentence on the whole picture, as HTML that screen readers announce."""
+    """Summary of an analysis in a sentence, announced by screen readers."""
     count = len(analysis.faces)
     if count == 0:
         return f'<p class="fm-summary" role="status">{NO_FACES}</p>'
@@ -50,7 +49,7 @@ def summary(analysis: Analysis) -> str:
 
 
 def doubts(face: Face) -> list[str]:
-    """Why this face's reading deserves doubt, each reason in words; empty when nothing is known against it."""
+    """Reasons to doubt the prediction for a face, in words; empty when there are none."""
     uncertain = ["no expression stands out clearly"] if face.uncertain else []
     return uncertain + [QUALITY_WORDS[reason] for reason in face.quality]
 
@@ -61,12 +60,12 @@ def swatch(expression: str) -> str:
 
 
 def css_colour(expression: str) -> str:
-    """The palette's colour as CSS."""
+    """CSS colour of an expression."""
     return "rgb({}, {}, {})".format(*COLOURS[expression])
 
 
 def table(analysis: Analysis, selected: int | None = None) -> str:
-    """The faces, one a row, as an HTML table; nothing when there are none."""
+    """HTML table with a row per face; empty when there are none."""
     if not analysis.faces:
         return ""
     rows = "".join(_row(face, face.id == selected) for face in analysis.faces)
@@ -85,7 +84,7 @@ def _row(face: Face, selected: bool) -> str:
 
 
 def bars(face: Face | None) -> str:
-    """The seven probabilities of a face as labelled bars, always in the order of `EMOTIONS`; nothing without a face."""
+    """Bars of the seven probabilities in the order of `EMOTIONS`; empty without a face."""
     if face is None:
         return ""
     rows = "".join(
@@ -109,13 +108,13 @@ def _bar(expression: str, share: float, top: bool) -> str:
 
 
 def notices(messages: tuple[str, ...]) -> str:
-    """What the visitor should know about the models, as a visible note; nothing when there is nothing to say."""
+    """Messages about the models as a visible note; empty when there are none."""
     items = "".join(f"<p>{escape(message)}</p>" for message in messages)
     return f'<div class="fm-notice" role="note">{items}</div>' if items else ""
 
 
 def serving(models: dict[str, str], live_detector: str) -> str:
-    """Which weights serve, in one line."""
+    """A line that names the models in use."""
     other = f", for the camera {escape(live_detector)}" if live_detector != models["detector"] else ""
     return (
         f'<p class="fm-small">Weights: detector {escape(models["detector"])}{other}, '

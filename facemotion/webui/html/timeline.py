@@ -1,4 +1,4 @@
-"""A stretch of time as HTML: for each person a strip in the colours of the expressions, with their names."""
+"""HTML timelines and tables of expressions over time."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from facemotion.faces import EMOTIONS
 from facemotion.live import Moment
 from facemotion.webui.html import text
 
-SPAN_S = 20.0  # shown; the whole record can be downloaded
+SPAN_S = 20.0  # length of the timeline; the whole record can be downloaded
 GAP_S = 1.0  # without a face for longer, the strip is empty
-MAX_PEOPLE = 4  # strips; the ones seen last
-MAX_NAMED = 4  # expressions of one person, the longest shown first
+MAX_PEOPLE = 4  # strips, of the faces seen last
+MAX_NAMED = 4  # expressions named per face, the longest shown first
 NAMED_SHARE = 0.13  # of the strip's width, from which the expression's name fits on a phone
 
 
 class Stretch(Protocol):
-    """A stretch of time in which one face showed one expression, in seconds."""
+    """Interval in which a face showed an expression, in seconds."""
 
     start_s: float
     end_s: float
@@ -28,7 +28,7 @@ class Stretch(Protocol):
 
 @dataclass(slots=True)
 class _Piece:
-    """A stretch of time in which one face showed one expression, in seconds."""
+    """Interval in which a face showed an expression, in seconds."""
 
     start_s: float
     end_s: float
@@ -36,24 +36,25 @@ class _Piece:
 
 
 def strips(timeline: Iterable[Moment], now_s: float) -> str:
-    """What each of the people seen last showed in the `SPAN_S` seconds before `now_s`, a strip for each; nothing when
-    there is nobody."""
+    """Timelines of the faces last seen within `SPAN_S` seconds before `now_s`; empty when there are none."""
     recent = [moment for moment in timeline if moment.time_s >= now_s - SPAN_S]
     last_seen = {moment.id: moment.time_s for moment in recent}
-    people = sorted(sorted(last_seen, key=lambda one: -last_seen[one])[:MAX_PEOPLE])
+    people = sorted(sorted(last_seen, key=lambda face_id: -last_seen[face_id])[:MAX_PEOPLE])
     if not people:
         return ""
-    return "".join(strip(one, _pieces([m for m in recent if m.id == one]), now_s - SPAN_S, SPAN_S) for one in people)
+    return "".join(
+        strip(face_id, _pieces([m for m in recent if m.id == face_id]), now_s - SPAN_S, SPAN_S) for face_id in people
+    )
 
 
 def strip(identity: int, pieces: Iterable[Stretch], start_s: float, span_s: float) -> str:
-    """One person's strip, from `start_s` on and `span_s` long."""
+    """Timeline of a face, starting at `start_s` and `span_s` seconds long."""
     blocks = "".join(_block(piece, start_s, span_s) for piece in pieces)
     return f'<div class="fm-strip"><span class="fm-who">Face {identity}</span><div class="fm-band">{blocks}</div></div>'
 
 
 def _pieces(moments: list[Moment]) -> list[_Piece]:
-    """Runs of one expression; each lasts until the next begins, unless the face was away in between."""
+    """Intervals of constant expression. Each lasts until the next begins, unless the face was away in between."""
     pieces: list[_Piece] = []
     for moment in moments:
         goes_on = bool(pieces) and moment.time_s - pieces[-1].end_s <= GAP_S
@@ -78,7 +79,7 @@ def _block(piece: Stretch, start_s: float, span_s: float) -> str:
 
 
 def people_table(people: Iterable[tuple[int, Mapping[str, float]]]) -> str:
-    """A row for each person, given as an id and the seconds of each expression; nothing when there is nobody."""
+    """Table with a row per face, from its id and the seconds per expression; empty when there are none."""
     rows = "".join(_person_row(identity, seconds) for identity, seconds in people)
     if not rows:
         return ""
@@ -98,7 +99,7 @@ def _person_row(identity: int, seconds: Mapping[str, float]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """How long something was: "12.3 seconds", or "1:05 minutes"."""
+    """Format a duration: "12.3 seconds" or "1:05 minutes"."""
     return f"{seconds:.1f} seconds" if seconds < 60 else f"{clock(seconds)} minutes"
 
 

@@ -1,4 +1,4 @@
-"""What the Video tab says about a video, as HTML: how far it is, what was found, who showed what when."""
+"""HTML of the Video tab: progress, summary, timelines."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from facemotion.video import Person, Result
 from facemotion.video.job import ANALYSED_PER_S
 from facemotion.webui.html.timeline import clock, duration, people_table, strip
 
-MAX_PEOPLE = 12  # strips and rows; the ones longest in view
-SHORTEST_S = 0.25  # in view for less, a face is no person of the summary: a reflection, a pattern
+MAX_PEOPLE = 12  # strips and rows, of the faces longest in view
+SHORTEST_S = 0.25  # faces in view for less are left out of the summary: reflections, patterns
 
 INVITATION = (
     f"Add a video (MP4, MOV, WebM, MKV or AVI; up to {settings.MAX_VIDEO_SECONDS} seconds and "
@@ -27,12 +27,12 @@ _NOBODY = "<b>No faces found.</b> Faces are found from about 1/40 of the picture
 
 
 def note(text: str) -> str:
-    """A sentence that screen readers announce."""
+    """A status message that screen readers announce."""
     return f'<p class="fm-summary" role="status">{text}</p>'
 
 
 def progress(share: float, spent_s: float) -> str:
-    """A bar with the share that is done, and how long the rest will take once that can be told."""
+    """Progress bar with the share done, and the remaining time once it can be estimated."""
     left = f", about {_rounded(spent_s * (1 - share) / share)} seconds left" if share > 0.05 and spent_s > 2 else ""
     bar = f'<progress value="{share:.3f}" max="1" aria-label="Video read"></progress>'
     return f'<div class="fm-progress" role="status">{bar}<span>{share:.0%} read{left}</span></div>'
@@ -43,7 +43,7 @@ def _rounded(seconds: float) -> int:
 
 
 def summary(result: Result) -> str:
-    """One sentence on the whole video."""
+    """Summary of the result in a sentence."""
     people = shown(result)
     found = f"<b>{len(people)} face{'' if len(people) == 1 else 's'} followed</b>" if people else _NOBODY
     sound = {"kept": "The sound is untouched.", "encoded": "The sound was encoded anew.", "none": "It has no sound."}
@@ -55,26 +55,26 @@ def summary(result: Result) -> str:
 
 
 def shown(result: Result) -> list[Person]:
-    """The people longest in view, by id."""
-    seen = [one for one in result.people if _seconds(one) >= min(SHORTEST_S, result.duration_s / 2)]
-    return sorted(sorted(seen, key=lambda one: -_seconds(one))[:MAX_PEOPLE], key=lambda one: one.id)
+    """The faces longest in view, ordered by id."""
+    seen = [person for person in result.people if _seconds(person) >= min(SHORTEST_S, result.duration_s / 2)]
+    return sorted(sorted(seen, key=lambda person: -_seconds(person))[:MAX_PEOPLE], key=lambda person: person.id)
 
 
 def timeline(result: Result) -> str:
-    """A strip for each person over the length of the video; nothing where there was nobody."""
+    """A timeline per face over the length of the video; empty when there are none."""
     people = shown(result)
     span_s = max(result.duration_s, 0.1)
     if not people:
         return ""
-    rows = "".join(strip(one.id, one.runs, 0.0, span_s) for one in people)
+    rows = "".join(strip(person.id, person.runs, 0.0, span_s) for person in people)
     axis = f'<div class="fm-axis" aria-hidden="true"><span>0:00</span><span>{clock(result.duration_s)}</span></div>'
     return f'<section class="fm-timeline" aria-label="Expressions over time"><h2>Over time</h2>{rows}{axis}</section>'
 
 
 def table(result: Result) -> str:
-    """How long each person was in view, and what that face showed for how much of it."""
-    return people_table((one.id, one.seconds) for one in shown(result))
+    """Time in view of each face, and its expressions by share."""
+    return people_table((person.id, person.seconds) for person in shown(result))
 
 
-def _seconds(one: Person) -> float:
-    return sum(one.seconds.values())
+def _seconds(person: Person) -> float:
+    return sum(person.seconds.values())

@@ -1,4 +1,4 @@
-"""What the Webcam tab says, as HTML: the notice, the readout beside the running picture, the summary after it."""
+"""HTML of the Webcam tab: notice, readout while the camera runs, summary afterwards."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from facemotion.webui.html import text
 from facemotion.webui.html.probability_chart import curve
 from facemotion.webui.html.timeline import SPAN_S, duration, people_table, strips
 
-STATE_SECONDS = 600  # a viewer's record leaves memory after this without a frame
-DARK_LEVEL = 45  # mean grey of 0..255 below which a frame without a face is said to be dark
-SHORTEST_S = 0.5  # in view for less, a face is no person of the summary: a reflection, a pattern
-MAX_PEOPLE = 12  # in the summary; the ones longest in view
-MAX_NAMED = 8  # faces in the sentence on a frame
+STATE_SECONDS = 600  # after this without a frame the record of a session is dropped
+DARK_LEVEL = 45  # mean grey level, 0 to 255, below which a frame without faces is called dark
+SHORTEST_S = 0.5  # faces in view for less are left out of the summary: reflections, patterns
+MAX_PEOPLE = 12  # in the summary, the faces longest in view
+MAX_NAMED = 8  # faces named in the readout
 
 NOTICE = (
     '<p class="fm-notice" role="note"><b>While the camera runs, the expressions of all faces in view are analysed.</b> '
@@ -36,20 +36,20 @@ _DARK = "<b>It is too dark to find a face.</b> Switch a light on, or turn toward
 
 
 def problem(sentence: str) -> str:
-    """What went wrong, as HTML that screen readers announce at once."""
+    """An error message that screen readers announce at once."""
     return f'<p class="fm-summary" role="alert">{sentence}</p>'
 
 
 def rate(fps: float, spent_ms: float) -> str:
-    """How fast it goes."""
+    """Frame rate and processing time."""
     return f'<p class="fm-rate">{fps:.1f} frames a second, {spent_ms:.0f} ms each</p>'
 
 
 def readout(
     frame: NDArray[np.uint8], analysis: Analysis, followed: int | None, moments: Sequence[Moment], now_s: float
 ) -> str:
-    """Who is in view, what the followed face shows, and what it showed lately; then the strips of all."""
-    face = next((one for one in analysis.faces if one.id == followed), None)
+    """Faces in view, probabilities of the followed face, and timelines of all faces."""
+    face = next((face for face in analysis.faces if face.id == followed), None)
     return _who(frame, analysis) + _followed_face(face, followed) + _timeline(moments, followed, now_s)
 
 
@@ -78,12 +78,12 @@ def _timeline(moments: Sequence[Moment], followed: int | None, now_s: float) -> 
 
 
 def summary(people: Sequence[Share], duration_s: float) -> str:
-    """How long the camera ran, and what each person showed for how much of the time in view; nothing if it did not."""
+    """Running time of the camera, and expressions of each face by share; empty when it did not run."""
     if duration_s <= 0:
         return ""
-    seen = sorted((one for one in people if one.in_view_s >= SHORTEST_S), key=lambda one: -one.in_view_s)
-    shown = sorted(seen[:MAX_PEOPLE], key=lambda one: one.id)
+    seen = sorted((person for person in people if person.in_view_s >= SHORTEST_S), key=lambda person: -person.in_view_s)
+    shown = sorted(seen[:MAX_PEOPLE], key=lambda person: person.id)
     count = f"{len(seen)} face{'' if len(seen) == 1 else 's'} seen" if seen else "No face was seen"
     sentence = f"<p>It ran for {duration(duration_s)}: <b>{count}</b>.</p>"
-    table = people_table((one.id, one.seconds) for one in shown)
+    table = people_table((person.id, person.seconds) for person in shown)
     return f'<section class="fm-after" aria-label="Summary">{sentence}{table}</section>'

@@ -1,5 +1,7 @@
-"""The one place where errors become what the page, gradio_client and REST show: a title, which is the stable code, and
-a sentence. Handlers simply raise."""
+"""Maps exceptions to what users see: a stable code as the title, and a message.
+
+Handlers simply raise.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,17 @@ BAD_VALUE = "An argument is not of the type that this endpoint takes. “Use via
 
 
 def as_gradio_error(error: BaseException) -> gr.Error:
-    """The error as a visitor may see it; what was not raised on purpose is named only in general words, and logged."""
-    if isinstance(error, gr.Error):  # ours has a code for its title; gradio's own quotes a choice that is none
+    """Convert an exception to the error that a user sees.
+
+    Unexpected exceptions are logged, and get a general message.
+    """
+    if isinstance(error, gr.Error):  # our errors have a code as title; Gradio's quote an invalid choice
         return error if error.title != _NO_TITLE else _shown(BadOption.code, BAD_VALUE)
     known = _known(error)
     if known is None:
         log(error)
         return _shown("internal", UNEXPECTED)
-    if isinstance(known, (ModelFailure, StorageError)):  # whoever runs the server should know
+    if isinstance(known, (ModelFailure, StorageError)):  # for the operator of the server
         log(known.__cause__ or error)
     return _shown(known.code, known.message)
 
@@ -48,7 +53,7 @@ def _known(error: BaseException) -> FacemotionError | None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a file could not be written for want of room."""
+    """Whether a write failed because the disk is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -1,4 +1,4 @@
-"""What the server refuses before any handler runs: a stable code and a message for each HTTP status."""
+"""Error responses for each HTTP status: a stable code and a message."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from facemotion.webui.server.error_messages import BAD_VALUE, FULL, OUTSIDE, UNE
 
 
 class RequestError(Exception):
-    """An answer other than the one that was asked for: HTTP status, code and message."""
+    """Refused request: HTTP status, code and message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON: `title` and `error` as in the events of gradio, and `detail`, in which its clients look."""
+        """As JSON: `title` and `error` as in Gradio's events, and `detail`, which its clients read."""
         return {"title": self.code, "error": self.message, "detail": self._detail()}
 
     def _detail(self) -> Any:
         if self.status != 422:
             return self.message
-        # gradio_client shows of a 422 only what has the form of a failed validation
+        # gradio_client shows only validation errors for status 422
         return [{"__type__": "validate", "is_valid": False, "parameter_name": self.code, "message": self.message}]
 
 
@@ -62,13 +62,13 @@ _ANSWERS: dict[int, tuple[str, str]] = {
 
 
 def for_status(status: int) -> RequestError:
-    """The error that goes with an HTTP status of 400 or more."""
+    """The error for an HTTP status of 400 or more."""
     other = ("internal", UNEXPECTED) if status >= 500 else ("bad_request", _BAD_REQUEST)
     return RequestError(status, *_ANSWERS.get(status, other))
 
 
 def too_large_for_mcp() -> RequestError:
-    """The error of a message to the MCP server that its library would turn away without a message."""
+    """The error for an MCP message above the size limit."""
     picture = megabytes(settings.MAX_MCP_BYTES * 3 // 4)
     return RequestError(
         413, "file_too_large", f"Through MCP a picture may have at most {picture}. Send it smaller, or use the API."
@@ -76,7 +76,9 @@ def too_large_for_mcp() -> RequestError:
 
 
 def on_validation_error(request: Any, error: Exception) -> JSONResponse:
-    """For FastAPI, in the place of its own answer to a body of the wrong form, which quotes the body, and trips over
-    infinite numbers in it."""
+    """FastAPI handler for malformed request bodies.
+
+    FastAPI's own quotes the body, and fails on infinite numbers in it.
+    """
     error = for_status(422)
     return JSONResponse(error.to_dict(), error.status)

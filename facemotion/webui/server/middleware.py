@@ -1,5 +1,7 @@
-"""The outermost layer of the server: what `routes` and `bodies` let in comes in, and whatever gradio itself refuses
-goes out in one form, `{"title": code, "error": message, ...}`."""
+"""ASGI middleware that checks requests and unifies error responses.
+
+Errors have the form `{"title": code, "error": message, ...}`.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _ENDPOINTS = tuple(f"{API}/{name}" for name in ("call/", "run/", "api/", "queue/join"))
-_EVENT_ERROR = re.compile(rb'event: error\ndata: "(\d{3})?.*', re.DOTALL)  # gradio sends the text of any exception
-_MAX_ERROR_BYTES = 1_000_000  # bytes of an error body that is looked into; more is replaced unread
+_EVENT_ERROR = re.compile(rb'event: error\ndata: "(\d{3})?.*', re.DOTALL)  # Gradio sends the text of any exception
+_MAX_ERROR_BYTES = 1_000_000  # bytes of an error body that are parsed; a longer body is replaced
 
-# The browser itself then refuses to load from, or to send to, anybody but this server.
+# With this policy the browser contacts no other server.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
@@ -38,8 +40,7 @@ _HEADERS = [
 
 
 class GuardMiddleware:
-    """ASGI middleware around gradio's application. Errors that nobody foresaw end here too, logged without what the
-    visitor sent."""
+    """ASGI middleware around Gradio's application. Unexpected errors are logged without the data that was sent."""
 
     def __init__(self, app: App, unknown_endpoint: type[Exception] = KeyError) -> None:
         """`unknown_endpoint` is what the application raises, beside KeyError, where it should answer with 404."""
@@ -48,7 +49,7 @@ class GuardMiddleware:
         self._disk_space = DiskSpace()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serves one request, or refuses it."""
+        """Serve or refuse a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -67,12 +68,10 @@ class GuardMiddleware:
             await response.refuse(known or for_status(507 if is_disk_full(error) else 500))
 
     def _known_error(self, scope: Message, error: Exception) -> RequestError | None:
-        """A caller's mistake for which gradio has no response; None for any other error."""
-        if isinstance(error, ClientDisconnect):  # in the middle of sending; nobody is there to read the response
+        """The response to a client error that Gradio does not handle; None for any other error."""
+        if isinstance(error, ClientDisconnect):  # during the upload; the response is not read
             return for_status(400)
-        if isinstance(
-            error.__cause__, HTTPException
-        ):  # raised by a stream of events, which has told the client already
+        if isinstance(error.__cause__, HTTPException):  # raised by an event stream, which has told the client already
             return for_status(error.__cause__.status_code)
         if not scope["path"].startswith(_ENDPOINTS):
             return None
@@ -82,8 +81,10 @@ class GuardMiddleware:
 
 
 class _Response:
-    """What goes back: with our headers, and a error of gradio's put into our form. The head is held until the body
-    begins: an error may still come in its place."""
+    """Response with our headers, and with Gradio's errors converted to our form.
+
+    The head is held back until the body begins, so that an error can still replace it.
+    """
 
     def __init__(self, scope: Message, send: Send) -> None:
         self._send = send
@@ -92,10 +93,10 @@ class _Response:
         self._start: Message = {}
         self._body = b""
         self._started = False
-        self.to: LimitedBody | None = None  # the request's, whose own error comes instead of whatever else would
+        self.to: LimitedBody | None = None  # the request, whose own error takes precedence
 
     async def send(self, message: Message) -> None:
-        """Passes a message on, in its time."""
+        """Pass a message on."""
         if message["type"] == "http.response.start":
             self._start = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
         elif self._start["status"] >= 400 and (self._translate or self._body_error()):
@@ -107,7 +108,7 @@ class _Response:
             await self._send({**message, "body": _EVENT_ERROR.sub(_event_error, message.get("body", b""))})
 
     async def refuse(self, error: RequestError) -> None:
-        """Sends the error; an response that has begun is only ended if it is a stream of events, else broken off."""
+        """Send an error. A response that has begun is ended if it is an event stream, else aborted."""
         if self._started:
             if (b"content-type", b"text/event-stream; charset=utf-8") in self._start["headers"]:
                 await self._send({"type": "http.response.body"})
@@ -134,7 +135,7 @@ def _event_error(found: re.Match[bytes]) -> bytes:
 
 
 def _handler_error(status: int, body: bytes) -> RequestError | None:
-    """The code and message of an error that one of our handlers raised, from the body of gradio's response."""
+    """Code and message of an error raised by our handlers, from the body of Gradio's response."""
     try:
         said = json.loads(body)
         return RequestError(status, said["title"], said["error"]) if said["error"] else None

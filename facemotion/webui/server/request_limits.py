@@ -1,4 +1,4 @@
-"""What a request may carry: so many bytes, of so many parts, in so much time, into so much room."""
+"""Limits on request size, JSON nesting, upload time and disk space."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from facemotion.webui.server.routes import MCP, UPLOAD, Message
 
 Receive = Callable[[], Awaitable[Message]]
 
-_MIN_BYTES_PER_S = 20_000  # of an upload, after the first settings.BODY_SECONDS: a phone at the edge of its network
-# Brackets and commas of a JSON. The values of a request are looked through one by one while nobody else is served, and
-# a list of a million empty ones takes a hundred times the memory of its text. A file has about a dozen.
+_MIN_BYTES_PER_S = 20_000  # of an upload, after the first settings.BODY_SECONDS: a phone with a weak signal
+# Brackets and commas in JSON. Gradio walks the values of a request on the event loop, which blocks other requests, and
+# a list of a million empty lists takes a hundred times the memory of its text. A file has about a dozen.
 _MAX_JSON_PARTS = 5_000 + 30 * settings.MAX_PICTURES
 _JSON_PARTS = (b"[", b"{", b",")
-_CHECK_EVERY_BYTES = 50_000_000  # of an upload, whether there is still room
+_CHECK_EVERY_BYTES = 50_000_000  # between checks of the disk space during an upload
 
 
 class DiskSpace:
-    """How full the folder of uploads is. It is looked through once a second at most, in a thread; what has come since
-    is added."""
+    """Disk space used by the upload folder.
+
+    It is measured at most once a second, in a thread; bytes received since are added.
+    """
 
     def __init__(self) -> None:
         self._used = 0
@@ -31,12 +33,13 @@ class DiskSpace:
         self._lock = asyncio.Lock()
 
     def add(self, count: int) -> None:
-        """So many bytes of an upload have come."""
+        """Count received bytes of an upload."""
         self._used += count
 
     async def check(self) -> None:
-        """Raises:
-        RequestError: there is no room for another upload.
+        """Check that there is room for another upload.
+
+        Raises:     RequestError: there is none.
         """
         async with self._lock:
             if self._used > settings.MAX_UPLOADS_BYTES or time.monotonic() - self._measured_s > 1:
@@ -47,7 +50,7 @@ class DiskSpace:
 
 
 class LimitedBody:
-    """`receive` of one request, which refuses what is too much, too slow or too intricate.
+    """ASGI `receive` that refuses a body that is too large, too slow or too deeply nested.
 
     `refusal` is then what to say, whatever answer comes: frameworks take what is raised here for a malformed body.
     """
@@ -64,7 +67,7 @@ class LimitedBody:
         self.refusal: RequestError | None = None
 
     async def check(self) -> None:
-        """Before anything is received.
+        """Check the announced size before anything is received.
 
         Raises:
             RequestError: more is announced than is taken, or there is no room for an upload.
@@ -75,12 +78,12 @@ class LimitedBody:
             await self._disk_space.check()
 
     async def receive(self) -> Message:
-        """The next message.
+        """Receive the next message.
 
         Raises:
             RequestError: it is too much, or did not come in time.
         """
-        if self._complete:  # what still comes is that the client has gone
+        if self._complete:  # only the disconnect is still to come
             return await self._receive()
         try:
             message = await asyncio.wait_for(self._receive(), self._seconds_left())
@@ -114,7 +117,7 @@ class LimitedBody:
 
 
 def _limit(path: str) -> tuple[int, RequestError]:
-    """The most bytes of a request's body, and what is said to more."""
+    """The size limit of a request body in bytes, and the error above it."""
     if path.startswith(MCP):
         return settings.MAX_MCP_BYTES, too_large_for_mcp()
     return settings.MAX_UPLOAD_BYTES if path == UPLOAD else settings.MAX_BODY_BYTES, for_status(413)

@@ -1,4 +1,4 @@
-"""Which addresses of the server are open, and what a request may say of itself in its headers."""
+"""Allowed routes, and validation of request headers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ API = "/gradio_api"
 UPLOAD = f"{API}/upload"
 MCP = f"{API}/mcp"
 
-# What the page, gradio's clients and MCP use. gradio opens more: it fetches web addresses, keeps the state of a session
-# as a file, converts videos, reads component sources.
+# Routes that the page, Gradio's clients and MCP use. Gradio has more: it fetches web addresses, keeps session state
+# in files, converts videos, reads component sources.
 _OPEN_PATHS = re.compile(
     r"/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|/(assets|static|svelte)/.*"
     rf"|{API}/(info/?|openapi\.json|app_id/?|startup-events|theme\.css|upload|upload_progress|queue/(join|data|status)"
     r"|(call|call/v2|run|api)/[^/]+/?|call/(v2/)?[^/]+/[^/]+|cancel|reset/?|heartbeat/[^/]+|stream/[^/]+(/close)?"
     r"|file=.*|mcp(/|/http/?|/schema)?)"
 )
-_REMOTE_FILE = re.compile(rf"{API}/file=\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # any scheme: gradio fetches http(s)
-_UNUSED_QUERIES = {"deep_link", "page"}  # the state of a session as a file; the other pages of an app that has some
-_MAX_NAME_BYTES = 255  # bytes, of a file or a session; no file system here holds a longer one
-# gradio writes what these say into the page's addresses. Proxies join theirs with commas.
+_REMOTE_FILE = re.compile(rf"{API}/file=\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # any URL scheme: Gradio fetches http(s)
+_UNUSED_QUERIES = {"deep_link", "page"}  # session state in a file; further pages of multi-page apps
+_MAX_NAME_BYTES = 255  # bytes of a file or session name; file systems allow no longer names
+# Gradio writes these values into the page's URLs. Proxies join theirs with commas.
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[\w.-]*)(:\d{1,5})?"
 _HOST_HEADERS = {
     b"host": re.compile(_HOST),
@@ -37,7 +37,7 @@ _SINGLE_RANGE = re.compile(rb"\s*bytes\s*=\s*(\d{1,15}\s*-\s*(\d{1,15})?|-\s*\d{
 
 
 def check(scope: Message) -> None:
-    """Holds a request's address and headers against the above.
+    """Check the path, query and headers of a request.
 
     Raises:
         RequestError: there is nothing at the address for anybody, or a header cannot be what it should.
@@ -54,7 +54,9 @@ def check(scope: Message) -> None:
 
 
 def without_invalid_ranges(scope: Message) -> Message:
-    """The request without a `Range` that is not one range of a file: a server may pass over any (RFC 9110, section
-    14.2), and gradio trips over several."""
+    """Drop `Range` headers that are not a single range.
+
+    A server may ignore any (RFC 9110, section 14.2), and Gradio fails on several.
+    """
     headers = [(name, value) for name, value in scope["headers"] if name != b"range" or _SINGLE_RANGE.fullmatch(value)]
     return {**scope, "headers": headers}

@@ -1,8 +1,7 @@
-"""The folder of a server's uploads and results: its own, and gone when it ends, or soon after.
+"""Private temporary folder for uploads and results, deleted when the server ends.
 
-gradio puts them into one folder that all gradio apps of the machine share, and remembers in memory what to delete: a
-server that is killed leaves its visitors' photos behind. Nothing here imports gradio, which reads GRADIO_TEMP_DIR while
-it is being imported.
+Gradio uses a folder that all its apps on the machine share, and keeps in memory what to delete: a server that is killed
+leaves its visitors' photos behind. Nothing here imports Gradio, which reads GRADIO_TEMP_DIR when it is imported.
 """
 
 from __future__ import annotations
@@ -20,19 +19,21 @@ from pathlib import Path
 from facemotion import settings
 
 ABANDONED_S = 3600  # a server touches its folder every settings.CLEAN_EVERY_S
-LEAST_BYTES = 65_536  # that a file counts for: of empty ones there could be millions
+LEAST_BYTES = 65_536  # counted for a smaller file: there could be millions of empty files
 PREFIX = "facemotion-uploads-"
 
 
 def use_own_folder() -> Path:
-    """Makes a folder that only this user may open, points GRADIO_TEMP_DIR at it, and has it deleted when Python ends.
+    """Create a folder that only this user may open, and point GRADIO_TEMP_DIR at it.
+
+    It is deleted when Python ends.
 
     It lies inside the folder that GRADIO_TEMP_DIR named before, or else in the system's folder for temporary files.
     Folders that servers killed earlier left there are deleted; nothing else in it is touched.
     """
     parent = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()).resolve()
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))  # mode 700, and a name that nobody can take first
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))  # mode 700, and a name that cannot be guessed
     atexit.register(remove, folder)
     for abandoned in left_behind(folder):
         remove(abandoned)
@@ -41,7 +42,7 @@ def use_own_folder() -> Path:
 
 
 def left_behind(folder: Path) -> list[Path]:
-    """The folders beside this one that servers of the same user made and have not touched for an hour."""
+    """Folders of servers of the same user that ended without deleting them, an hour ago or more."""
     own = folder.lstat()
     others = [(other, other.lstat()) for other in folder.parent.glob(f"{PREFIX}*") if not other.is_symlink()]
     return [
@@ -50,13 +51,16 @@ def left_behind(folder: Path) -> list[Path]:
 
 
 def remove(folder: Path) -> None:
-    """Deletes a folder; what another server is deleting at the same moment is no error."""
+    """Delete a folder; another server may be deleting it at the same time."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep_clean(folder: Path) -> None:
-    """Deletes from now on, in a thread, what has lain in the folder for settings.FILES_LIVE_S, whether or not gradio
-    knows of it (it does not of pictures that came by MCP). What is there already, the page's example photos, stays."""
+    """Start a thread that deletes files older than settings.FILES_LIVE_S.
+
+    It includes files that Gradio does not know of, such as images sent by MCP. Files that are already there, the
+    example photos of the page, stay.
+    """
     kept = frozenset(files(folder))
 
     def run() -> None:
@@ -69,8 +73,10 @@ def keep_clean(folder: Path) -> None:
 
 
 def delete_old(folder: Path, kept: frozenset[Path] = frozenset()) -> None:
-    """Deletes the files in a folder, at any depth, that were last written or handed out more than settings.FILES_LIVE_S
-    ago, and the folders in it that have been empty for as long."""
+    """Delete files, at any depth, last written or served more than settings.FILES_LIVE_S ago.
+
+    Folders that have been empty for as long are deleted too.
+    """
     for file in files(folder):
         if file not in kept and age_s(file) > settings.FILES_LIVE_S:
             file.unlink(missing_ok=True)
@@ -87,17 +93,16 @@ def files(folder: Path) -> Iterator[Path]:
 
 
 def age_s(file: Path) -> float:
-    """Seconds since the file was written or handed out again; 0 when gradio has just deleted it."""
+    """Seconds since the file was written or served; 0 when it has just been deleted."""
     try:
         found = file.lstat()
-        return time.time() - max(found.st_mtime, found.st_ctime)  # a copy may have the mtime of what was copied
+        return time.time() - max(found.st_mtime, found.st_ctime)  # a copy may keep the mtime of its source
     except FileNotFoundError:
         return 0.0
 
 
 def used_bytes() -> int:
-    """What lies in the folder that gradio writes to, at any depth; a small file takes its place there too, and time to
-    look at."""
+    """Size of Gradio's folder in bytes. A small file counts as `LEAST_BYTES`."""
     folder = Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio"))
     return sum(max(LEAST_BYTES, _size(file)) for file in files(folder))
 

@@ -1,1 +1,1 @@
-"""The state of one visitor at work: a camera, a video, a gallery."""
+"""Sessions: the state of a visitor's camera, video or gallery."""

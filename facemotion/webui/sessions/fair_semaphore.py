@@ -1,4 +1,4 @@
-"""FairSemaphore at the processor: those who wait come in the order in which they came."""
+"""A semaphore that serves waiting threads in order of arrival."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from threading import Event, Lock
 
 
 class FairSemaphore:
-    """As many at once as there are `permits`.
+    """First come, first served semaphore with a number of permits.
 
-    Each camera has one frame here at most, so that first come, first served gives all of them the same share; a
-    semaphore lets newcomers overtake. And the fewer threads compete, the sooner the server itself gets to run, which
-    answers everybody else.
+    Each camera has at most a single frame here, so all cameras get the same share; `threading.Semaphore` lets newcomers
+    overtake. And the fewer threads compete, the sooner the server itself gets to run, which answers everybody else.
     """
 
     def __init__(self, permits: int) -> None:
@@ -24,7 +23,7 @@ class FairSemaphore:
 
     @contextmanager
     def permit(self) -> Iterator[None]:
-        """Waits for a place, and gives it to the next afterwards."""
+        """Hold a permit; wait for it in order of arrival."""
         with self._lock:
             granted = None if self._free else Event()
             if granted is None:
@@ -44,5 +43,5 @@ class FairSemaphore:
 
 
 def cpu_count() -> int:
-    """How many this process may use."""
+    """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

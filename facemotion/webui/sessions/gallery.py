@@ -1,4 +1,4 @@
-"""Many photos, one after the other: each becomes a few small files and its analysis, and the pixels are let go."""
+"""Gallery session: photos are analysed in turn, and only small files and analyses are kept."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from facemotion.pipeline import Pipeline
 from facemotion.webui.components.image_size import fit_within
 from facemotion.webui.server.error_messages import as_gradio_error
 
-LARGE_SIDE = 1280  # pixels of a picture that is opened or downloaded
+LARGE_SIDE = 1280  # pixels of an opened or downloaded photo
 THUMB_SIDE = 400  # pixels of a thumbnail, twice its width on the page
 JPEG_QUALITY = 88
-_FORBIDDEN_IN_NAMES = '/\\:*?"<>|'  # separators of paths on some system, or refused by Windows
-_MAX_STEM_BYTES = 200  # bytes; systems take 255 for a whole name
+_FORBIDDEN_IN_NAMES = '/\\:*?"<>|'  # path separators of some system, or refused by Windows
+_MAX_STEM_BYTES = 200  # bytes; file systems allow 255 for a whole name
 
 SaveFile = Callable[[bytes, str], str]
 """Writes bytes to a temporary file of that name, which is deleted by age, and returns its path."""
@@ -31,7 +31,7 @@ SaveFile = Callable[[bytes, str], str]
 
 @dataclass(frozen=True, slots=True)
 class GalleryPhoto:
-    """One photo: the name it was given, what was found, and the files of it with its boxes drawn.
+    """A photo: its file name, its analysis, and the files with boxes drawn.
 
     A photo that could not be read has an `analysis.error` and no files.
     """
@@ -44,7 +44,7 @@ class GalleryPhoto:
 
 @dataclass(eq=False, slots=True)
 class GallerySession:
-    """What has been read of one visitor's photos so far, how many there are, and whether the visitor wants no more."""
+    """Photos of a visitor analysed so far, their total number, and whether the run was cancelled."""
 
     total: int
     photos: list[GalleryPhoto] = field(default_factory=list)
@@ -72,7 +72,7 @@ class GallerySession:
 
 
 def check_count(paths: Sequence[str]) -> None:
-    """Holds the number of photos against the limits.
+    """Check the number of photos against the limits.
 
     Raises:
         MissingInput: there are none.
@@ -89,8 +89,10 @@ def check_count(paths: Sequence[str]) -> None:
 def read_photos(
     pipeline: Pipeline, paths: Sequence[str], session: GallerySession, save_file: SaveFile
 ) -> Iterator[None]:
-    """Adds photos to `session`, and yields after each. A photo that cannot be read does not stop the rest; when the
-    session is cancelled, the photo being read is the last."""
+    """Analyse photos, add them to `session`, and yield after each.
+
+    An unreadable photo does not stop the rest. When the session is cancelled, the current photo is the last.
+    """
     for path in paths:
         session.photos.append(_read_photo(pipeline, path, save_file))
         if session.cancelled:
@@ -118,17 +120,17 @@ def _read_photo(pipeline: Pipeline, path: str, save_file: SaveFile) -> GalleryPh
 
 
 def csv_bytes(session: GallerySession) -> bytes:
-    """One row a face, and one for each photo that could not be read."""
+    """A CSV row per face, and for each unreadable photo."""
     return report.to_csv(session.analyses, session.names).encode()
 
 
 def json_bytes(session: GallerySession) -> bytes:
-    """A list of what `/analyze` returns, each with its photo's name."""
+    """A list of what `/analyze` returns, each with the name of its photo."""
     return report.to_json(session.analyses, session.names, as_list=True).encode()
 
 
 def zip_bytes(session: GallerySession) -> bytes:
-    """The pictures with their boxes; numbered, since two photos may have one name."""
+    """A zip of the annotated photos, numbered because names may repeat."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:  # a JPEG does not compress further
         for index, photo in enumerate(session.shown):
@@ -137,7 +139,7 @@ def zip_bytes(session: GallerySession) -> bytes:
 
 
 def _portable(stem: str) -> str:
-    """A name that every system can unpack, and no system takes for more than a name."""
+    """Convert to a file name that is valid on every system."""
     kept = (char if char.isprintable() and char not in _FORBIDDEN_IN_NAMES else "_" for char in stem)
     return "".join(kept).encode()[:_MAX_STEM_BYTES].decode(errors="ignore").strip(". ")
 

@@ -1,4 +1,4 @@
-"""One video at a time: whose it is, how far it is, and what becomes of its files."""
+"""Video sessions: progress, stop, and files of a single video at a time."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from facemotion.webui.gradio_patches.atomic_files import move_to_cache
 
 NAME = "facemotion"
 QUEUE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "video"}
-"""One video takes a core for as long as it is read; the page and the endpoint share the one place."""
+"""A video occupies a core while it is read; the page and the endpoint share a single slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoResult:
-    """What came of a video: the facts, and the two files, in gradio's folder."""
+    """Result of a video: summary, and paths of the two files in Gradio's folder."""
 
     result: Result
     video: str
@@ -31,20 +31,20 @@ class VideoResult:
 
 
 class VideoSession:
-    """One visitor's video, from the click to the result or to Stop. It may be stopped before it begins."""
+    """Processing of a video, from the click to the result or to Stop. It may be stopped before it begins."""
 
     def __init__(self) -> None:
         self.stopped = False
         self._job: VideoJob | None = None
 
     def stop(self) -> None:
-        """Ends it within a frame, from any thread."""
+        """Stop within a frame, from any thread."""
         self.stopped = True
         if self._job is not None:
             self._job.stop()
 
     def run(self, pipeline: Pipeline, path: str, cache: str) -> Iterator[float | VideoResult]:
-        """The share done, again and again, and in the end what came of it, unless it was stopped.
+        """Process the video; yield the share done, and finally the result unless stopped.
 
         Raises:
             FacemotionError: as `VideoJob.run`.
@@ -60,21 +60,21 @@ class VideoSession:
 
 
 class VideoSessions:
-    """The latest session of each page, by the page's session."""
+    """The current session of each page, by Gradio session."""
 
     def __init__(self) -> None:
         self._sessions: WeakValueDictionary[str, VideoSession] = WeakValueDictionary()
         self._lock = Lock()
 
     def start(self, session: str) -> VideoSession:
-        """A new session; the page's previous one is stopped."""
+        """Start a session; the previous session of the page is stopped."""
         with self._lock:
             self._stop(session)
             started = self._sessions[session] = VideoSession()
             return started
 
     def stop(self, session: str) -> None:
-        """Stops the page's session, if it has one."""
+        """Stop the page's session, if there is any."""
         with self._lock:
             self._stop(session)
 
@@ -85,7 +85,7 @@ class VideoSessions:
 
 @contextmanager
 def _folder(cache: str) -> Iterator[Path]:
-    """A folder inside gradio's, whose files are deleted by age should the server be killed; gone at the end."""
+    """Temporary folder inside Gradio's, deleted at the end, or by age if the server is killed."""
     Path(cache).mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="video-", dir=cache))
     try:

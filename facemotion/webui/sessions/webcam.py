@@ -1,4 +1,4 @@
-"""The viewers of the Webcam tab: one browser's stream each, from Start to Stop, and whose face is followed in it."""
+"""Webcam sessions: a visitor's camera stream, from Start to Stop, and the followed face."""
 
 from __future__ import annotations
 
@@ -22,49 +22,49 @@ from facemotion.webui.html import webcam as webcam_html
 from facemotion.webui.html.timeline import SPAN_S
 from facemotion.webui.sessions.fair_semaphore import FairSemaphore, cpu_count
 
-READOUT_EVERY_S = 0.25  # the numbers beside the picture; faster nobody can read
-FRAME_SIDE = 960  # pixels; frames of a client that ignores what was asked for are reduced to this
-OFFERED_S = 3.0  # a face not seen for so long can no longer be chosen
+READOUT_EVERY_S = 0.25  # faster updates are not readable
+FRAME_SIDE = 960  # pixels; larger frames are reduced to this
+OFFERED_S = 3.0  # a face not seen for longer can no longer be chosen
 MAX_OFFERED = 8  # faces to choose among
 
 Choice = tuple[tuple[int, ...], int | None]
-"""The ids that can be chosen, and the one that is followed."""
+"""The ids that can be chosen, and the followed id."""
 
 FrameResult = tuple[NDArray[np.uint8], str | None, Choice | None]
-"""A drawn frame, RGB uint8 [H, W, 3]; the readout as HTML when one is due; the choice when it has changed."""
+"""An annotated frame, RGB uint8 [H, W, 3]; the readout as HTML when one is due; the choice when it has changed."""
 
 
 class WebcamSession:
-    """One browser's stream from Start to Stop, whose record outlasts it, and when its numbers were last shown."""
+    """A camera stream from Start to Stop. Its record is kept after Stop."""
 
     def __init__(self, pipeline: Pipeline, semaphore: FairSemaphore | None = None) -> None:
         self.live = LiveSession(pipeline)
         self._semaphore = semaphore or FairSemaphore(cpu_count())
         self._sent_s = -READOUT_EVERY_S
         self._sent: Choice = ((), None)
-        self._chosen: int | None = None  # whom the visitor chose
+        self._chosen: int | None = None  # the id that the visitor chose
         self._last_seen_s: dict[int, float] = {}  # when each face of the last `SPAN_S` was last seen
         self._stopped = False
         self._lock = Lock()
 
     def stop(self) -> None:
-        """Ends the stream at once: a frame still at work, and any that comes later, shows nothing."""
+        """Stop the stream at once; frames in progress or later show nothing."""
         self._stopped = True
 
     def close(self) -> None:
-        """Ends the stream and drops its record, after the frame that may be at work."""
+        """Stop the stream, and drop its record after the frame in progress."""
         self.stop()
         with self._lock:
             self.live.forget()
 
     def choose(self, identity: int | None) -> None:
-        """Follows that face from the next frame on, for as long as it stays; None: the one that came first."""
+        """Follow a face from the next frame on; None follows the face that came first."""
         self._chosen = identity
 
     def process(self, picture: Picture, time_s: float | None = None) -> FrameResult | None:
-        """The next frame; None when the stream was stopped. `time_s` is now unless given."""
+        """Process the next frame at `time_s`, by default now; None when the stream was stopped."""
         frame = fit_within(picture.pixels, FRAME_SIDE)
-        with self._lock, self._semaphore.permit():  # the time is taken inside: of two threads, none may go back in it
+        with self._lock, self._semaphore.permit():  # the time is taken inside: it must not decrease between threads
             shown = None if self._stopped else self._process(frame, time.monotonic() if time_s is None else time_s)
         return None if self._stopped else shown
 
@@ -85,14 +85,14 @@ class WebcamSession:
         return drawn, rate + readout, self._changed_choice(followed, time_s)
 
     def _followed(self, analysis: Analysis) -> int | None:
-        """The chosen face while it was seen lately, else the one in view that came first, else the last followed."""
+        """The chosen face if seen lately, else the face in view that came first, else the last followed."""
         if self._chosen in self._last_seen_s:
             return self._chosen
         last = self._sent[1] if self._sent[1] in self._last_seen_s else None
         return min((face.id for face in analysis.faces), default=last)
 
     def _changed_choice(self, followed: int | None, time_s: float) -> Choice | None:
-        """What can be chosen now, when that differs from what was told last."""
+        """The faces to choose from, when they differ from what was last sent."""
         last_seen = self._last_seen_s.items()
         there = sorted(face_id for face_id, seen_s in last_seen if time_s - seen_s <= OFFERED_S or face_id == followed)
         choice = tuple(there[:MAX_OFFERED]), followed
@@ -103,8 +103,10 @@ class WebcamSession:
 
 
 class WebcamSessions:
-    """The latest viewer of each page, by the page's session; the page's state owns it, this only finds it. All of them
-    share the processor fairly."""
+    """The current session of each page, by Gradio session. All share the processors fairly.
+
+    The page's state owns the session; only weak references are kept here.
+    """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -112,30 +114,33 @@ class WebcamSessions:
         self._sessions: WeakValueDictionary[str, WebcamSession] = WeakValueDictionary()
 
     def start(self, session: str) -> WebcamSession:
-        """A new viewer; the page's previous one is stopped."""
+        """Start a session; the previous session of the page is stopped."""
         self.stop(session)
         started = self._sessions[session] = WebcamSession(self._pipeline, self._semaphore)
         return started
 
     def stop(self, session: str) -> WebcamSession | None:
-        """Stops the page's viewer, whose record stays, and returns it."""
+        """Stop and return the page's session, which keeps its record."""
         found = self._sessions.get(session)
         if found is not None:
             found.stop()
         return found
 
     def choose(self, session: str, identity: int | None) -> None:
-        """The page's visitor wants to follow that face."""
+        """Follow a face in the session of a page."""
         if found := self._sessions.get(session):
             found.choose(identity)
 
     def close(self, session: str) -> None:
-        """Gradio keeps the state of a closed page for an hour; what it holds of faces goes at once."""
+        """Drop the record of faces at once; Gradio keeps the state of a closed page for an hour."""
         if found := self._sessions.pop(session, None):
             found.close()
 
     def step(self, frame: Picture | None, state: WebcamSession | None, session: str) -> list[Any]:
-        """Values for the drawn frame, the state, the readout and the choice; a stopped viewer's frames change none."""
+        """Process a frame: values for the annotated frame, the state, the readout and the choice.
+
+        Frames of a stopped session change none of them.
+        """
         if frame is None:
             return [gr.skip()] * 4
         state = state or self.start(session)
@@ -151,6 +156,6 @@ class WebcamSessions:
 
 
 def choices(offered: tuple[int, ...] = (), followed: int | None = None) -> gr.Radio:
-    """The choice among faces as it should now look: hidden while there is nothing to choose."""
+    """The radio buttons of faces to follow, hidden while there is nothing to choose."""
     named = [(f"Face {face_id}", face_id) for face_id in offered]
     return gr.Radio(choices=named, value=followed, visible=len(offered) > 1)

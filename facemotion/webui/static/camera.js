@@ -35,7 +35,8 @@ window.fmCamera = (() => {
     }});
   }
 
-  /* The drawn frame comes in a hidden element (see webui/components/camera.py). The picture shows the last one until it is decoded. */
+  /* The drawn frame comes in a hidden element (see webui/components/camera.py). The picture shows the last one until it
+     is decoded. */
   function picture() {
     const there = box().querySelector("img.fm-drawn");
     if (there) return there;

@@ -1,4 +1,4 @@
-"""The About tab: which weights run, how good they are measured to be, and what the labels do not mean."""
+"""The About tab: models in use, measured quality, and what the labels do not mean."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def build(pipeline: Pipeline, live: Pipeline) -> None:
 
 
 def content(pipeline: Pipeline, live: Pipeline) -> str:
-    """The whole text as HTML; figures come from the configuration that was published with the weights."""
+    """The text as HTML; figures come from the config published with the weights."""
     config = pipeline.classifier.config
     models = pipeline.models | {"detector for the camera": live.models["detector"]}
     return _weights(models) + measured(config) + _MEANING + _LIMITS + _PRIVACY + _RESPONSIBLE
@@ -70,7 +70,7 @@ def _weights(models: Mapping[str, str]) -> str:
 
 
 def measured(config: Mapping[str, Any]) -> str:
-    """How good the classifier is, as sentences and its confusion matrix; says so when nothing was published."""
+    """Measured quality of the classifier with its confusion matrix; a note when none was published."""
     metrics = config.get("metrics") or {}
     data = f"<p>{escape(str(config['data']))}</p>" if config.get("data") else ""
     lines = "".join(f"<li>{line}</li>" for line in _figures(metrics))
@@ -116,7 +116,7 @@ def _matrix_of(metrics: Mapping[str, Any]) -> str:
 
 
 def matrix(counts: Sequence[Sequence[int]]) -> str:
-    """The confusion matrix as a table: a row is what people said, a column what the model says, in percent of the row.
+    """HTML table of the confusion matrix in percent of the row: rows are human labels, columns predictions.
 
     Args:
         counts: 7 x 7, in the order of `EMOTIONS`.

@@ -1,4 +1,4 @@
-"""The Gallery tab: many photos, their faces counted by expression, each photo to open, everything to download."""
+"""The Gallery tab: many photos, counts per expression, downloads."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from facemotion.webui.html import text
 from facemotion.webui.sessions import gallery
 from facemotion.webui.sessions.gallery import GalleryPhoto, GallerySession
 
-CONCURRENT_GALLERIES = 2  # each keeps a core busy for as long as its photos last
-STATE_SECONDS = 3000  # the last session of a browser leaves memory after this, as its files do
+CONCURRENT_GALLERIES = 2  # each keeps a core busy until its photos are done
+STATE_SECONDS = 3000  # after this the session of a browser is dropped, like its files
 
 _INVITATION = (
     f"Add up to {settings.MAX_PICTURES} photos and choose “Find the faces”, or look at the example photos. "
@@ -52,13 +52,13 @@ class _Components:
     session: gr.State
 
     def save_file(self, content: bytes, name: str) -> str:
-        """Writes to gradio's folder and has gradio delete the file by age."""
+        """Write to Gradio's folder, where the file is deleted by age."""
         path = save_bytes(content, name, self.pictures.GRADIO_CACHE)
         self.pictures.temp_files.add(path)
         return path
 
     def outputs(self) -> list[Any]:
-        """Everything but the photos."""
+        """All components but the upload."""
         return [getattr(self, name) for name in self.__dataclass_fields__ if name != "photos"]
 
 
@@ -71,7 +71,7 @@ def build(pipeline: Pipeline) -> None:
             _finder(pipeline, components, example_photos()), None, components.outputs(), **_long()
         ),
     ]
-    for finder in finders:  # whatever happened, the buttons come back
+    for finder in finders:  # after success or failure the buttons are restored
         finder.then(
             lambda: _buttons(components, busy=False),
             None,
@@ -117,7 +117,7 @@ def _long() -> dict[str, Any]:
 def _finder(
     pipeline: Pipeline, components: _Components, fixed: list[str] | None = None
 ) -> Callable[..., Iterator[Update]]:
-    """The handler that reads the given photos, or always the `fixed` ones."""
+    """The handler that analyses the uploaded photos, or always the `fixed` photos."""
 
     def find(paths: list[str] | None = None) -> Iterator[Update]:
         chosen = fixed or paths or []
@@ -136,8 +136,10 @@ def _finder(
 
 
 def _cancel(session: GallerySession | None) -> gr.Button:
-    """Asks the finder to end, which then shows what there is. Gradio's own `cancels` would let a progress that is on
-    its way overwrite that."""
+    """Ask the handler to end and show its results so far.
+
+    Gradio's own `cancels` would let a pending progress update overwrite them.
+    """
     if session is not None:
         session.cancelled = True
     return gr.Button("Stopping ...", interactive=False)
@@ -152,7 +154,7 @@ def _buttons(components: _Components, busy: bool) -> Update:
 
 
 def _finished(components: _Components, session: GallerySession) -> Update:
-    """Shows what a session holds, all of it or what there was when it was cancelled."""
+    """Show the results of a session, complete or cancelled."""
     return _buttons(components, busy=False) | {
         components.status: _summary(session),
         components.results: gr.Column(visible=True),

@@ -1,4 +1,4 @@
-"""The Image tab: one photo in, its faces out, one of them looked at closely."""
+"""The Image tab: faces of a photo, with details of the selected face."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from facemotion.webui.components.photo_input import PhotoInput
 from facemotion.webui.components.select_events import ItemSelect, PointSelect
 from facemotion.webui.html import text
 
-SHOWN_SIDE = 1280  # pixels; drawing and encoding more takes longer than the page can show
-CROP_SIDE = 160  # pixels of a thumbnail, twice its width on the page
-EXPLAINED_SIDE = 128  # pixels of a face that is kept for its heatmap, grey: 5 MB of 300 faces
-CONCURRENT_ANALYSES = 2  # analyses that run at the same time; more would only wait for each other's cores
-STATE_SECONDS = 3000  # the last photo of a browser leaves memory after this
+SHOWN_SIDE = 1280  # pixels; larger images take longer to draw and encode without visible gain
+CROP_SIDE = 160  # pixels of a thumbnail, twice its size on the page
+EXPLAINED_SIDE = 128  # pixels of a grey face kept for its heatmap: 5 MB for 300 faces
+CONCURRENT_ANALYSES = 2  # more would compete for the same cores
+STATE_SECONDS = 3000  # after this the photo of a browser is dropped
 
 _DETAILS = [("Fast", "fast"), ("Automatic", "auto"), ("Thorough, for tiny faces", "thorough")]
 
 
 @dataclass(frozen=True, eq=False)
 class PhotoResult:
-    """What one browser looks at: the photo at the size it is shown, what was found, the faces in colour for their list
-    and in grey to be explained, and the one that was chosen."""
+    """State of the tab: the photo at display size, its analysis, crops of the faces, and the selection.
+
+    Crops are in colour for the list of faces, and in grey for heatmaps.
+    """
 
     picture: NDArray[np.uint8]
     analysis: Analysis
@@ -42,12 +44,12 @@ class PhotoResult:
 
     @property
     def face(self) -> Face | None:
-        """The chosen face."""
+        """The selected face."""
         return next((face for face in self.analysis.faces if face.id == self.selected), None)
 
 
 def analyze_photo(pipeline: Pipeline, picture: Picture, threshold: float, detail: str) -> PhotoResult:
-    """Analyses a photo and prepares what the tab shows of it; the largest face is chosen.
+    """Analyse a photo and prepare its display; the largest face is selected.
 
     Raises:
         InputError: an option is outside its range.
@@ -198,7 +200,7 @@ def _everything(shown: PhotoResult | None, labels: bool) -> list[Any]:
     captions = [f"{face.id} · {face.expression}{'?' if face.uncertain else ''}" for face in shown.analysis.faces]
     thumbnails = list(zip(shown.crops, captions, strict=True))
     return [
-        replace(shown, crops=()),  # of 300 faces they would take 20 MB for as long as the page is open
+        replace(shown, crops=()),  # for 300 faces they take 20 MB while the page is open
         text.summary(shown.analysis),
         gr.Image(_draw(shown, labels), visible=True),
         text.bars(shown.face),

@@ -1,4 +1,4 @@
-"""The Video tab: a file with its faces drawn and its sound kept, who showed what when, and the table to download."""
+"""The Video tab: annotated video, timelines, and the table to download."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facemotion.webui.components.video_input import VideoInput
 from facemotion.webui.html import video as video_html
 from facemotion.webui.sessions.video import QUEUE, VideoResult, VideoSession, VideoSessions
 
-TOLD_EVERY_S = 0.5  # how far it is; also how soon the worker learns that nobody waits any more
+PROGRESS_EVERY_S = 0.5  # between progress updates, which also detect that the visitor has left
 STATE_SECONDS = 600
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -38,11 +38,11 @@ class _Components:
     session: gr.State
 
     def outputs(self) -> list[Any]:
-        """Everything but the upload."""
+        """All components but the upload."""
         return [getattr(self, name) for name in self.__dataclass_fields__ if name != "video"]
 
     def buttons(self, busy: bool) -> Update:
-        """Which of the two buttons is there."""
+        """Show either the run or the stop button."""
         return {self.run: gr.Button(visible=not busy), self.stop: gr.Button(visible=busy)}
 
 
@@ -86,7 +86,7 @@ def _layout() -> _Components:
 
 
 def _accept(components: _Components, sessions: VideoSessions, path: str | None, session: str) -> Update:
-    """Answers the click at once, as the queue may take a while."""
+    """Answer the click at once, since the queue may take a while."""
     if path is None:
         raise MissingInput("There is no video yet. Add one first.")
     shut: Update = {
@@ -103,7 +103,7 @@ def _accept(components: _Components, sessions: VideoSessions, path: str | None, 
 
 
 def _idle(components: _Components) -> Update:
-    """As before the first video; the error itself is shown by gradio."""
+    """Reset the tab; Gradio shows the error itself."""
     return components.buttons(busy=False) | {components.status: video_html.note(video_html.INVITATION)}
 
 
@@ -118,7 +118,7 @@ def _find(
     for done in session.run(pipeline, path, components.shown.GRADIO_CACHE):
         if isinstance(done, VideoResult):
             finished = done
-        elif time.monotonic() - told >= TOLD_EVERY_S:
+        elif time.monotonic() - told >= PROGRESS_EVERY_S:
             told = time.monotonic()
             yield {components.status: video_html.progress(done, told - began)}
     yield components.buttons(busy=False) | _outcome(components, finished)
@@ -128,7 +128,7 @@ def _outcome(components: _Components, finished: VideoResult | None) -> Update:
     if finished is None:
         return {components.status: video_html.note(video_html.STOPPED)}
     for component, file in ((components.shown, finished.video), (components.csv, finished.table)):
-        component.temp_files.add(file)  # gradio deletes it by age
+        component.temp_files.add(file)  # Gradio deletes it by age
     return {
         components.status: video_html.summary(finished.result),
         components.results: gr.Column(visible=True),

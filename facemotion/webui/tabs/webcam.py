@@ -1,4 +1,4 @@
-"""The Webcam tab: live labels on a visitor's camera, one face followed through time, a summary afterwards."""
+"""The Webcam tab: live labels on the camera, a followed face, a summary afterwards."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from facemotion.webui.html import webcam as webcam_html
 from facemotion.webui.html.webcam import STATE_SECONDS
 from facemotion.webui.sessions.webcam import WebcamSession, WebcamSessions, choices
 
-STREAM_EVERY_S = 0.01  # how soon after an answer the next frame goes out; static/camera.js waits for the answer
+STREAM_EVERY_S = 0.01  # delay after a response until the next frame; static/camera.js waits for the response
 
 _CLICK = "() => document.querySelector('#fm-live-file')?.click()"
 
 
 @dataclass(frozen=True)
 class _Components:
-    """What starting, streaming and stopping touch."""
+    """Components used by start, stream and stop."""
 
     picture: PhotoInput
     drawn: gr.HTML
@@ -75,7 +75,7 @@ def _connect_switch(sessions: WebcamSessions, components: _Components) -> None:
     def follow(identity: int | None, request: gr.Request) -> None:
         sessions.choose(str(request.session_hash), identity)
 
-    outcome = gr.Textbox(visible=False)  # its value is what the browser answered to START or STOP
+    outcome = gr.Textbox(visible=False)  # its value is the result of START or STOP in the browser
     quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
     buttons = [components.start, components.stop]
     after_start = [components.session_state, components.followed, components.readout, *buttons, components.saving]
