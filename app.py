@@ -13,7 +13,8 @@ from types import FrameType
 
 import numpy as np
 
-from facemotion import FaceDetector, Pipeline, settings, uploads
+from facemotion import FaceDetector, Pipeline, settings
+from facemotion.webui.server import upload_folder as uploads
 
 folder = uploads.use_own_folder()  # before gradio is imported, which reads where its files go
 

@@ -1,8 +1,24 @@
-"""The page: one file per tab, one input that decodes pictures, one place that maps errors."""
+"""The web page.
 
-from facemotion.webui import stubs
+Gradio is imported when the page is first asked for, after app.py has named the folder of uploads.
+"""
 
-with stubs.left_out():  # the first import of gradio, if nobody came before
-    from facemotion.webui.page import build_page, launch_options
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from facemotion.webui.gradio_patches import fast_import
+
+if TYPE_CHECKING:
+    from facemotion.webui.page import build_page as build_page
+    from facemotion.webui.page import launch_options as launch_options
 
 __all__ = ["build_page", "launch_options"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'facemotion.webui' has no attribute {name!r}")
+    with fast_import.without_type_stubs():  # the first import of Gradio
+        return getattr(import_module("facemotion.webui.page"), name)

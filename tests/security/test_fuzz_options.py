@@ -20,7 +20,7 @@ from facemotion.detectors import FaceDetector
 from facemotion.errors import BadOption, FacemotionError, UnknownModel
 from facemotion.output import tables
 from facemotion.pipeline import Pipeline
-from facemotion.webui.album import Album, Entry, zip_bytes
+from facemotion.webui.sessions.gallery import GalleryPhoto, GallerySession, zip_bytes
 from tests.support.bad_inputs import assert_helpful
 from tests.support.builders import FAILED, analysis, face
 
@@ -148,7 +148,7 @@ def test_any_name_in_json(name: str) -> None:
 def test_any_name_in_an_archive(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     picture = tmp_path_factory.getbasetemp() / "picture.jpg"
     picture.write_bytes(b"jpeg")
-    album = Album(len(names), [Entry(name, analysis(), str(picture), str(picture)) for name in names])
+    album = GallerySession(len(names), [GalleryPhoto(name, analysis(), str(picture), str(picture)) for name in names])
     with zipfile.ZipFile(io.BytesIO(zip_bytes(album))) as archive:
         packed = archive.namelist()
     assert len(set(packed)) == len(names)

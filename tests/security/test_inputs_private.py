@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from facemotion.errors import BadOption
-from facemotion.webui.chosen import ChosenItem, ChosenPoint
+from facemotion.webui.components.select_events import ItemSelect, PointSelect
 from tests.web.test_server import META
 
 MANY = 20  # no endpoint takes as many arguments
@@ -99,16 +99,16 @@ def test_any_click(event: Any, http: httpx.Client, endpoints: list[dict[str, Any
         assert_answered(found)
 
 
-@pytest.mark.parametrize("kind", [ChosenItem, ChosenPoint])
+@pytest.mark.parametrize("kind", [ItemSelect, PointSelect])
 @pytest.mark.parametrize("data", EVENTS, ids=lambda event: repr(event)[:30])
 def test_a_click_that_is_none(kind: Any, data: Any) -> None:
-    if kind is ChosenItem and isinstance(data, dict) and data.get("index") == 10**400:
-        assert ChosenItem(None, data).index == 10**400  # no gallery holds it
+    if kind is ItemSelect and isinstance(data, dict) and data.get("index") == 10**400:
+        assert ItemSelect(None, data).index == 10**400  # no gallery holds it
         return
     with pytest.raises(BadOption):
         kind(None, data)
 
 
 def test_clicks_that_are_some() -> None:
-    assert ChosenItem(None, {"index": 3, "value": None}).index == 3
-    assert tuple(ChosenPoint(None, {"index": [3, 4.5]}).index) == (3, 4.5)
+    assert ItemSelect(None, {"index": 3, "value": None}).index == 3
+    assert tuple(PointSelect(None, {"index": [3, 4.5]}).index) == (3, 4.5)

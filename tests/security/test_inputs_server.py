@@ -17,8 +17,9 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from facemotion import images, settings, uploads
+from facemotion import images, settings
 from facemotion.errors import FileTooLarge, InputError
+from facemotion.webui.server import upload_folder as uploads
 from tests.support import crafted
 from tests.support.bad_inputs import FILES, NAMES, OPTIONS, Case
 from tests.support.composed import FACES, Composition

@@ -14,8 +14,8 @@ import anyio.to_thread
 import httpx
 import pytest
 
-from facemotion import uploads
-from facemotion.webui.tool_server import ToolServer
+from facemotion.webui.gradio_patches.mcp_server import PublicMCPServer
+from facemotion.webui.server import upload_folder as uploads
 from tests.support import crafted
 from tests.web.test_server import META
 
@@ -101,9 +101,9 @@ def test_nothing_that_is_sent_stands_in_the_log(app_url: str, server_folder: Pat
 
 
 def test_other_libraries_may_still_write_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    from facemotion.webui import tool_server
+    from facemotion.webui.gradio_patches import mcp_server
 
-    tool_server.install()
+    mcp_server.install()
     logging.getLogger().warning("a disk is nearly full")
     assert "nearly full" in caplog.text
 
@@ -113,7 +113,7 @@ def test_callers_who_wait_hold_no_thread() -> None:
 
     async def serve() -> list[Any]:
         futures: list[Future[str]] = [Future() for _ in range(60)]
-        wait = ToolServer._execute_tool_without_progress
+        wait = PublicMCPServer._execute_tool_without_progress
         calls = [
             asyncio.create_task(wait(SimpleNamespace(), SimpleNamespace(future=one, result=one.result)))  # type: ignore[arg-type]
             for one in futures

@@ -14,10 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
-from facemotion import settings, uploads
-from facemotion.webui import bodies, leftovers
-from facemotion.webui.bodies import Body, Room
-from facemotion.webui.refusals import Refusal
+from facemotion import settings
+from facemotion.webui.gradio_patches import session_cleanup
+from facemotion.webui.server import request_limits
+from facemotion.webui.server import upload_folder as uploads
+from facemotion.webui.server.error_responses import RequestError
+from facemotion.webui.server.request_limits import DiskSpace, LimitedBody
 from tests.support import crafted
 from tests.web.test_server import call, upload
 
@@ -166,7 +168,7 @@ def test_a_missing_part_of_the_page_is_refused_in_the_same_form(http: httpx.Clie
     refused(http.get("/static/nothing.js"), 404, "not_found")
 
 
-def body(messages: list[dict[str, Any]], path: str = f"{API}/upload", pause_s: float = 0.0) -> Body:
+def body(messages: list[dict[str, Any]], path: str = f"{API}/upload", pause_s: float = 0.0) -> LimitedBody:
     """A request's body as the server hands it over, a message at a time."""
     rest = iter(messages)
 
@@ -174,17 +176,17 @@ def body(messages: list[dict[str, Any]], path: str = f"{API}/upload", pause_s: f
         await asyncio.sleep(pause_s)
         return {"type": "http.request", **next(rest)}
 
-    return Body({"path": path, "headers": []}, receive, Room())
+    return LimitedBody({"path": path, "headers": []}, receive, DiskSpace())
 
 
-def refusal_of(one: Body, count: int) -> Refusal | None:
+def refusal_of(one: LimitedBody, count: int) -> RequestError | None:
     async def read() -> None:
         for _ in range(count):
             await one.receive()
 
     try:
         asyncio.run(read())
-    except Refusal as refusal:
+    except RequestError as refusal:
         assert one.refusal is refusal
         return refusal
     return None
@@ -195,7 +197,7 @@ def test_a_body_that_comes_in_drops_is_given_up(monkeypatch: pytest.MonkeyPatch)
     drops = [{"body": b"x", "more_body": True}] * 50
     told = refusal_of(body(drops, pause_s=0.02), 50)
     assert told is not None and (told.status, told.code) == (408, "too_slow")
-    monkeypatch.setattr(bodies, "_SLOWEST_BYTES_S", 10)  # of which each drop is a tenth of a second's
+    monkeypatch.setattr(request_limits, "_MIN_BYTES_PER_S", 10)  # of which each drop is a tenth of a second's
     assert refusal_of(body(drops, pause_s=0.02), 50) is None
 
 
@@ -212,7 +214,7 @@ def test_a_client_that_only_listens_is_not_given_up(monkeypatch: pytest.MonkeyPa
 def test_room_is_looked_for_while_an_upload_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many may begin while there still is some."""
     monkeypatch.setattr(settings, "MAX_UPLOADS_BYTES", 120)
-    monkeypatch.setattr(bodies, "_LOOK_EVERY_BYTES", 30)
+    monkeypatch.setattr(request_limits, "_CHECK_EVERY_BYTES", 30)
     held = Counter(bytes=60)
     monkeypatch.setattr(uploads, "used_bytes", lambda: held["bytes"])
     pieces = [{"body": b"x" * 10, "more_body": True}] * 20
@@ -225,9 +227,9 @@ def test_room_is_looked_for_while_an_upload_comes_in(monkeypatch: pytest.MonkeyP
 def test_results_that_nobody_fetches_do_not_push_out_those_that_somebody_waits_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(leftovers, "MAX_UNFETCHED", 5)
+    monkeypatch.setattr(session_cleanup, "MAX_PENDING", 5)
     events = {"1": SimpleNamespace(session_hash="waiting")}
-    unfetched = leftovers.Unfetched(SimpleNamespace(event_ids_to_events=events))  # type: ignore[arg-type]
+    unfetched = session_cleanup.PendingMessages(SimpleNamespace(event_ids_to_events=events))  # type: ignore[arg-type]
     for session in ("waiting", *"abcdefg", "waiting"):
         unfetched[session] = session
     assert list(unfetched) == ["waiting", *"defg"]

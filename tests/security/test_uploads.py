@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from facemotion import uploads
+from facemotion.webui.server import upload_folder as uploads
 from tests.support.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
 

@@ -15,13 +15,14 @@ from typing import Any
 
 def untouched() -> None:
     """The app, whose camera only goes through gradio, and through our reading and writing of JPEGs."""
-    from facemotion.webui import camera, viewer
+    from facemotion.webui.components import camera
+    from facemotion.webui.sessions import webcam
 
     def step(self: Any, frame: Any, one: Any, session: str) -> list[Any]:
-        skip = viewer.gr.skip()
-        return [skip if frame is None else camera.answer(frame.pixels), skip, skip, skip]
+        skip = webcam.gr.skip()
+        return [skip if frame is None else camera.encode_frame(frame.pixels), skip, skip, skip]
 
-    viewer.Audience.step = step  # type: ignore[method-assign]
+    webcam.WebcamSessions.step = step  # type: ignore[method-assign]
     runpy.run_path("app.py", run_name="__main__")
 
 

@@ -51,7 +51,8 @@ class Control(BaseHTTPRequestHandler):
 
 
 def set_up(wishes: dict[str, float]) -> None:
-    leftovers = sys.modules["facemotion.webui.leftovers"]  # not imported above: gradio must not be, before app.py
+    # Not imported above: gradio must not be, before app.py.
+    leftovers = sys.modules["facemotion.webui.gradio_patches.session_cleanup"]
     for name, value in wishes.items():
         if name == "analysis_s":
             delay_s[name] = value

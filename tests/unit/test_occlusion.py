@@ -13,7 +13,7 @@ from facemotion import EmotionClassifier, Pipeline, images
 from facemotion.errors import BadArray, BadOption
 from facemotion.expression import crops, occlusion
 from facemotion.faces import EMOTIONS, Face
-from facemotion.webui import explain
+from facemotion.webui.components import explanation
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
 
@@ -112,7 +112,7 @@ def test_the_overlay_is_grey_where_nothing_matters_and_glows_where_it_does() -> 
 def test_the_page_says_it_in_words(confidence: float, fall: float, said: str) -> None:
     """Odds of 4 to 1 that fall to a quarter are even: 80 percent become 50."""
     face = SimpleNamespace(expression="happy", confidence=confidence)
-    assert said in explain.sentence(face, fall)  # type: ignore[arg-type]
+    assert said in explanation.sentence(face, fall)  # type: ignore[arg-type]
 
 
 def test_a_sure_label_is_explained_too() -> None:
@@ -132,5 +132,5 @@ def test_a_sure_label_is_explained_too() -> None:
 def test_a_browser_whose_state_is_gone_is_told_so() -> None:
     face: Face | None = None
     for shown in (None, SimpleNamespace(face=face)):
-        with pytest.raises(explain.MissingInput, match="Add the photo again"):
-            explain.explanation(None, shown)  # type: ignore[arg-type]
+        with pytest.raises(explanation.MissingInput, match="Add the photo again"):
+            explanation.explanation(None, shown)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ import facemotion
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "facemotion" / "assets"
+STATIC = ROOT / "facemotion" / "webui" / "static"
 SUMS = ASSETS / "SHA256SUMS"
 AGPL_SHA256 = (
     "0d96a4ff68ad6d4b6f1f30f713b18d5184912ba8dd389f86aa7710db079abcb0"  # https://www.gnu.org/licenses/agpl-3.0.txt
@@ -88,9 +89,14 @@ def test_notice_names_every_asset(file: Path) -> None:
     assert file.relative_to(ROOT).as_posix() in named, "NOTICE has no line that is this path"
 
 
+@pytest.mark.parametrize("file", sorted(STATIC.iterdir()), ids=lambda file: file.name)
+def test_notice_names_every_file_of_the_page(file: Path) -> None:
+    test_notice_names_every_asset(file)
+
+
 def test_notice_names_no_file_that_is_gone() -> None:
     lines = (ROOT / "NOTICE").read_text(encoding="utf-8").splitlines()
-    named = {line for line in lines if line.startswith("facemotion/assets/")}
+    named = {line for line in lines if line.startswith("facemotion/")}
     assert named
     assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []
 

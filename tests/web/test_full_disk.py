@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.visitors import API, Visitor, photo, rest
-from facemotion.webui import whole_files
+from facemotion.webui.gradio_patches import atomic_files
 from tests.support import running
 from tests.support.running import Server
 from tests.unit.test_cli import run
@@ -132,11 +132,11 @@ class FullStream:
 
 def test_the_one_write_of_results_is_whole_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as full:
-        full.setattr(whole_files.os, "fdopen", lambda handle, _: FullStream(handle))
+        full.setattr(atomic_files.os, "fdopen", lambda handle, _: FullStream(handle))
         with pytest.raises(OSError, match="No space left"):
-            whole_files.save_bytes(b"result", "result.csv", str(tmp_path))
+            atomic_files.save_bytes(b"result", "result.csv", str(tmp_path))
     assert list(tmp_path.iterdir()) == []
-    path = Path(whole_files.save_bytes(b"result", "result.csv", str(tmp_path)))
+    path = Path(atomic_files.save_bytes(b"result", "result.csv", str(tmp_path)))
     assert (path.name, path.read_bytes()) == ("result.csv", b"result")
-    assert whole_files.save_bytes(b"result", "result.csv", str(tmp_path)) == str(path)
+    assert atomic_files.save_bytes(b"result", "result.csv", str(tmp_path)) == str(path)
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]

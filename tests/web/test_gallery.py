@@ -12,9 +12,9 @@ from PIL import Image
 
 from facemotion import EMOTIONS, Analysis, Box, Face, images, settings
 from facemotion.errors import MissingInput, TooManyPictures
-from facemotion.webui import album as albums
-from facemotion.webui import gallery_tab
-from facemotion.webui.album import Album
+from facemotion.webui.sessions import gallery
+from facemotion.webui.sessions.gallery import GallerySession
+from facemotion.webui.tabs import gallery as gallery_tab
 
 HAPPY = tuple(0.7 if name == "happy" else 0.05 for name in EMOTIONS)
 
@@ -55,9 +55,9 @@ def opened(path: str) -> Image.Image:
     return Image.open(io.BytesIO(Path(path).read_bytes()))
 
 
-def read(paths, keep) -> Album:
-    album = Album(len(paths))
-    assert sum(1 for _ in albums.read(OneFace(), paths, album, keep)) == len(paths)
+def read(paths, keep) -> GallerySession:
+    album = GallerySession(len(paths))
+    assert sum(1 for _ in gallery.read_photos(OneFace(), paths, album, keep)) == len(paths)
     return album
 
 
@@ -80,16 +80,16 @@ def test_photos_are_turned_upright(tmp_path, keep):
 
 def test_only_small_pictures_are_kept(tmp_path, keep):
     entry = read([photo(tmp_path, "large.jpg", (4000, 3000))], keep).shown[0]
-    assert max(opened(entry.large).size) == albums.LARGE_SIDE
-    assert max(opened(entry.thumbnail).size) == albums.THUMB_SIDE
+    assert max(opened(entry.large).size) == gallery.LARGE_SIDE
+    assert max(opened(entry.thumbnail).size) == gallery.THUMB_SIDE
     assert not opened(entry.large).getexif()
 
 
 @pytest.mark.parametrize(("count", "error"), [(0, MissingInput), (settings.MAX_PICTURES + 1, TooManyPictures)])
 def test_the_number_of_photos_has_limits(count, error):
     with pytest.raises(error):
-        albums.check_count(["photo.jpg"] * count)
-    albums.check_count(["photo.jpg"] * settings.MAX_PICTURES)
+        gallery.check_count(["photo.jpg"] * count)
+    gallery.check_count(["photo.jpg"] * settings.MAX_PICTURES)
 
 
 def test_downloads_hold_every_photo(tmp_path, keep):
@@ -97,14 +97,14 @@ def test_downloads_hold_every_photo(tmp_path, keep):
     (tmp_path / "twin").mkdir()
     paths = [photo(tmp_path, "one.jpg"), str(tmp_path / "bad.jpg"), photo(tmp_path / "twin", "one.jpg")]
     album = read(paths, keep)
-    rows = list(csv.DictReader(io.StringIO(albums.csv_bytes(album).decode())))
+    rows = list(csv.DictReader(io.StringIO(gallery.csv_bytes(album).decode())))
     assert [(row["picture"], row["expression"]) for row in rows] == [
         ("one.jpg", "happy"),
         ("bad.jpg", ""),
         ("one.jpg", "happy"),
     ]
-    assert [one["name"] for one in json.loads(albums.json_bytes(album))] == ["one.jpg", "bad.jpg", "one.jpg"]
-    with zipfile.ZipFile(io.BytesIO(albums.zip_bytes(album))) as archive:
+    assert [one["name"] for one in json.loads(gallery.json_bytes(album))] == ["one.jpg", "bad.jpg", "one.jpg"]
+    with zipfile.ZipFile(io.BytesIO(gallery.zip_bytes(album))) as archive:
         assert archive.namelist() == ["01-one.jpg", "02-one.jpg"]
         assert np.asarray(Image.open(archive.open("01-one.jpg"))).shape == (100, 200, 3)
 
@@ -122,8 +122,8 @@ def test_totals_name_all_expressions_with_numbers(tmp_path, keep):
 
 
 def test_a_cancelled_album_shows_what_was_read(tmp_path, keep):
-    album = Album(3)
-    reading = albums.read(OneFace(), [photo(tmp_path, "a.jpg")] * 3, album, keep)
+    album = GallerySession(3)
+    reading = gallery.read_photos(OneFace(), [photo(tmp_path, "a.jpg")] * 3, album, keep)
     next(reading)
     button = gallery_tab._cancel(album)
     assert (button.value, button.interactive) == ("Stopping ...", False)
@@ -132,6 +132,6 @@ def test_a_cancelled_album_shows_what_was_read(tmp_path, keep):
 
 
 def test_no_photos_and_no_faces_are_ordinary():
-    album = Album(0)
+    album = GallerySession(0)
     assert "0 faces" in gallery_tab._summary(album)
     assert "happy: 0 faces" in gallery_tab._totals(album)

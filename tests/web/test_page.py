@@ -19,21 +19,17 @@ from gradio.state_holder import StateHolder
 from facemotion import errors, settings
 from facemotion.faces import EMOTIONS, Analysis, Box, Face
 from facemotion.images import Picture
-from facemotion.webui import (
-    about_tab,
-    blocks,
-    build_page,
-    downloads,
-    image_tab,
-    launch_options,
-    leftovers,
-    pictures,
-    webcam_tab,
-    words,
-)
-from facemotion.webui.errors import explain
-from facemotion.webui.photo_input import PhotoInput
-from facemotion.webui.viewer import Audience
+from facemotion.webui import build_page, launch_options
+from facemotion.webui.components import downloads
+from facemotion.webui.components.image_size import fit_within
+from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.gradio_patches import public_blocks, session_cleanup
+from facemotion.webui.html import text as text_html
+from facemotion.webui.server.error_messages import as_gradio_error
+from facemotion.webui.sessions.webcam import WebcamSessions
+from facemotion.webui.tabs import about as about_tab
+from facemotion.webui.tabs import image as image_tab
+from facemotion.webui.tabs import webcam as webcam_tab
 
 # gradio makes event loops while it builds components, and leaves them to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -135,14 +131,14 @@ def test_doors_that_gradio_leaves_open_are_closed(option: str, value: Any) -> No
 
 
 def test_gradio_keeps_sessions_and_results_as_we_have_it(page: gr.Blocks) -> None:
-    assert isinstance(page._queue.pending_messages_per_session, leftovers.Unfetched)
-    assert StateHolder.__getitem__ is leftovers.find_state
+    assert isinstance(page._queue.pending_messages_per_session, session_cleanup.PendingMessages)
+    assert StateHolder.__getitem__ is session_cleanup.get_state
 
 
 def test_every_request_comes_through_the_doors(page: gr.Blocks) -> None:
-    from facemotion.webui.doors import Doors
+    from facemotion.webui.server.middleware import GuardMiddleware
 
-    assert [one.cls for one in launch_options()["app_kwargs"]["middleware"]] == [Doors]
+    assert [one.cls for one in launch_options()["app_kwargs"]["middleware"]] == [GuardMiddleware]
     assert page.api_open is False  # nobody passes by the queue
     assert page.analytics_enabled is False
 
@@ -163,7 +159,7 @@ def test_no_source_file_gets_a_stub_beside_it(root: Path) -> None:
     ],
 )
 def test_errors_are_shown_with_code_and_sentence(error: Exception, code: str, says: str) -> None:
-    shown = explain(error)
+    shown = as_gradio_error(error)
     assert shown.title == code
     assert says in shown.message
     assert "/" not in shown.message
@@ -172,16 +168,16 @@ def test_errors_are_shown_with_code_and_sentence(error: Exception, code: str, sa
 def test_what_gradio_says_of_a_choice_is_not_quoted() -> None:
     with pytest.raises(gr.Error) as caught:
         gr.Dropdown(["a"]).preprocess("/etc/passwd")
-    shown = explain(caught.value)
+    shown = as_gradio_error(caught.value)
     assert (shown.title, "passwd" in shown.message) == ("bad_option", False)
-    assert explain(shown) is shown
+    assert as_gradio_error(shown) is shown
 
 
 def test_an_error_while_an_argument_is_read_keeps_its_code() -> None:
     for cause, code in ((errors.EmptyFile("Empty."), "empty"), (TypeError("float"), "bad_option")):
         wrapped = ComponentProcessingError("long text with /paths")
         wrapped.__cause__ = cause
-        assert explain(wrapped).title == code
+        assert as_gradio_error(wrapped).title == code
 
 
 def test_the_log_does_not_quote_what_a_visitor_sent(caplog: pytest.LogCaptureFixture) -> None:
@@ -189,7 +185,7 @@ def test_the_log_does_not_quote_what_a_visitor_sent(caplog: pytest.LogCaptureFix
     try:
         raise ValueError(sent)
     except ValueError as error:
-        explain(error)
+        as_gradio_error(error)
     assert "ValueError" in caplog.text
     assert "my-private-holiday" not in caplog.text
 
@@ -215,18 +211,20 @@ def test_files_that_nobody_uploaded_are_refused(
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     for inputs in ([{"path": path, **meta}], [[{"path": path}]], [{"path": str(tmp_path / "a"), "b": {"path": path}}]):
         with pytest.raises(errors.ForbiddenSource):
-            blocks.refuse_outside(inputs)
+            public_blocks.refuse_foreign_files(inputs)
 
 
 def test_uploads_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    blocks.refuse_outside([{"path": str(tmp_path / "hash" / "a.jpg")}, None, 0.5, {"path": None, "url": "data:,"}])
+    public_blocks.refuse_foreign_files(
+        [{"path": str(tmp_path / "hash" / "a.jpg")}, None, 0.5, {"path": None, "url": "data:,"}]
+    )
 
 
 def test_arguments_left_out_take_their_defaults() -> None:
     components = [PhotoInput(), gr.Number(0.5), gr.Textbox("auto")]
-    assert blocks.with_defaults(components, ["a"]) == ["a", 0.5, "auto"]
-    assert blocks.with_defaults(components, []) == [None, 0.5, "auto"]
+    assert public_blocks.fill_defaults(components, ["a"]) == ["a", 0.5, "auto"]
+    assert public_blocks.fill_defaults(components, []) == [None, 0.5, "auto"]
 
 
 @pytest.mark.parametrize(
@@ -234,19 +232,19 @@ def test_arguments_left_out_take_their_defaults() -> None:
     [(64 * 5, 64 * 5, 1), (64 * 2.5, 64 * 2.5, 2), (64 * 0.5, 64 * 0.5, None), (1279, 10, None)],
 )
 def test_a_click_finds_the_smallest_face_around_it(x: float, y: float, face_id: int | None) -> None:
-    shown = image_tab.look(FakePipeline(), picture(), 0.6, "auto")  # type: ignore[arg-type]
+    shown = image_tab.analyze_photo(FakePipeline(), picture(), 0.6, "auto")  # type: ignore[arg-type]
     assert shown.picture.shape == (640, 1280, 3)
     assert image_tab.face_at(shown, x, y) == face_id
 
 
 def test_the_largest_face_is_chosen_first() -> None:
-    shown = image_tab.look(FakePipeline(), picture(), 0.6, "auto")  # type: ignore[arg-type]
+    shown = image_tab.analyze_photo(FakePipeline(), picture(), 0.6, "auto")  # type: ignore[arg-type]
     assert shown.face is not None
     assert shown.face.id == 1
 
 
 def test_the_faces_cut_out_are_shown_but_not_kept() -> None:
-    shown = image_tab.look(FakePipeline(), picture(), 0.6, "auto")  # type: ignore[arg-type]
+    shown = image_tab.analyze_photo(FakePipeline(), picture(), 0.6, "auto")  # type: ignore[arg-type]
     kept = image_tab._everything(shown, True)[0]
     assert len(shown.crops) == 2
     assert kept.crops == ()
@@ -255,17 +253,17 @@ def test_the_faces_cut_out_are_shown_but_not_kept() -> None:
 
 
 def test_without_faces_nothing_is_chosen() -> None:
-    shown = image_tab.look(FakePipeline(()), picture(), 0.6, "auto")  # type: ignore[arg-type]
+    shown = image_tab.analyze_photo(FakePipeline(()), picture(), 0.6, "auto")  # type: ignore[arg-type]
     assert shown.face is None
-    assert words.bars(shown.face) == words.table(shown.analysis) == ""
-    assert "No faces found" in words.summary(shown.analysis)
+    assert text_html.bars(shown.face) == text_html.table(shown.analysis) == ""
+    assert "No faces found" in text_html.summary(shown.analysis)
 
 
 @pytest.mark.parametrize(
     ("size", "expected"), [((1280, 720), (720, 1280)), ((4000, 3000), (960, 1280)), ((10, 500), (500, 10))]
 )
 def test_pictures_are_reduced_to_what_the_page_shows(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert pictures.reduce(picture(*size).pixels, 1280).shape[:2] == expected
+    assert fit_within(picture(*size).pixels, 1280).shape[:2] == expected
 
 
 @pytest.mark.parametrize(
@@ -273,11 +271,11 @@ def test_pictures_are_reduced_to_what_the_page_shows(size: tuple[int, int], expe
     [(0, "0 %"), (1, "100 %"), (0.934, "93 %"), (0.001, "&lt; 1 %"), (0.999, "&gt; 99 %")],
 )
 def test_percent(share: float, text: str) -> None:
-    assert words.percent(share) == text
+    assert text_html.percent(share) == text
 
 
 def test_bars_name_all_seven_with_their_numbers() -> None:
-    html = words.bars(Face(2, Box(0, 0, 9, 9), 0.7, MIXED, True, ("small",)))
+    html = text_html.bars(Face(2, Box(0, 0, 9, 9), 0.7, MIXED, True, ("small",)))
     assert [html.count(f'aria-label="{name}"') for name in EMOTIONS] == [1] * 7
     assert html.count('role="meter"') == 7
     assert "30 %" in html
@@ -287,7 +285,7 @@ def test_bars_name_all_seven_with_their_numbers() -> None:
 
 def test_the_table_marks_the_chosen_face() -> None:
     analysis = FakePipeline().analyze(picture())
-    rows = words.table(analysis, selected=2).split("<tr")[2:]
+    rows = text_html.table(analysis, selected=2).split("<tr")[2:]
     assert ["aria-current" in row for row in rows] == [False, True]
     assert "uncertain, small, cut off" in rows[1]
 
@@ -333,7 +331,9 @@ def test_about_escapes_names_and_says_what_must_be_said() -> None:
 
 def test_the_camera_is_looked_at_by_its_own_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[FakePipeline] = []
-    monkeypatch.setattr(webcam_tab, "Audience", lambda pipeline: asked.append(pipeline) or Audience(pipeline))
+    monkeypatch.setattr(
+        webcam_tab, "WebcamSessions", lambda pipeline: asked.append(pipeline) or WebcamSessions(pipeline)
+    )
     photos, live = FakePipeline(), FakePipeline()
     live.models = {"detector": "quick", "classifier": "fake classifier"}
     live.notices = ("YuNet serves the camera.",)
@@ -346,5 +346,5 @@ def test_the_camera_is_looked_at_by_its_own_pipeline(monkeypatch: pytest.MonkeyP
 
 
 def test_notices_are_visible_and_escaped() -> None:
-    assert "you/&lt;b&gt;" in words.notices(("you/<b> was asked for",))
-    assert words.notices(()) == ""
+    assert "you/&lt;b&gt;" in text_html.notices(("you/<b> was asked for",))
+    assert text_html.notices(()) == ""

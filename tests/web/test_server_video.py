@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from facemotion import settings
-from facemotion.webui.whole_files import upload_limit
+from facemotion.webui.gradio_patches.atomic_files import upload_limit
 from tests.support.synthetic_videos import ONE, Recipe, write
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facemotion.webui import stubs
+from facemotion.webui.gradio_patches import fast_import
 
 SOURCE = "from gradio.components import Textbox\n\n\nclass Mine(Textbox):\n    pass\n"
 
@@ -24,7 +24,7 @@ def define(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_none_are_written_inside_and_all_is_as_before_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     getfile = inspect.getfile
-    with stubs.left_out():
+    with fast_import.without_type_stubs():
         define("quick_component", tmp_path, monkeypatch)
         assert inspect.getfile(Path) == getfile(Path)
     assert inspect.getfile is getfile
@@ -34,6 +34,6 @@ def test_none_are_written_inside_and_all_is_as_before_outside(tmp_path: Path, mo
 
 def test_a_failing_import_leaves_nothing_changed() -> None:
     getfile = inspect.getfile
-    with pytest.raises(ImportError), stubs.left_out():
+    with pytest.raises(ImportError), fast_import.without_type_stubs():
         raise ImportError
     assert inspect.getfile is getfile

@@ -15,20 +15,23 @@ from gradio.data_classes import ImageData
 from facemotion.errors import MissingInput
 from facemotion.images import Picture
 from facemotion.tracking.live import Moment
-from facemotion.webui import camera, live_words, viewer, webcam_tab
-from facemotion.webui.curve import curve
-from facemotion.webui.timeline import MAX_PEOPLE, SPAN_S, strips
-from facemotion.webui.turns import Turns
+from facemotion.webui.components import camera
+from facemotion.webui.html import webcam as webcam_html
+from facemotion.webui.html.probability_chart import curve
+from facemotion.webui.html.timeline import MAX_PEOPLE, SPAN_S, strips
+from facemotion.webui.sessions import webcam
+from facemotion.webui.sessions.fair_semaphore import FairSemaphore
+from facemotion.webui.tabs import webcam as webcam_tab
 from tests.support.scenes import FRAME, SCORES, Scene, Turnstile
 
 PICTURE = Picture(FRAME, (640, 480))
 
 
 def test_two_streams_of_one_viewer_never_go_back_in_time():
-    one = viewer.Viewer(Turnstile())
+    one = webcam.WebcamSession(Turnstile())
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: one.look(Picture(FRAME, (640, 480))), range(40)))
-    times = [moment.time_s for moment in one.session.moments()]
+        list(pool.map(lambda _: one.process(Picture(FRAME, (640, 480))), range(40)))
+    times = [moment.time_s for moment in one.live.moments()]
     assert len(times) == 40 and times == sorted(times)
 
 
@@ -59,17 +62,17 @@ def test_strips_show_the_people_seen_last():
     ("level", "people", "words"), [(120, 0, "No face in view"), (10, 0, "too dark"), (10, 2, "2 faces")]
 )
 def test_the_readout_says_what_is_the_matter(level, people, words):
-    one = viewer.Viewer(Scene(people=people))
-    drawn, text, _ = one.look(Picture(np.full((480, 640, 3), level, np.uint8), (640, 480)), 0.0)
+    one = webcam.WebcamSession(Scene(people=people))
+    drawn, text, _ = one.process(Picture(np.full((480, 640, 3), level, np.uint8), (640, 480)), 0.0)
     assert words in text and "frames a second" in text
     assert drawn.shape == (480, 640, 3)
-    assert one.look(PICTURE, 0.05)[1] is None  # nobody reads twenty numbers a second
+    assert one.process(PICTURE, 0.05)[1] is None  # nobody reads twenty numbers a second
 
 
 def test_a_frame_larger_than_asked_for_is_reduced():
     huge = Picture(np.zeros((2000, 3000, 3), np.uint8), (3000, 2000))
-    drawn = viewer.Viewer(Scene(people=0)).look(huge, 0.0)[0]
-    assert max(drawn.shape) == viewer.FRAME_SIDE
+    drawn = webcam.WebcamSession(Scene(people=0)).process(huge, 0.0)[0]
+    assert max(drawn.shape) == webcam.FRAME_SIDE
 
 
 def polygons(svg: str) -> list[list[tuple[float, float]]]:
@@ -100,49 +103,49 @@ def test_the_curve_is_of_one_face_and_has_gaps_where_it_was_away():
     assert curve(seen, 3, 16.0, SPAN_S) == "" == curve(seen, 1, 60.0, SPAN_S)
 
 
-def follow(one: viewer.Viewer, start: float, end: float) -> list[viewer.Choice]:
+def follow(one: webcam.WebcamSession, start: float, end: float) -> list[webcam.Choice]:
     """What could be chosen meanwhile, each time it changed."""
-    shown = [one.look(PICTURE, float(t)) for t in np.arange(start, end, 0.1)]
+    shown = [one.process(PICTURE, float(t)) for t in np.arange(start, end, 0.1)]
     return [choice for _, _, choice in shown if choice is not None]
 
 
 def test_a_chosen_face_is_followed_until_it_is_gone():
     scene = Scene(people=2)
-    one = viewer.Viewer(scene)
+    one = webcam.WebcamSession(scene)
     assert follow(one, 0, 2) == [((1, 2), 1)]
     one.choose(2)
     assert follow(one, 2, 4) == [((1, 2), 2)]
-    text = one.look(PICTURE, 4.3)[1]
+    text = one.process(PICTURE, 4.3)[1]
     assert "Face 2 shows" in text and 'aria-label="Expressions of face 2' in text
     scene.people = 1
     follow(one, 4.4, 8)
-    text = one.look(PICTURE, 8.3)[1]
+    text = one.process(PICTURE, 8.3)[1]
     assert "Face 2 is out of view" in text and "1 face in view" in text
     assert follow(one, 8.4, 26)[-1] == ((1,), 1)
 
 
 def test_the_followed_of_several_faces_is_emphasised():
-    one, other = (viewer.Viewer(Scene(people=2)) for _ in range(2))
+    one, other = (webcam.WebcamSession(Scene(people=2)) for _ in range(2))
     other.choose(2)
     follow(one, 0, 1), follow(other, 0, 1)
-    assert (one.look(PICTURE, 1.0)[0] != other.look(PICTURE, 1.0)[0]).any()
+    assert (one.process(PICTURE, 1.0)[0] != other.process(PICTURE, 1.0)[0]).any()
 
 
 def test_the_choice_is_hidden_while_there_is_nothing_to_choose():
-    assert viewer.choices((1,), 1).visible is False
-    several = viewer.choices((1, 4), 4)
+    assert webcam.choices((1,), 1).visible is False
+    several = webcam.choices((1, 4), 4)
     assert (several.visible, several.value, several.choices) == (True, 4, [("Face 1", 1), ("Face 4", 4)])
 
 
 def test_first_come_first_served():
-    turns, order = Turns(1), []
+    turns, order = FairSemaphore(1), []
 
     def wait(number: int) -> None:
-        with turns.turn():
+        with turns.permit():
             order.append(number)
             time.sleep(0.001)
 
-    with ThreadPoolExecutor(8) as pool, turns.turn():
+    with ThreadPoolExecutor(8) as pool, turns.permit():
         for number in range(8):
             pool.submit(wait, number)
             until(lambda number=number: len(turns._waiting) == number + 1)
@@ -150,11 +153,11 @@ def test_first_come_first_served():
 
 
 def test_as_many_at_once_as_there_are_places():
-    turns, inside, most = Turns(2), [], []
+    turns, inside, most = FairSemaphore(2), [], []
 
     def work(number: int) -> None:
         for _ in range(20):
-            with turns.turn():
+            with turns.permit():
                 inside.append(number)
                 most.append(len(inside))
                 time.sleep(0.001)
@@ -166,24 +169,24 @@ def test_as_many_at_once_as_there_are_places():
 
 
 def test_a_turn_that_fails_is_given_on():
-    turns = Turns(1)
+    turns = FairSemaphore(1)
     for _ in range(2):
-        with pytest.raises(ValueError), turns.turn():
+        with pytest.raises(ValueError), turns.permit():
             raise ValueError
-    with turns.turn():
+    with turns.permit():
         pass
 
 
 def test_viewers_that_are_always_there_get_the_same_share():
     """Eight at a processor for one, each with its next frame ready at once."""
-    audience = viewer.Audience(Turnstile())
-    audience._turns._free = 1
+    audience = webcam.WebcamSessions(Turnstile())
+    audience._semaphore._free = 1
     done = threading.Event()
 
     def watch(page: int) -> int:
         one, frames = audience.start(str(page)), 0
         while not done.is_set():
-            one.look(PICTURE)
+            one.process(PICTURE)
             frames += 1
         return frames
 
@@ -219,12 +222,12 @@ def skipped(values) -> list[bool]:
     return [isinstance(value, dict) and value.get("__type__") == "update" for value in values]
 
 
-def start(audience: viewer.Audience, reason: str = ""):
+def start(audience: webcam.WebcamSessions, reason: str = ""):
     """The state after the button was clicked; a skip when the browser refused."""
     return webcam_tab._started(reason, audience, "page")[0]
 
 
-def stop(audience: viewer.Audience, reason: str = ""):
+def stop(audience: webcam.WebcamSessions, reason: str = ""):
     """Values for the picture and the readout."""
     picture, _, text, *_ = webcam_tab._stopped(reason, audience, "page")
     return picture, text
@@ -233,18 +236,18 @@ def stop(audience: viewer.Audience, reason: str = ""):
 @pytest.mark.parametrize("known", [True, False])
 def test_a_slow_last_frame_shows_nothing_after_stop(known):
     scene = SlowScene()
-    audience = viewer.Audience(scene)
+    audience = webcam.WebcamSessions(scene)
     one = start(audience) if known else None
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(audience.step, PICTURE, one, "page")
         assert scene.entered.wait(10)
-        assert stop(audience) == ("", live_words.OFF)
+        assert stop(audience) == ("", webcam_html.OFF)
         scene.go_on.set()
         assert skipped(late.result()) == [True] * 4
 
 
 def test_the_record_can_be_downloaded_after_stop_until_the_next_start(tmp_path):
-    audience = viewer.Audience(Scene())
+    audience = webcam.WebcamSessions(Scene())
     first = start(audience)
     assert skipped(audience.step(PICTURE, first, "page"))[1:3] == [False, False]
     stop(audience)
@@ -252,8 +255,10 @@ def test_the_record_can_be_downloaded_after_stop_until_the_next_start(tmp_path):
     for write in (webcam_tab._minute_file, webcam_tab._summary_file):
         saved = Path(write(first, str(tmp_path))).read_text(encoding="utf-8")
         assert len(list(csv.DictReader(io.StringIO(saved)))) == 1
-        assert skipped([start(viewer.Audience(Scene()), "NotFoundError")]) == [True]  # a refused start keeps the record
-        for nothing in (start(viewer.Audience(Scene())), None):
+        assert skipped([start(webcam.WebcamSessions(Scene()), "NotFoundError")]) == [
+            True
+        ]  # a refused start keeps the record
+        for nothing in (start(webcam.WebcamSessions(Scene())), None):
             with pytest.raises(MissingInput, match="no face was seen"):
                 write(nothing, str(tmp_path))
     second = start(audience)
@@ -262,7 +267,7 @@ def test_the_record_can_be_downloaded_after_stop_until_the_next_start(tmp_path):
 
 def test_the_summary_after_stop():
     scene = Scene(people=2)
-    audience = viewer.Audience(scene)
+    audience = webcam.WebcamSessions(scene)
     one = start(audience)
     follow(one, 0, 8)
     scene.people = 1
@@ -270,34 +275,34 @@ def test_the_summary_after_stop():
     scene.people = 3  # a reflection
     follow(one, 24, 24.25)
     text = stop(audience)[1]
-    assert live_words.OFF in text and "24.2 seconds" in text and "2 faces seen" in text
+    assert webcam_html.OFF in text and "24.2 seconds" in text and "2 faces seen" in text
     rows = re.findall(r'scope="row">(\d+)</th><td>([\d.]+) s</td>', text)
     assert rows == [("1", "24.2"), ("2", "7.9")] and text.count("happy 100 %") == 2
-    assert "Summary" not in stop(viewer.Audience(Scene()))[1]
+    assert "Summary" not in stop(webcam.WebcamSessions(Scene()))[1]
 
 
 def test_what_ended_the_camera_is_said():
-    audience = viewer.Audience(Scene())
+    audience = webcam.WebcamSessions(Scene())
     follow(one := start(audience), 0, 2)
     text = stop(audience, "Ended")[1]
     assert "unplugged" in text and 'role="alert"' in text and "1 face seen" in text
-    assert one.look(PICTURE) is None
+    assert one.process(PICTURE) is None
 
 
 def test_leaving_drops_the_record_of_a_stopped_camera_too():
-    audience = viewer.Audience(Scene())
+    audience = webcam.WebcamSessions(Scene())
     one = start(audience)
     follow(one, 0, 1)
     stop(audience)
-    audience.leave("page")
+    audience.close("page")
     audience.step(PICTURE, one, "page")
-    assert (one.session.moments(), one.session.people()) == ((), ())
+    assert (one.live.moments(), one.live.people()) == ((), ())
 
 
 def test_frames_come_and_go_without_files(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     component = camera.build("Camera")
-    url = camera.answer(FRAME).split('"')[1]
+    url = camera.encode_frame(FRAME).split('"')[1]
     assert url.startswith("data:image/jpeg;base64,")
     back = component.preprocess(ImageData(url=url))
     assert back.pixels.shape == FRAME.shape
@@ -307,5 +312,5 @@ def test_frames_come_and_go_without_files(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("reason", ["NotAllowedError", "NotFoundError", "NotReadableError", "Insecure", "Ended", "?"])
 def test_every_refusal_of_the_browser_has_its_sentence(reason):
-    assert camera.refusal(reason).endswith(".")
-    assert camera.refusal("") is None
+    assert camera.error_text(reason).endswith(".")
+    assert camera.error_text("") is None
