@@ -23,6 +23,11 @@ def _number(name: str, default: int) -> int:
     return value
 
 
+def raised_by(name: str) -> str:
+    """The sentence that ends the refusal of a limit that a variable raises; it may not be the visitor's to set."""
+    return f"Whoever runs this program can raise the limit: FACEMOTION_{name}."
+
+
 # Limits. Who meets one is told so in a sentence; tests/test_server_limits.py meets each.
 MAX_FILE_BYTES = _number("MAX_FILE_BYTES", 20_000_000)  # a 24-megapixel phone photo has about 12 MB
 MAX_PIXELS = _number("MAX_PIXELS", 50_000_000)  # in the file's header, checked before decoding

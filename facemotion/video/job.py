@@ -159,7 +159,7 @@ class VideoJob:
         if time.monotonic() > ends:
             raise TookTooLong(
                 f"This video took more than {settings.VIDEO_WORK_SECONDS} seconds and was stopped. Cut it shorter, or "
-                "save it smaller."
+                f"save it smaller. {settings.raised_by('VIDEO_WORK_SECONDS')}"
             )
 
 
