@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("detectors", "classifier"),
     ("pipeline",),
     ("tracking", "tally", "live", "drawing", "heatmap", "placement", "report", "video"),
-    ("webui", "cli", "cli_video", "__main__"),
+    ("webui", "cli", "cli_pictures", "cli_results", "cli_video", "__main__"),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 

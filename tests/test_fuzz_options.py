@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from facemotion import cli, report
+from facemotion import cli, cli_results, report
 from facemotion import settings as limits
 from facemotion.detectors import FaceDetector
 from facemotion.errors import BadOption, FacemotionError, UnknownModel
@@ -107,7 +107,7 @@ def test_any_arguments_end_with_a_status(arguments: list[str], tmp_path_factory:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.getbasetemp())
         patch.setattr(Pipeline, "from_pretrained", lambda **_: Nobody())
-        patch.setattr(cli, "_write_csv", lambda *_: True)
+        patch.setattr(cli_results.Table, "add", lambda *_: True)
         patch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), errors="strict", encoding="utf-8"))
         patch.setattr("sys.stderr", io.TextIOWrapper(io.BytesIO(), errors="backslashreplace", encoding="utf-8"))
         try:
