@@ -16,6 +16,7 @@ from facemotion import drawing, settings
 from facemotion.errors import TookTooLong
 from facemotion.faces import Analysis
 from facemotion.live import Analyzer, LiveSession
+from facemotion.report import CSV_FILE_ENCODING
 from facemotion.video.between import between
 from facemotion.video.frames import Frame
 from facemotion.video.outputs import under_other_names
@@ -135,7 +136,9 @@ class VideoJob:
         """Shares done, and in the end the result."""
         ends = time.monotonic() + settings.VIDEO_WORK_SECONDS
         with contextlib.ExitStack() as open_files:
-            file = None if table is None else open_files.enter_context(table.open("w", encoding="utf-8", newline=""))
+            file = None
+            if table is not None:
+                file = open_files.enter_context(table.open("w", encoding=CSV_FILE_ENCODING, newline=""))
             film: _Film | None = None
             for part in reader:
                 self._check(ends)

@@ -117,7 +117,7 @@ def _entry(pipeline: Pipeline, path: str, keep: Keep) -> Entry:
 
 def csv_bytes(album: Album) -> bytes:
     """One row a face, and one for each photo that could not be read."""
-    return report.to_csv(album.analyses, album.names).encode()
+    return report.to_csv(album.analyses, album.names).encode(report.CSV_FILE_ENCODING)
 
 
 def json_bytes(album: Album) -> bytes:

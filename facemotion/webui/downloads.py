@@ -44,7 +44,7 @@ def jpeg_bytes(picture: Picture, analysis: Analysis, labels: bool = True) -> byt
 
 def csv_bytes(analysis: Analysis) -> bytes:
     """One row a face."""
-    return report.to_csv([analysis], [NAME]).encode()
+    return report.to_csv([analysis], [NAME]).encode(report.CSV_FILE_ENCODING)
 
 
 def json_bytes(analysis: Analysis) -> bytes:

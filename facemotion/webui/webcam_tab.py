@@ -13,6 +13,7 @@ from facemotion.errors import MissingInput
 from facemotion.images import Picture
 from facemotion.live import timeline_csv
 from facemotion.pipeline import Pipeline
+from facemotion.report import CSV_FILE_ENCODING
 from facemotion.tally import tally_csv
 from facemotion.webui import camera, live_words
 from facemotion.webui.live_words import STATE_SECONDS
@@ -144,13 +145,13 @@ def _stopped(reason: str, audience: Audience, session: str) -> list[Any]:
 def _summary_file(viewer: Viewer | None, folder: str) -> str:
     if viewer is None or not (people := viewer.session.people()):
         raise _nothing()
-    return save_bytes(tally_csv(people).encode(), "facemotion-summary.csv", folder)
+    return save_bytes(tally_csv(people).encode(CSV_FILE_ENCODING), "facemotion-summary.csv", folder)
 
 
 def _minute_file(viewer: Viewer | None, folder: str) -> str:
     if viewer is None or not (moments := viewer.session.moments()):
         raise _nothing()
-    return save_bytes(timeline_csv(moments).encode(), "facemotion.csv", folder)
+    return save_bytes(timeline_csv(moments).encode(CSV_FILE_ENCODING), "facemotion.csv", folder)
 
 
 def _nothing() -> MissingInput:
