@@ -11,14 +11,14 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import drawing
+from facemotion import drawing, runtime
 from facemotion.faces import Analysis
 from facemotion.images import Picture
 from facemotion.live import LiveSession
 from facemotion.pipeline import Pipeline
 from facemotion.webui import camera, live_words, pictures
 from facemotion.webui.timeline import SPAN_S
-from facemotion.webui.turns import Turns, processors
+from facemotion.webui.turns import Turns
 
 READOUT_EVERY_S = 0.25  # the numbers beside the picture; faster nobody can read
 FRAME_SIDE = 960  # pixels; frames of a client that ignores what was asked for are reduced to this
@@ -37,7 +37,7 @@ class Viewer:
 
     def __init__(self, pipeline: Pipeline, turns: Turns | None = None) -> None:
         self.session = LiveSession(pipeline)
-        self._turns = turns or Turns(processors())
+        self._turns = turns or Turns(runtime.cores())
         self._told_s = -READOUT_EVERY_S
         self._told: Choice = ((), None)
         self._wish: int | None = None  # whom the visitor chose
@@ -103,7 +103,7 @@ class Audience:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._turns = Turns(processors())
+        self._turns = Turns(runtime.cores())
         self._viewers: WeakValueDictionary[str, Viewer] = WeakValueDictionary()
 
     def start(self, session: str) -> Viewer:
