@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from facemotion.faces import EMOTIONS
 from training import duplicates
-from training.sources import SIDE, SUFFIXES, DataError, Entry, available, scan
+from training.sources import SIDE, SUFFIXES, DataError, Entry, available, naming_all, scan
 from training.votes import load_votes, not_a_face
 
 __all__ = ["DROPS", "SIDE", "SUFFIXES", "DataError", "Split", "collect", "leave_out", "limited", "load_split", "others"]
@@ -55,13 +55,13 @@ def load_split(root: Path, split: str, drop: Sequence[str] = (), votes: Path | N
         votes: FER+'s file, which "not_a_face" needs.
 
     Raises:
-        DataError: no such split, a label that is none of `EMOTIONS`, a picture that cannot be read or is not 48 x 48,
-            nothing left, or an unknown name in `drop`.
+        DataError: no such split, a label that is none of `EMOTIONS`, pictures that cannot be read or are not 48 x 48
+            (all are named), nothing left, or an unknown name in `drop`.
     """
     _check_drop(drop, votes)
     loaded, problems = collect(root, split)
     if problems:
-        raise DataError(problems[0].problem)
+        raise naming_all([entry.problem for entry in problems])
     if not len(loaded):
         raise DataError(f"{root} holds no pictures in {split!r} ({', '.join(sorted(SUFFIXES))})")
     return leave_out(loaded, drop, votes, others(root, split) if "judged" in drop else ())
