@@ -17,6 +17,8 @@ from facemotion.webui import (
     gallery_tab,
     image_tab,
     leftovers,
+    listening,
+    proxies,
     theme,
     tool_server,
     video_api,
@@ -67,14 +69,15 @@ def build_page(pipeline: Pipeline, live: Pipeline | None = None) -> gr.Blocks:
     leftovers.attach(page)
     whole_files.install()
     tool_server.install()
+    listening.install()
+    proxies.install()
     return page
 
 
 def launch_options() -> dict[str, Any]:
     """Keyword arguments for `launch`: the look, and closed doors where gradio's defaults leave them open.
 
-    The address, the port and sharing stay with gradio, which reads GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and
-    GRADIO_SHARE.
+    `listening` reads GRADIO_SERVER_NAME and GRADIO_SERVER_PORT; sharing stays with gradio, which reads GRADIO_SHARE.
     """
     return {
         "theme": theme.theme(),
