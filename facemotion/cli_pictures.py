@@ -47,16 +47,22 @@ class Meant:
     def add_file(self, path: Path, drawn_into: Path | None) -> None:
         """A file that was named. What an earlier run drew into the same folder is its result, not a photo: a shell's
         `*.jpg` names both."""
-        if drawn_into is not None and is_drawn(path) and os.path.realpath(path.parent) == os.path.realpath(drawn_into):
-            self.drawn += 1
-        else:
-            self.pictures.append(Given(path))
+        inside = drawn_into is not None and os.path.realpath(path.parent) == os.path.realpath(drawn_into)
+        self._add([path], keep_drawn=not inside)
 
     def add_folder(self, folder: Path, recursive: bool) -> None:
         """The pictures in a folder, sorted, but those that this program drew."""
         self.several = True
-        for path in sorted(_in_folder(folder, recursive, self.unread)):
-            if is_drawn(path):
+        self._add(sorted(_in_folder(folder, recursive, self.unread)))
+
+    def add_match(self, path: Path) -> None:
+        """A file that matches a pattern, if this program has not drawn it."""
+        self.several = True
+        self._add([path])
+
+    def _add(self, paths: Sequence[Path], keep_drawn: bool = False) -> None:
+        for path in paths:
+            if not keep_drawn and is_drawn(path):
                 self.drawn += 1
             else:
                 self.pictures.append(Given(path))
@@ -76,10 +82,11 @@ def meant(words: Sequence[str], recursive: bool = False, drawn_into: Path | None
             found.pictures.append(Given(Path("stdin"), _standard_input()))
             continue
         matches = matching(word)
-        found.several |= bool(matches)
         for path in matches or [Path(word)]:
             if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises at odd names
                 found.add_folder(path, recursive)
+            elif matches:
+                found.add_match(path)
             else:
                 found.add_file(path, drawn_into)
     return found

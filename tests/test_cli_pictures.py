@@ -45,6 +45,8 @@ def test_a_shell_s_pattern_names_what_was_drawn_too(
     assert run("a.jpg", "a_faces.jpg", "--annotate", ".") == 0
     assert [name for name, *_ in fake.calls] == ["a.jpg", "a.jpg"]
     assert "Passed over: 1 picture that facemotion drew." in capsys.readouterr().err
+    assert run("?*.jpg") == 0  # nobody has named it
+    assert [name for name, *_ in fake.calls] == ["a.jpg"] * 3
     assert run("a_faces.jpg", "--annotate", "out") == 0  # whoever names it alone, and draws elsewhere, means it
     assert fake.calls[-1][0] == "a_faces.jpg"
 
