@@ -14,8 +14,8 @@ from io import FileIO
 from pathlib import Path
 from typing import TextIO
 
-from facemotion import report
 from facemotion.faces import EMOTIONS, Analysis
+from facemotion.output import tables
 
 PRINTED = "-"  # the name of a CSV file that stands for standard output
 
@@ -55,7 +55,7 @@ class Results:
         if self._csv is not None and not self._csv.add(analysis, name):
             self.complete = False
         if self._csv_printed:
-            self._print(report.to_csv([analysis], [name], header=len(self) == 1))
+            self._print(tables.to_csv([analysis], [name], header=len(self) == 1))
         elif not self._json:
             self._print("".join(f"{line}\n" for line in _lines(analysis, name)))
 
@@ -71,7 +71,7 @@ class Results:
         """Prints what belongs at the end, if a picture is done: the JSON, or the summary of several pictures."""
         self._files_too = True  # there is nothing left to stop
         if self._json and self._analyses:
-            self._print(report.to_json(self._analyses, self._names, as_list=self._several) + "\n")
+            self._print(tables.to_json(self._analyses, self._names, as_list=self._several) + "\n")
         elif not self._csv_printed and len(self) > 1:
             self._print(_summary(self._analyses) + "\n")
         self.flush()
@@ -116,9 +116,9 @@ class Table:
             return False
         try:
             if self._file is None:
-                self._file = self._begun(report.to_csv([analysis], [name]))
+                self._file = self._begun(tables.to_csv([analysis], [name]))
             else:
-                _append(self._file, report.to_csv([analysis], [name], header=False).encode())
+                _append(self._file, tables.to_csv([analysis], [name], header=False).encode())
         except OSError as error:
             say(f"{shown(self._target)}: {error.strerror or error}.")
             self._failed = True
@@ -138,7 +138,7 @@ class Table:
         final = self._target.resolve()
         part = final.with_name(f".{os.getpid()}.part")
         try:
-            part.write_text(text, encoding=report.CSV_FILE_ENCODING, newline="")
+            part.write_text(text, encoding=tables.CSV_FILE_ENCODING, newline="")
             part.replace(final)
         finally:
             part.unlink(missing_ok=True)
@@ -169,7 +169,7 @@ def _lines(analysis: Analysis, name: str) -> Iterator[str]:
 
 
 def _summary(analyses: Sequence[Analysis]) -> str:
-    counts = report.totals(analyses)
+    counts = tables.totals(analyses)
     faces = count(sum(counts[name] for name in EMOTIONS), "face")
     kinds = [f"{counts[name]} {name}" for name in EMOTIONS if counts[name]]
     notes = [f"{counts[key]} {key}" for key in ("uncertain", "unreadable") if counts[key]]

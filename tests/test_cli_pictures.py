@@ -12,9 +12,9 @@ import pytest
 
 from facemotion.cli_pictures import meant
 from facemotion.pipeline import Pipeline
-from tests.synthetic_videos import Recipe, write
-from tests.test_cli import FakePipeline, fake, photos, run  # noqa: F401 - fixtures
-from tests.test_video import PLAIN
+from tests.support.synthetic_videos import Recipe, write
+from tests.unit.test_cli import FakePipeline, fake, photos, run  # noqa: F401 - fixtures
+from tests.unit.test_video import PLAIN
 
 
 @pytest.mark.parametrize("words", [["folder"], ["folder", "-r"], ["folder/[Ab]*"], ["folder/A.JPG", "folder/b.png"]])

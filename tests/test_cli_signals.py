@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from facemotion import interrupts
-from facemotion.report import COLUMNS
-from tests.test_cli import FakePipeline, command, run
-from tests.test_cli_delivery import NAMES, pipeline, rows  # noqa: F401 - a fixture
-from tests.test_cli_video import Finder, finder  # noqa: F401 - a fixture
+from facemotion.cli import interrupts
+from facemotion.output.tables import COLUMNS
+from tests.unit.test_cli import FakePipeline, command, run
+from tests.unit.test_cli_delivery import NAMES, pipeline, rows  # noqa: F401 - a fixture
+from tests.unit.test_cli_video import Finder, finder  # noqa: F401 - a fixture
 
 COUNT = 300
 PATIENCE_S = 90
@@ -73,8 +73,8 @@ def test_every_signal_ends_a_video_with_nothing_left(
     finder: Finder,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    from tests.synthetic_videos import write
-    from tests.test_video import PLAIN
+    from tests.support.synthetic_videos import write
+    from tests.unit.test_video import PLAIN
 
     source, looked = write(tmp_path / "in.mp4", PLAIN), finder.analyze
 

@@ -15,8 +15,8 @@ import pytest
 from facemotion import settings
 from facemotion.errors import BadOption
 from facemotion.webui import listening, proxies
-from tests import crafted, running
-from tests.conftest import ROOT, free_port, server_environment
+from tests.support import crafted, running
+from tests.support.processes import ROOT, free_port, server_environment
 
 DEAD = "127.0.0.1:9"  # where nobody listens
 PROXIES = {"HTTP_PROXY": f"http://{DEAD}", "ALL_PROXY": f"socks5://{DEAD}", "NO_PROXY": "", "no_proxy": ""}
@@ -120,7 +120,7 @@ def test_the_page_and_its_tools_work_where_a_proxy_is_set(tmp_path: Path, exampl
             assert "facemotion" in httpx.get(f"http://{name}:{port}/", trust_env=False).text
         assert f"http://{'[::]' if has_ipv6() else host}:{port}" in server.log.read_text()
         pytest.importorskip("mcp", reason="gradio's extra is not installed: pip install 'gradio[mcp]'")
-        from tests.test_mcp import converse, expressions
+        from tests.web.test_mcp import converse, expressions
 
         picture = crafted.data_url((examples / "astronaut.png").read_bytes())
         _, [answer] = converse(server.url, [{"picture": picture}])

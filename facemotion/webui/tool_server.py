@@ -14,8 +14,8 @@ from typing import Any
 
 import gradio.mcp
 
-from facemotion import _formats, _sources
 from facemotion.errors import InputError, UnsupportedFormat
+from facemotion.images import sniff, sources
 from facemotion.webui.errors import BAD_VALUE
 
 _PLAIN = (str, int, float, type(None))  # what an argument may be; a file is a mapping
@@ -98,7 +98,7 @@ def _data_url(value: Any) -> str:
     try:
         if not head.endswith(";base64"):
             raise ValueError(_NO_PICTURE)
-        return f"{head},{base64.b64encode(_sources.from_base64(body)).decode()}"
+        return f"{head},{base64.b64encode(sources.from_base64(body)).decode()}"
     except InputError as error:
         raise ValueError(error.message) from None
 
@@ -107,7 +107,7 @@ def _is_picture(text: str) -> bool:
     """Whether a text is the base64 of a picture; letters of a path may be base64 as well."""
     start = "".join(text[:_SNIFFED].split())
     try:
-        _formats.sniff(_sources.from_base64(start[: len(start) // 4 * 4]))
+        sniff.sniff(sources.from_base64(start[: len(start) // 4 * 4]))
     except UnsupportedFormat:  # which the decoder says better
         return True
     except InputError:

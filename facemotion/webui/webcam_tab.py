@@ -11,10 +11,10 @@ from gradio.context import Context
 from facemotion import settings
 from facemotion.errors import MissingInput
 from facemotion.images import Picture
-from facemotion.live import timeline_csv
+from facemotion.output.tables import CSV_FILE_ENCODING
 from facemotion.pipeline import Pipeline
-from facemotion.report import CSV_FILE_ENCODING
-from facemotion.tally import tally_csv
+from facemotion.tracking.live import timeline_csv
+from facemotion.tracking.screen_time import tally_csv
 from facemotion.webui import camera, live_words
 from facemotion.webui.live_words import STATE_SECONDS
 from facemotion.webui.photo_input import PhotoInput
