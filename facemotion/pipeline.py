@@ -41,7 +41,10 @@ class _Found:
 
 
 class Pipeline:
-    """A face detector and an expression classifier, built and handed in. Calls may come from several threads."""
+    """A face detector and an expression classifier, built and handed in. Calls may come from several threads.
+
+    It can be pickled, by what it was built from, so that a pool of processes takes `pipeline.analyze` as it is.
+    """
 
     def __init__(self, detector: FaceDetector, classifier: EmotionClassifier) -> None:
         self.detector = detector

@@ -2,8 +2,9 @@
 `video` as the first word it is `cli_video`'s command.
 
 Results go to standard output, all else to standard error. The exit status is 0 when every picture was analysed, 1 when
-one failed or a file could not be written (the others are done all the same), 2 for a mistake in the options, 130 after
-Ctrl-C, with the results so far.
+one failed or a file could not be written (the others are done all the same), 2 for a mistake in the options, and 128
+with the signal's number added after Ctrl-C (130), SIGTERM (143) or SIGHUP (129), with the results so far. A kill that
+cannot be caught leaves the rows of the CSV file and the drawn pictures that were done.
 """
 
 from __future__ import annotations
@@ -13,23 +14,20 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facemotion import __version__
 from facemotion.cli import interrupts
-from facemotion.errors import FacemotionError
-from facemotion.faces import EMOTIONS, Analysis
-from facemotion.output import tables
+from facemotion.cli.inputs import DRAWN_MARK, PICTURE_SUFFIXES, STANDARD_INPUT, Given, is_pattern, meant
+from facemotion.cli.results import Results, count, let_go, say, shown
+from facemotion.errors import FacemotionError, MissingInput, NotAnImage
+from facemotion.faces import Analysis
 
 if TYPE_CHECKING:
     from facemotion.pipeline import Pipeline
 
-# What a folder is searched for. It names kinds that may be refused too: a photo passed over in silence is worse.
-PICTURE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".bmp", ".avif", ".heic", ".heif", ".tif", ".tiff"]
-)
 _MANY = 20  # pictures; from here on progress is shown in a log file as well
 _LONGEST_STEM = 200  # bytes of a file's name that a drawn picture keeps; the usual limit is 255 for the whole name
 _JPEG_QUALITY = 92
@@ -49,15 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser.parse_args(given)
         _check(parser, options)
         return _run(options)
-    except KeyboardInterrupt:
-        _say("Stopped before all results were written.")
-        return 130
+    except KeyboardInterrupt as stop:
+        say("Stopped before all results were written.")
+        return interrupts.status(stop)
     except FacemotionError as error:
-        _say(error.message)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough; the interpreter must not try to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(error.message)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        let_go(sys.stdout)
     except OSError as error:
-        _say(f"{_shown(error.filename or 'A file')}: {error.strerror}.")
+        say(f"{shown(error.filename or 'A file')}: {error.strerror}.")
     return 1
 
 
@@ -73,9 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facemotion",
         description="Finds every face in photos and says which of seven expressions each shows.",
-        epilog="Exit status: 0 all done, 1 a picture failed, 2 wrong options, 130 stopped. Videos: facemotion video -h",
+        epilog="Exit status: 0 all done, 1 a picture failed, 2 wrong options, 128 + signal stopped (130: Ctrl-C). "
+        "--csv and --annotate write as they go; JSON comes at the end. Videos: facemotion video -h",
     )
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture, or a folder of pictures")
+    parser.add_argument(
+        "photos", nargs="+", metavar="PHOTO", help="a picture, a folder of pictures, or - for standard input"
+    )
     parser.add_argument("-r", "--recursive", action="store_true", help="search folders within folders too")
     parser.add_argument("--json", action="store_true", help="print JSON: an object for one photo, a list for several")
     csv_help = f"write a table with a row per face into FILE (default: {_CSV}); - prints it"
@@ -111,44 +112,32 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 
 def _run(options: argparse.Namespace) -> int:
-    given = [Path(photo) for photo in options.photos]
-    folders = [path for path in given if os.path.isdir(path)]  # noqa: PTH112 - Path.is_dir raises at odd names
-    paths = list(_expand(given, folders, options.recursive))
-    if not paths:
-        _say("There is no picture in what was given. Name a photo, or a folder with photos in it.")
+    found = meant(options.photos, options.recursive, options.annotate)
+    for folder, reason in found.unread:
+        say(f"{shown(folder)} was not searched: {reason}.")
+    if found.drawn:
+        say(f"Passed over: {count(found.drawn, 'picture')} that facemotion drew.")
+    if not found.pictures:
+        say("There is no picture in what was given. Name a photo, or a folder with photos in it.")
         return 1
     if options.annotate:
         options.annotate.mkdir(parents=True, exist_ok=True)
-    analyses: list[Analysis] = []
-    status = 0
-    try:
-        # Libraries that print must not spoil the JSON.
-        with interrupts.remembered() as pressed, redirect_stdout(sys.stderr):
-            for analysis, complete in _analyse(_load(options), paths, options):
-                analyses.append(analysis)
-                status = status if complete else 1
-                if pressed:
-                    raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        _say(f"Stopped: {len(analyses)} of {len(paths)} pictures are done.")
-        status = 130
-    names = [_shown(path) for path in paths[: len(analyses)]]
-    written = not analyses or _deliver(analyses, names, options, as_list=len(given) > 1 or bool(folders))
-    return status if written else status or 1
-
-
-def _expand(given: Iterable[Path], folders: Iterable[Path], recursive: bool) -> Iterator[Path]:
-    """The pictures meant by `given`: files as they are, `folders` replaced by the pictures in them, sorted."""
-    for path in given:
-        if path not in folders:
-            yield path
-            continue
-        found = path.rglob("*") if recursive else path.iterdir()
-        yield from sorted(
-            file
-            for file in found
-            if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".") and file.is_file()
-        )
+    status = 1 if found.unread else 0
+    output = Results(options.json, options.csv, found.several, files_too=bool(options.annotate))
+    with interrupts.remembered() as came, closing(output) as results:
+        try:
+            with redirect_stdout(sys.stderr):  # libraries that print must not spoil the JSON
+                for analysis, name, complete in _analyse(_load(options), found.pictures, options):
+                    status = status if complete else 1
+                    with came.held():  # each result is in all outputs, or in none
+                        results.add(analysis, name)
+                    results.flush()
+                    came.check()
+        except KeyboardInterrupt as stop:
+            say(f"Stopped: {len(results)} of {len(found.pictures)} pictures are done.")
+            status = interrupts.status(stop)
+        results.finish()
+    return status if results.complete else status or 1
 
 
 def _load(options: argparse.Namespace) -> Pipeline:
@@ -156,36 +145,60 @@ def _load(options: argparse.Namespace) -> Pipeline:
 
     pipeline = Pipeline.from_pretrained(detector=options.detector, classifier=options.classifier)
     for notice in pipeline.notices:
-        _say(notice)
+        say(notice)
     return pipeline
 
 
-def _analyse(pipeline: Pipeline, paths: list[Path], options: argparse.Namespace) -> Iterator[tuple[Analysis, bool]]:
-    """The analysis of each picture, drawn pictures written on the way, and whether both worked; a failure is named at
-    once."""
+def _analyse(
+    pipeline: Pipeline, pictures: list[Given], options: argparse.Namespace
+) -> Iterator[tuple[Analysis, str, bool]]:
+    """The analysis of each picture, drawn pictures written on the way, what to call it, and whether both worked; a
+    failure is named at once."""
     from tqdm import tqdm  # noqa: PLC0415
 
-    names = _drawn_names(paths, options.annotate) if options.annotate else [None] * len(paths)
-    hidden = len(paths) == 1 or not (sys.stderr.isatty() or len(paths) >= _MANY)
-    with tqdm(total=len(paths), unit="picture", file=sys.stderr, disable=hidden) as bar:
-        for path, name in zip(paths, names, strict=True):
+    targets = _drawn_names(pictures, options.annotate) if options.annotate else [None] * len(pictures)
+    hidden = len(pictures) == 1 or not (sys.stderr.isatty() or len(pictures) >= _MANY)
+    with tqdm(total=len(pictures), unit="picture", file=sys.stderr, disable=hidden) as bar:
+        for picture, target in zip(pictures, targets, strict=True):
+            name = shown(picture.path) if picture.data is None else STANDARD_INPUT
             problem = None
             try:
-                analysis = pipeline.analyze(path, detail=options.detail, threshold=options.threshold)
-                if name is not None:
-                    problem = _drawing_problem(path, analysis, name, labels=not options.no_labels)
+                analysis = pipeline.analyze(picture.source, detail=options.detail, threshold=options.threshold)
+                if target is not None:
+                    problem = _drawing_problem(picture, analysis, target, labels=not options.no_labels)
             except FacemotionError as error:
-                problem = f"{_shown(path)}: {error.message}"
+                problem = f"{name}: {error.message}{_advice(picture, error)}"
                 analysis = Analysis(0, 0, (0, 0), models=pipeline.models, error=(error.code, error.message))
+            bar.clear()
             if problem is not None:
-                bar.clear()
-                _say(problem)
+                say(problem)
+            yield analysis, name, problem is None
             bar.update()
-            yield analysis, problem is None
 
 
-def _drawn_names(paths: Iterable[Path], folder: Path) -> list[Path]:
+def _advice(picture: Given, error: FacemotionError) -> str:
+    """What a person at the command line can do beyond the error's own sentence."""
+    if isinstance(error, MissingInput) and is_pattern(str(picture.path)):
+        return " No file matches this pattern."
+    if isinstance(error, NotAnImage) and picture.data is None and _is_video(picture.path):
+        named = shown(picture.path)
+        return f" For videos: facemotion video {named} --out {shown(picture.path.with_suffix(''))}-faces.mp4"
+    return ""
+
+
+def _is_video(path: Path) -> bool:
+    from facemotion.video import sniff  # noqa: PLC0415 - needs FFmpeg's library, which pictures do without
+
+    try:
+        with path.open("rb") as file:
+            return bool(sniff.sniff(file.read(sniff.HEAD_BYTES)))
+    except (FacemotionError, OSError):
+        return False
+
+
+def _drawn_names(pictures: Iterable[Given], folder: Path) -> list[Path]:
     """Where each drawn picture goes: PNG for a PNG, else JPEG; never onto a picture that was given, or another's."""
+    paths = [picture.path for picture in pictures]
     taken = {_key(path) for path in paths}
     names = []
     for path in paths:
@@ -205,94 +218,32 @@ def _key(path: Path) -> str:
     return str(path.resolve()).casefold()
 
 
-def _drawing_problem(path: Path, analysis: Analysis, target: Path, labels: bool) -> str | None:
+def _drawing_problem(picture: Given, analysis: Analysis, target: Path, labels: bool) -> str | None:
     """Writes the drawn picture; the sentence to say where that fails, as on a full disk."""
     try:
-        _draw(path, analysis, target, labels)
+        _draw(picture, analysis, target, labels)
     except FacemotionError as error:
-        return f"{_shown(target)} was not drawn: {error.message}"
+        return f"{shown(target)} was not drawn: {error.message}"
     except OSError as error:  # Pillow raises some without an errno
-        return f"{_shown(target)} was not written: {error.strerror or error}."
+        return f"{shown(target)} was not written: {error.strerror or error}."
     return None
 
 
-def _draw(path: Path, analysis: Analysis, target: Path, labels: bool) -> None:
-    from PIL import Image  # noqa: PLC0415
+def _draw(picture: Given, analysis: Analysis, target: Path, labels: bool) -> None:
+    from PIL import Image, PngImagePlugin  # noqa: PLC0415
 
     from facemotion import images  # noqa: PLC0415
     from facemotion.output.draw import annotate  # noqa: PLC0415
 
-    drawn = Image.fromarray(annotate(images.load(path), analysis, labels=labels))
+    drawn = Image.fromarray(annotate(images.load(picture.source), analysis, labels=labels))
     part = target.with_name(f".{target.name}.part")  # renamed when complete: no half a picture under the final name
+    mark = PngImagePlugin.PngInfo()
+    mark.add_text("Comment", DRAWN_MARK)
     try:
-        drawn.save(part, format="PNG" if target.suffix == ".png" else "JPEG", quality=_JPEG_QUALITY)
+        if target.suffix == ".png":
+            drawn.save(part, format="PNG", pnginfo=mark)
+        else:
+            drawn.save(part, format="JPEG", quality=_JPEG_QUALITY, comment=DRAWN_MARK)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _deliver(analyses: list[Analysis], names: list[str], options: argparse.Namespace, as_list: bool) -> bool:
-    """Writes the CSV file, then prints, so that neither a full disk nor a closed pipe takes the other's results along.
-
-    Returns False when the file could not be written, which is said.
-    """
-    written = options.csv in (None, "", "-") or _write_csv(Path(options.csv), tables.to_csv(analyses, names))
-    if options.json:
-        print(tables.to_json(analyses, names, as_list=as_list), flush=True)
-    elif options.csv == "-":
-        print(tables.to_csv(analyses, names), end="", flush=True)
-    else:
-        print("\n".join(_table(analyses, names)), flush=True)
-    return written
-
-
-def _write_csv(target: Path, text: str) -> bool:
-    """Whole or not at all; a pipe or a terminal is written to as it is."""
-    final = target.resolve()
-    part = target if target.exists() and not target.is_file() else final.with_name(f".{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="")
-        if part != target:
-            part.replace(final)
-    except OSError as error:
-        _say(f"{_shown(target)}: {error.strerror or error}.")
-        return False
-    finally:
-        if part != target:
-            part.unlink(missing_ok=True)
-    return True
-
-
-def _table(analyses: list[Analysis], names: list[str]) -> Iterator[str]:
-    """The lines for people: each picture with its faces, and for several pictures a summary."""
-    for analysis, name in zip(analyses, names, strict=True):
-        if analysis.error is None:
-            yield f"{name}: {_count(len(analysis.faces), 'face') if analysis.faces else 'no faces found'}"
-        for face in analysis.faces:
-            doubt = "?" if face.uncertain else ""
-            yield f"{face.id:4}  {face.expression + doubt:9} {face.confidence:4.0%}  {', '.join(face.quality)}".rstrip()
-    if len(analyses) > 1:
-        yield _summary(analyses)
-
-
-def _summary(analyses: list[Analysis]) -> str:
-    counts = tables.totals(analyses)
-    faces = _count(sum(counts[name] for name in EMOTIONS), "face")
-    kinds = [f"{counts[name]} {name}" for name in EMOTIONS if counts[name]]
-    notes = [f"{counts[key]} {key}" for key in ("uncertain", "unreadable") if counts[key]]
-    parts = [f"{_count(len(analyses), 'picture')}, {faces}", ", ".join(kinds), ", ".join(notes)]
-    return "; ".join(part for part in parts if part)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
-
-
-def _shown(path: Path | str) -> str:
-    """A path for people and reports: what cannot be printed, such as a terminal's control codes, is replaced."""
-    text = os.fsencode(path).decode("utf-8", "replace")
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
-def _say(message: str) -> None:
-    print(f"facemotion: {message}", file=sys.stderr)

@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Raises:
         FacemotionError: the video cannot be read, or the output not be written.
-        KeyboardInterrupt: Ctrl-C.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facemotion video",
         description="Follows the faces of a video and draws which of seven expressions each shows.",
-        epilog="Exit status: 0 done, 1 failed, 2 wrong options, 130 stopped.",
+        epilog="Exit status: 0 done, 1 failed, 2 wrong options, 128 + signal stopped.",
     )
     parser.add_argument("video", type=Path, metavar="IN", help="an MP4, MOV, WebM, Matroska or AVI file")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT.mp4", help="where to write the drawn video")
@@ -71,7 +71,7 @@ def _annotate(options: argparse.Namespace) -> Result:
     from facemotion.pipeline import Pipeline  # noqa: PLC0415
     from facemotion.video import annotate_video  # noqa: PLC0415
 
-    with remembered() as pressed:
+    with remembered() as came:
         pipeline = Pipeline.from_pretrained(detector=options.detector, classifier=options.classifier)
         for notice in pipeline.notices:
             print(f"facemotion: {notice}", file=sys.stderr)
@@ -79,8 +79,7 @@ def _annotate(options: argparse.Namespace) -> Result:
         with tqdm(total=1.0, file=sys.stderr, disable=not sys.stderr.isatty(), bar_format=shape) as bar:
 
             def told(done: float) -> None:
-                if pressed:
-                    raise KeyboardInterrupt
+                came.check()
                 bar.update(max(0.0, done - bar.n))
 
             return annotate_video(pipeline, options.video, options.out, options.csv, told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class FaceDetector(ABC):
     """Finds the faces in a picture.
 
     `description` names the weights in one line; `notice` is None, or a sentence saying that these are not the weights
-    that were asked for, and why. One instance may be used by several threads at once.
+    that were asked for, and why. One instance may be used by several threads at once, and pickled for other processes.
     """
 
     default_threshold: float
@@ -42,6 +43,11 @@ class FaceDetector(ABC):
     def __init__(self, description: str, notice: str | None = None) -> None:
         self.description = description
         self.notice = notice
+
+    def _rebuilt_from(self, path: Path) -> tuple[Any, ...]:
+        """For `__reduce__` of a kind whose network cannot leave its process: another builds its own from the file."""
+        arguments = (path.absolute(), self.description, self.notice)
+        return type(self), arguments, {"default_threshold": self.default_threshold}
 
     @staticmethod
     def from_pretrained(name: str = "default") -> FaceDetector:

@@ -35,11 +35,15 @@ class Yolo(FaceDetector):
 
     def __init__(self, path: Path, description: str, notice: str | None = None) -> None:
         super().__init__(description, notice)
+        self._path = path
         self._lock = Lock()  # a predictor keeps the picture it works on
         self._model, self._fixed_size = self._open(path)
         self._faces = _face_classes(path.name, self._model.names)
         if self._fixed_size is not None:
             self.fast_side = self.tile_side = min(self._fixed_size)  # a smaller picture takes as long
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._rebuilt_from(self._path)
 
     @classmethod
     def from_hub(cls, reference: settings.Reference) -> Yolo:

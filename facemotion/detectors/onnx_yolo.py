@@ -58,7 +58,11 @@ class OnnxYolo(FaceDetector):
             )
         self.default_threshold = float(config["threshold"])
         self.config = config
+        self._folder = folder
         self._run_network = _open(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._rebuilt_from(self._folder)
 
     @classmethod
     def embedded(cls, notice: str | None = None) -> OnnxYolo:

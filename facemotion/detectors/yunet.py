@@ -8,6 +8,7 @@ it, in a third of the time of OpenCV's own FaceDetectorYN; how its outputs are r
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,7 +34,11 @@ class YuNet(FaceDetector):
 
     def __init__(self, path: Path, description: str, notice: str | None = None) -> None:
         super().__init__(description, notice)
+        self._path = path
         self._session = runtime.open_session(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._rebuilt_from(self._path)
 
     @classmethod
     def embedded(cls, notice: str | None = None) -> YuNet:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,10 @@ class Network:
         tensors = read_strictly(file, self.spec.tensors)
         used = {key: tensor.astype(np.float32) for key, tensor in tensors.items() if key not in self.spec.unused}
         self._session = runtime.open_session(weights.embedded(FOLDER) / f"{name}.onnx", used)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by what it was built from: a session cannot leave its process, and another builds its own."""
+        return type(self), (self.name, self.file.absolute())
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits float32 [N, 7], in the order of `EMOTIONS`, of `images`, float32 [N, channels, size, size]."""

@@ -68,10 +68,20 @@ def _from_data_url(url: str) -> bytes:
     head, _, body = url.partition(",")
     if not head.lower().endswith(";base64"):
         raise NotAnImage("A data: URL is read when it holds a picture in base64, and this one does not.")
+    return _checked(from_base64(body))
+
+
+def from_base64(text: str) -> bytes:
+    """What a text in base64 holds. Spaces, line ends and the padding, which programs leave off, are not needed.
+
+    Raises:
+        CorruptImage: it is not base64.
+    """
+    whole = "".join(text.split())
     try:
-        return _checked(base64.b64decode("".join(body.split()), validate=True))
+        return base64.b64decode(whole + "=" * (-len(whole) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise CorruptImage("The base64 of this data: URL is damaged. Please send the picture again.") from None
+        raise CorruptImage("The base64 of this picture is damaged. Please send the picture again.") from None
 
 
 def open_file(source: str | os.PathLike[Any]) -> BinaryIO:

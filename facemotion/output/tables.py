@@ -16,6 +16,9 @@ COLUMNS: tuple[str, ...] = (
 )  # fmt: skip
 """The columns of the table, in order: the keys of each row of `to_rows`."""
 
+CSV_FILE_ENCODING = "utf-8-sig"
+"""Of CSV in a file: with a byte order mark, without which Excel takes UTF-8 for the system's old encoding."""
+
 # A spreadsheet runs a cell that begins with one of these as a formula, also behind a tab (OWASP, "CSV Injection").
 _FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width twins
 
@@ -48,17 +51,23 @@ def _row(face: Face, name: str) -> dict[str, Any]:
     return {"picture": name, "face": face.id, **kept, **box, **plain["probabilities"], "error": None}
 
 
-def to_csv(analyses: Sequence[Analysis], names: Sequence[str]) -> str:
-    """The rows of `to_rows` as CSV: a header in any case, lines end in a line feed, spaces part the reasons of quality.
+def to_csv(analyses: Sequence[Analysis], names: Sequence[str], *, header: bool = True) -> str:
+    """The rows of `to_rows` as CSV: lines end in a line feed, spaces part the reasons of quality.
 
     A text that a spreadsheet would run as a formula, or that begins with a blank, gets an apostrophe in front.
+
+    Args:
+        analyses: the results, in any number.
+        names: what to call the picture of each.
+        header: whether the names of the columns come first, also where there is no row.
 
     Raises:
         ValueError: there are not as many names as analyses.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    if header:
+        writer.writeheader()
     writer.writerows({key: _cell(value) for key, value in row.items()} for row in to_rows(analyses, names))
     return text.getvalue()
 

@@ -17,6 +17,7 @@ from facemotion.atomic import under_other_names
 from facemotion.errors import TookTooLong
 from facemotion.faces import Analysis
 from facemotion.output import draw
+from facemotion.output.tables import CSV_FILE_ENCODING
 from facemotion.tracking.interpolate import between
 from facemotion.tracking.live import Analyzer, LiveSession
 from facemotion.tracking.timeline import Person, Table, Timeline
@@ -136,7 +137,9 @@ class VideoJob:
         """Shares done, and in the end the result."""
         ends = time.monotonic() + settings.VIDEO_WORK_SECONDS
         with contextlib.ExitStack() as open_files:
-            file = None if table is None else open_files.enter_context(table.open("w", encoding="utf-8", newline=""))
+            file = None
+            if table is not None:
+                file = open_files.enter_context(table.open("w", encoding=CSV_FILE_ENCODING, newline=""))
             film: _Film | None = None
             for part in reader:
                 self._check(ends)
@@ -160,7 +163,7 @@ class VideoJob:
         if time.monotonic() > ends:
             raise TookTooLong(
                 f"This video took more than {settings.VIDEO_WORK_SECONDS} seconds and was stopped. Cut it shorter, or "
-                "save it smaller."
+                f"save it smaller. {settings.raised_by('VIDEO_WORK_SECONDS')}"
             )
 
 

@@ -169,7 +169,10 @@ def _open(file: BinaryIO) -> Any:
     size = os.fstat(file.fileno()).st_size
     if size > settings.MAX_VIDEO_BYTES:
         limit = settings.MAX_VIDEO_BYTES / 1_000_000
-        raise FileTooLarge(f"This video is larger than {limit:g} MB. Please cut it shorter, or save it smaller.")
+        raise FileTooLarge(
+            f"This video is larger than {limit:g} MB. Please cut it shorter, or save it smaller. "
+            + settings.raised_by("MAX_VIDEO_BYTES")
+        )
     name = sniff.sniff(file.read(sniff.HEAD_BYTES))
     file.seek(0)
     bounds: dict[str, Any] = {"format": name, "container_options": _SHUT, "options": _BOUNDED}
@@ -219,7 +222,7 @@ def _too_long(seconds: float | None) -> VideoTooLong:
     length = "longer" if seconds is None else f"{seconds:.0f} seconds long, longer"
     return VideoTooLong(
         f"This video is {length} than the {settings.MAX_VIDEO_SECONDS} seconds that are read here, or has more than "
-        f"{MAX_RATE} frames in each. Please cut out the part that matters."
+        f"{MAX_RATE} frames in each. Please cut out the part that matters. {settings.raised_by('MAX_VIDEO_SECONDS')}"
     )
 
 

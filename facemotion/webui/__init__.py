@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from facemotion.webui.gradio_patches import fast_import
+from facemotion.webui.gradio_patches import fast_import, proxies
 
 if TYPE_CHECKING:
     from facemotion.webui.page import build_page as build_page
@@ -20,5 +20,5 @@ __all__ = ["build_page", "launch_options"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'facemotion.webui' has no attribute {name!r}")
-    with fast_import.without_type_stubs():  # the first import of Gradio
+    with fast_import.without_type_stubs(), proxies.unset():  # the first import of Gradio
         return getattr(import_module("facemotion.webui.page"), name)

@@ -66,8 +66,7 @@ def build_page(pipeline: Pipeline, live: Pipeline | None = None) -> gr.Blocks:
 def launch_options() -> dict[str, Any]:
     """Keyword arguments for `launch`: theme, limits, and Gradio features that a public page turns off.
 
-    The address, the port and sharing stay with gradio, which reads GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and
-    GRADIO_SHARE.
+    `listening` reads GRADIO_SERVER_NAME and GRADIO_SERVER_PORT; sharing stays with gradio, which reads GRADIO_SHARE.
     """
     return {
         "theme": theme.theme(),

@@ -184,7 +184,7 @@ def test_one_follows_whom_one_chooses_and_gets_a_summary(running: sync_api.Page)
     for name in ("summary", "last minute"):
         with page.expect_download(timeout=PATIENCE_MS) as download:
             page.get_by_role("button", name=f"Download the {name}").click()
-        rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text("utf-8"))))
+        rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text("utf-8-sig"))))
         assert second in {row["id"] for row in rows}
 
 

@@ -52,7 +52,7 @@ def test_a_video_is_annotated_and_plays(page: sync_api.Page, app_url: str, root:
     assert shape == [640, 360, 2]
     with page.expect_download(timeout=PATIENCE_MS) as download:
         page.locator("#fm-video-csv").click()
-    rows = list(csv.DictReader(Path(download.value.path()).read_text(encoding="utf-8").splitlines()))
+    rows = list(csv.DictReader(Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()))
     assert {row["expression"] for row in rows} == {"happy"}
     pictures(page, root)
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from facemotion import settings as limits
 from facemotion.cli import photos
+from facemotion.cli import results as cli_results
 from facemotion.detectors import FaceDetector
 from facemotion.errors import BadOption, FacemotionError, UnknownModel
 from facemotion.output import tables
@@ -108,7 +109,7 @@ def test_any_arguments_end_with_a_status(arguments: list[str], tmp_path_factory:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.getbasetemp())
         patch.setattr(Pipeline, "from_pretrained", lambda **_: Nobody())
-        patch.setattr(photos, "_write_csv", lambda *_: True)
+        patch.setattr(cli_results.Table, "add", lambda *_: True)
         patch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), errors="strict", encoding="utf-8"))
         patch.setattr("sys.stderr", io.TextIOWrapper(io.BytesIO(), errors="backslashreplace", encoding="utf-8"))
         try:

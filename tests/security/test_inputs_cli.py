@@ -77,7 +77,7 @@ def test_faces_that_are_hard_or_many(picture: Any, results: dict[str, dict[str, 
 
 
 def test_the_table_holds_no_formula(whole: subprocess.CompletedProcess[str], folder: Path) -> None:
-    with (folder / "out.csv").open(encoding="utf-8", newline="") as file:
+    with (folder / "out.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))
     names = {row[0] for row in rows[1:]}
     assert any(name.startswith("'=cmd") for name in {*names, "'=cmd"})

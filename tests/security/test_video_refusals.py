@@ -114,7 +114,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], type[InputError], str]] = {
     "another codec": (blank((64, 64), "ffv1"), UnsupportedVideo, "ffv1"),
     "too many pixels": (blank((4096, 2400)), TooManyPixels, "4096 x 2400"),
     "too thin": (blank((1024, 16)), BadShape, "too thin"),
-    "too long": (long_by_its_header, VideoTooLong, "seconds long"),
+    "too long": (long_by_its_header, VideoTooLong, "seconds long.* FACEMOTION_MAX_VIDEO_SECONDS"),
 }
 
 
@@ -134,7 +134,7 @@ def test_refuses_a_file_above_the_limit(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "a.mp4"
     with path.open("wb") as file:
         file.truncate(1_000_001)
-    with pytest.raises(FileTooLarge, match="1 MB"):
+    with pytest.raises(FileTooLarge, match=r"1 MB.* FACEMOTION_MAX_VIDEO_BYTES"):
         annotate_video(Finder(), path, tmp_path / "out.mp4")
 
 
@@ -143,13 +143,13 @@ def test_the_length_is_measured_not_believed(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(settings, "MAX_VIDEO_SECONDS", 2)
     monkeypatch.setattr(reader.Reader, "duration_s", 1.0)
     monkeypatch.setattr(reader, "_check", lambda container, stream: None)
-    with pytest.raises(VideoTooLong, match="2 seconds"):
+    with pytest.raises(VideoTooLong, match=r"2 seconds.* FACEMOTION_MAX_VIDEO_SECONDS"):
         annotate_video(Finder(), source, tmp_path / "out.mp4")
 
 
 def test_work_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "VIDEO_WORK_SECONDS", -1)
-    with pytest.raises(TookTooLong):
+    with pytest.raises(TookTooLong, match="FACEMOTION_VIDEO_WORK_SECONDS"):
         annotate_video(Finder(), write(tmp_path / "a.mp4", PLAIN), tmp_path / "out.mp4")
     assert left_over(tmp_path) == ["a.mp4"]
 

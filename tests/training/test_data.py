@@ -255,6 +255,29 @@ def test_the_check_refuses_with_a_sentence(tmp_path, monkeypatch, capsys):
     assert "holds none of train, validation, test" in capsys.readouterr().err
 
 
+def test_hidden_files_are_no_pictures_and_every_bad_file_is_named(tree):
+    """As macOS leaves them beside what it copies, and notebooks beside what they show."""
+    for folder, name in (("train/happy", "._1.png"), ("train/.ipynb_checkpoints", "1.png"), ("train/sad", ".2.png")):
+        (tree / folder).mkdir(exist_ok=True)
+        (tree / folder / name).write_bytes(b"\x00\x05\x16\x07")
+    assert load_split(tree, "train").names == ("0", "3", "1", "4", "5", "2", "6")
+    bad = [tree / "train" / "happy" / "broken.jpg", tree / "train" / "sad" / "empty.png"]
+    for file in bad:
+        file.write_bytes(b"\xff\xd8\xff\xe0 no picture"[: 99 if file.suffix == ".jpg" else 0])
+    put(tree, "train", "sad", "wide", np.zeros((48, 50), np.uint8))
+    with pytest.raises(DataError) as caught:
+        load_split(tree, "train")
+    assert [line.split()[0] for line in str(caught.value).splitlines()] == [
+        *map(str, bad),
+        f"{tree}/train/sad/wide.png",
+    ]
+
+
+def test_very_many_bad_files_are_counted():
+    lines = str(sources.naming_all([str(number) for number in range(2500)])).splitlines()
+    assert lines[998:] == ["998", "999", "and 1,500 more"]
+
+
 def test_nearly_equal_is_blind_to_brightness_and_contrast_only():
     one, other = picture(0), picture(1)
     darker = (one * 0.7 + 9).astype(np.uint8)

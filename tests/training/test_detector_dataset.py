@@ -191,8 +191,9 @@ def test_pictures_without_faces_stand_before_parts_of_photos(folder: Path, tmp_p
         assert picture.shape == (40, 60, 3) and picture[:, :25, 2].mean() > 235 and picture[:, :25, :2].mean() < 15
         assert picture[:, 35:].std() > 5  # something is behind
         assert (tmp_path / "data" / "labels" / "train" / f"negatives__0__{copy}.txt").read_bytes() == b""
-    (tmp_path / "cut" / "eel.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"eel\.png cannot be read"):
+    for name in ("eel.png", "._eel.png", "fox.jpg"):
+        (tmp_path / "cut" / name).write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"^\S*/eel\.png cannot be read as a picture\n\S*/fox\.jpg cannot be read"):
         negatives.files(tmp_path / "cut")
     with pytest.raises(DataError, match="holds no pictures"):
         negatives.files(tmp_path / "data")
@@ -221,3 +222,12 @@ def test_boxes_marked_invalid_are_blanked(folder: Path, tmp_path: Path) -> None:
     difference = np.abs(before.astype(int) - after).max(axis=2)
     assert difference[55:85, 55:85].mean() > 5 * difference[120:, 120:].mean()
     assert len(source.photos) == 15
+
+
+def test_every_photo_and_label_file_that_cannot_be_read_is_named(folder: Path) -> None:
+    (folder / "images" / "._p00.jpg").write_bytes(b"of macOS")
+    assert len(yolo_format.load(folder)) == 15
+    (folder / "images" / "p03.jpg").write_bytes(b"no picture")
+    (folder / "labels" / "p05.txt").write_text("a face")
+    with pytest.raises(DataError, match=r"p03\.jpg cannot be read as a picture.*\n\S*p05\.txt is no list of boxes"):
+        yolo_format.load(folder)

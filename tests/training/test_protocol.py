@@ -52,6 +52,15 @@ def wild_faces(wild_folder: Path) -> in_the_wild.WildFaces:
     return in_the_wild.load(wild_folder, FaceDetector.from_pretrained("yunet"))
 
 
+def test_every_real_face_that_cannot_be_read_is_named(wild_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(wild_folder, tmp_path / "wild")
+    for name in ("happy/a.jpg", "happy/._b.jpg", "sad/c.jpg"):
+        (folder / name).write_bytes(b"no picture")
+    with pytest.raises(DataError) as caught:
+        in_the_wild.load(folder, FaceDetector.from_pretrained("yunet"))
+    assert [Path(line.split(":")[0]).name for line in str(caught.value).splitlines()] == ["a.jpg", "c.jpg"]
+
+
 def test_real_faces_are_seen_whole_and_as_the_detector_cuts_them(
     wild_faces: in_the_wild.WildFaces, wild_folder: Path
 ) -> None:

@@ -171,7 +171,7 @@ def test_csv_is_printed_or_written(fake: FakePipeline, photos: Path, capsys: pyt
     assert [row["picture"] for row in rows] == ["a.jpg", "bad.png"]
     for arguments, name in ((["--csv", "out.csv"], "out.csv"), (["--csv"], "faces.csv")):
         assert run("a.jpg", "bad.png", "--json", *arguments) == 1
-        assert list(csv.DictReader(io.StringIO((photos / name).read_text()))) == rows
+        assert list(csv.DictReader(io.StringIO((photos / name).read_text("utf-8-sig")))) == rows
         json.loads(capsys.readouterr().out)
 
 

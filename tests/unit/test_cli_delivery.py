@@ -10,11 +10,14 @@ import json
 import os
 import shutil
 import signal
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from facemotion.cli import results as cli_results
 from facemotion.pipeline import Pipeline
 from tests.unit.test_cli import FakePipeline, run
 
@@ -33,7 +36,7 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePipeline:
 
 
 def rows(path: str) -> list[str]:
-    return [row["picture"] for row in csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines())]
+    return [row["picture"] for row in csv.DictReader(Path(path).read_text(encoding="utf-8-sig").splitlines())]
 
 
 def test_ctrl_c_delivers_what_is_done(pipeline: FakePipeline, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,20 +127,83 @@ def test_a_drawing_that_cannot_be_written_is_named_and_the_others_go_on(
     assert sorted(path.name for path in Path("out").iterdir()) == ["a_faces.jpg", "c_faces.jpg"]
 
 
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
+
+
+@needs_full
 @pytest.mark.parametrize(("stop_at", "status"), [(None, 1), ("c.jpg", 130)])
 def test_a_csv_that_cannot_be_written_does_not_take_the_table_along(
-    stop_at: str | None,
-    status: int,
-    pipeline: FakePipeline,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    stop_at: str | None, status: int, pipeline: FakePipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(path: Path, text: str, **more: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     pipeline.stop_at = stop_at
-    monkeypatch.setattr(Path, "write_text", full)
-    assert run(*NAMES, "--csv", "out.csv") == status
+    assert run(*NAMES, "--csv", str(FULL)) == status
     output = capsys.readouterr()
     assert "b.png: 1 face" in output.out
-    assert "out.csv: No space left" in output.err
+    assert output.err.count("/dev/full: No space left") == 1
+
+
+@needs_full
+def test_standard_output_that_cannot_be_written_does_not_take_the_csv_along(
+    pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flags in (["--json"], []):
+        with monkeypatch.context() as patch, FULL.open("w") as stream:
+            patch.setattr("sys.stdout", stream)
+            assert run(*NAMES, *flags, "--csv", "out.csv") == 1
+        assert rows("out.csv") == NAMES
+        assert "Standard output: No space left on device." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flags", "analysed"), [(["--csv", "out.csv"], 3), ([], 1), (["--csv", "-"], 1)])
+def test_a_reader_who_has_seen_enough_ends_only_what_is_printed(
+    flags: list[str], analysed: int, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does
+    with monkeypatch.context() as patch, os.fdopen(writing, "w") as stream:
+        patch.setattr("sys.stdout", stream)
+        assert run(*NAMES, *flags) == 1
+    assert len(pipeline.calls) == analysed
+    assert not Path("out.csv").exists() or rows("out.csv") == NAMES
+
+
+def test_a_csv_file_is_marked_for_spreadsheets_and_printed_csv_is_not(
+    pipeline: FakePipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(NAMES[0], "\u00fc.jpg")
+    assert run("\u00fc.jpg", "--csv", "out.csv") == 0
+    capsys.readouterr()
+    assert run("\u00fc.jpg", "--csv", "-") == 0
+    assert Path("out.csv").read_bytes() == b"\xef\xbb\xbf" + capsys.readouterr().out.encode()
+
+
+def test_the_table_grows_with_the_pictures_and_an_old_one_stays_until_the_first(
+    pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("out.csv").write_text("picture\nold\n")
+    analyze, tables, printed = pipeline.analyze, list[list[str]](), list[str]()
+
+    def looked(path: Path, **options: object) -> object:
+        tables.append(rows("out.csv"))
+        printed.append(capsys.readouterr().out)
+        return analyze(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline, "analyze", looked)
+    assert run(*NAMES, "--csv", "out.csv") == 0
+    assert tables == [["old"], NAMES[:1], NAMES[:2]] and rows("out.csv") == NAMES
+    assert [text.splitlines()[:1] for text in printed] == [[], ["a.jpg: 1 face"], ["b.png: 1 face"]]
+
+
+def test_a_row_that_a_full_disk_cut_off_is_taken_back(tmp_path: Path) -> None:
+    class Full(FileIO):
+        def write(self, data: Any) -> int:
+            if len(data) < 10:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data[:5])
+
+    with Full(tmp_path / "a.csv", "w") as file:
+        os.write(file.fileno(), b"whole\n")
+        with pytest.raises(OSError, match="No space left"):
+            cli_results._append(file, b"a row of a table\n")
+    assert (tmp_path / "a.csv").read_bytes() == b"whole\n"

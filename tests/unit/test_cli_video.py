@@ -29,7 +29,7 @@ def test_writes_the_video_and_the_table(tmp_path: Path, capsys: pytest.CaptureFi
     assert photos.main(["video", str(source), "--out", str(target), "--csv", str(table)]) == 0
     printed = capsys.readouterr().out
     assert "38 frames" in printed and "1 " in printed and "happy 1." in printed
-    assert target.stat().st_size > 1000 and table.read_text(encoding="utf-8").startswith("time_s,id,")
+    assert target.stat().st_size > 1000 and table.read_text(encoding="utf-8").startswith("\ufefftime_s,id,")
 
 
 def test_prints_nothing_but_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

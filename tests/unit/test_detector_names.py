@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import warnings
 from pathlib import Path
@@ -130,6 +131,9 @@ def test_an_openvino_export(test_assets: Path, photos: dict[str, Picture], tmp_p
     for name in PHOTOS:
         boxes, _ = detector.detect(photos[name])
         assert len(boxes) == 1 and iou(boxes[0], np.array(FACES[name], float)) > 0.7
+    copy = pickle.loads(pickle.dumps(detector))  # for other processes
+    assert copy.description == detector.description and copy.tile_side == detector.tile_side
+    np.testing.assert_array_equal(copy.detect(photos[name])[0], boxes)
 
 
 def test_a_checkpoint_that_knows_no_faces_is_refused(test_assets: Path) -> None:

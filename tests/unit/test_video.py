@@ -100,7 +100,7 @@ def test_the_faces_are_drawn_and_told(tmp_path: Path, pipeline) -> None:
     assert max(result.people[0].seconds, key=result.people[0].seconds.get) == "happy"
     assert result.analysed * 2 < result.frames
     assert done == sorted(done) and done[-1] == 1 and done[0] == 0
-    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()))
     assert len(rows) == result.analysed
     assert {row["id"] for row in rows} == {"1"} and {row["expression"] for row in rows} == {"happy"}
     assert sum(float(rows[0][name]) for name in EMOTIONS) == pytest.approx(1, abs=0.001)

@@ -1,5 +1,6 @@
 """Many photos at once: bad ones among good ones, limits, files, totals, and what is shown of them."""
 
+import codecs
 import csv
 import io
 import json
@@ -97,7 +98,8 @@ def test_downloads_hold_every_photo(tmp_path, keep):
     (tmp_path / "twin").mkdir()
     paths = [photo(tmp_path, "one.jpg"), str(tmp_path / "bad.jpg"), photo(tmp_path / "twin", "one.jpg")]
     album = read(paths, keep)
-    rows = list(csv.DictReader(io.StringIO(gallery.csv_bytes(album).decode())))
+    assert gallery.csv_bytes(album).startswith(codecs.BOM_UTF8)
+    rows = list(csv.DictReader(io.StringIO(gallery.csv_bytes(album).decode("utf-8-sig"))))
     assert [(row["picture"], row["expression"]) for row in rows] == [
         ("one.jpg", "happy"),
         ("bad.jpg", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import base64
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -54,6 +55,37 @@ def test_the_tool_says_what_the_api_says(app_url: str, examples: Path) -> None:
         assert tool.description
         assert "data: URL in base64" in tool.inputSchema["properties"]["picture"]["description"]
     assert expressions(answer) == ["happy"]
+
+
+def test_pictures_in_base64_as_models_write_it(app_url: str, examples: Path) -> None:
+    padded = next(one for one in (examples / "astronaut.png", examples / "fr_obama.jpg") if one.stat().st_size % 3)
+    whole = base64.b64encode(padded.read_bytes()).decode()
+    lines = "\n".join(whole[start : start + 76] for start in range(0, len(whole), 76))
+    bare = whole.rstrip("=")
+    assert bare != whole
+    pictures = [whole, bare, lines, f"data:image/png;base64,{bare}", f" DATA:;base64,{lines}\n"]
+    _, answers = converse(app_url, [{"picture": picture} for picture in pictures])
+    assert [expressions(answer) for answer in answers] == [["happy"]] * len(pictures)
+
+
+def test_what_is_no_picture_is_told_what_is(app_url: str) -> None:
+    """And of no upload, which MCP does not have; nor what a decoder of base64 says."""
+    damaged = ["data:image/png;base64,iVBORw0KG!!!", "data:image/png;base64,iVBORw0KG"]
+    others = [
+        "aGVsbG8gdGhlcmU=",
+        "/etc/passwd",
+        "http://127.0.0.1/a.png",
+        "data:image/png,hello",
+        "data:",
+        "",
+        "A" * 5000,
+    ]
+    _, answers = converse(app_url, [{"picture": text} for text in [*damaged, *others]])
+    texts = [answer.content[0].text for answer in answers if answer.isError]
+    assert len(texts) == len(answers)
+    assert all("The base64 of this picture is damaged." in text for text in texts[:2])
+    assert all("comes here as a data: URL in base64" in text for text in texts[2:])
+    assert not any("pload" in text or "padding" in text for text in texts)
 
 
 def said(case: Case) -> str:

@@ -293,7 +293,7 @@ def test_the_table_marks_the_chosen_face() -> None:
 def test_downloads_hold_the_result(tmp_path: Path) -> None:
     analysis = FakePipeline().analyze(picture())
     assert json.loads(downloads.json_bytes(analysis)) == analysis.to_dict()
-    assert downloads.csv_bytes(analysis).count(b"\n") == 3
+    assert downloads.csv_bytes(analysis).count(b"\n") == 3 and downloads.csv_bytes(analysis).startswith(b"\xef\xbb\xbf")
     assert downloads.jpeg_bytes(picture(), analysis).startswith(b"\xff\xd8\xff")
 
 

@@ -40,7 +40,7 @@ def test_a_video_comes_back_and_photos_go_on_meanwhile(client: Client, examples:
     assert sorted(beside)[len(beside) // 2] < 2 + 3 * alone
     with av.open(video["video"] if isinstance(video, dict) else video) as container:
         assert container.streams.video[0].codec_context.name == "h264" and container.streams.audio
-    rows = list(csv.DictReader(Path(table).read_text(encoding="utf-8").splitlines()))
+    rows = list(csv.DictReader(Path(table).read_text(encoding="utf-8-sig").splitlines()))
     assert len(rows) == facts["video"]["analysed_frames"]
     assert facts["people"][0]["runs"][0]["expression"] == "happy"
 

@@ -254,7 +254,7 @@ def test_the_record_can_be_downloaded_after_stop_until_the_next_start(tmp_path):
     assert skipped(audience.step(PICTURE, first, "page")) == [True] * 4
     for write in (webcam_tab._minute_file, webcam_tab._summary_file):
         saved = Path(write(first, str(tmp_path))).read_text(encoding="utf-8")
-        assert len(list(csv.DictReader(io.StringIO(saved)))) == 1
+        assert saved.startswith("\ufeff") and len(list(csv.DictReader(io.StringIO(saved)))) == 1
         assert skipped([start(webcam.WebcamSessions(Scene()), "NotFoundError")]) == [
             True
         ]  # a refused start keeps the record

@@ -8,25 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.common.constants import SUFFIXES
 from training.common.errors import DataError
+from training.expression.data.sources import naming_all, pictures_in
 
 
 def files(folder: Path) -> list[Path]:
     """The pictures, by name.
 
     Raises:
-        DataError: there are none, or one cannot be read.
+        DataError: there are none, or some cannot be read; all of these are named.
     """
-    found = sorted(file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES)
+    found, problems = pictures_in(folder), list[str]()
     if not found:
         raise DataError(f"{folder} holds no pictures: --negatives names a folder of pictures without faces")
     for file in found:
         try:
             with Image.open(file) as picture:
                 picture.load()
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{file} cannot be read as a picture") from error
+        except (OSError, ValueError, Image.DecompressionBombError):
+            problems.append(f"{file} cannot be read as a picture")
+    if problems:
+        raise naming_all(problems)
     return found
 
 

@@ -21,8 +21,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from training.common import duplicates
-from training.common.constants import SIDE, SUFFIXES
+from training.common.constants import SIDE
 from training.common.errors import DataError
+from training.expression.data.sources import naming_all, pictures_in
 
 IGNORED_PX = 6  # of a box's longer side; fewer are neither learned nor counted
 HELD_OUT = 10  # one source photo in so many of every set
@@ -58,13 +59,21 @@ def load(root: Path) -> list[Photo]:
     """All photos under `root`, by name.
 
     Raises:
-        DataError: there are none, or a label file cannot be read.
+        DataError: there are none, or pictures or label files cannot be read; all of these are named.
     """
-    files = sorted(file for file in (root / "images").glob("*") if file.suffix.lower() in SUFFIXES)
+    files = pictures_in(root / "images")
     if not files:
         raise DataError(f"{root} holds no pictures: expected {root}/images/*.jpg and {root}/labels/*.txt")
     sets = _sets(root / "manifest.csv")
-    return [_photo(file, root / "labels" / f"{file.stem}.txt", sets.get(file.stem, "")) for file in files]
+    loaded, problems = list[Photo](), list[str]()
+    for file in files:
+        try:
+            loaded.append(_photo(file, root / "labels" / f"{file.stem}.txt", sets.get(file.stem, "")))
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        raise naming_all(problems)
+    return loaded
 
 
 def held_out(photos: Sequence[Photo]) -> NDArray[np.bool_]:
@@ -114,8 +123,11 @@ def _sets(manifest: Path) -> Mapping[str, str]:
 
 
 def _photo(file: Path, labels: Path, of_set: str) -> Photo:
-    with Image.open(file) as picture:
-        width, height = picture.size
+    try:
+        with Image.open(file) as picture:
+            width, height = picture.size
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file} cannot be read as a picture: {error}") from error
     try:
         rows = np.array([line.split() for line in labels.read_text().splitlines() if line.strip()], np.float32)
         center, size = np.split(rows.reshape(-1, 5)[:, 1:] * [width, height, width, height], 2, axis=1)

@@ -44,7 +44,7 @@ def jpeg_bytes(picture: Picture, analysis: Analysis, labels: bool = True) -> byt
 
 def csv_bytes(analysis: Analysis) -> bytes:
     """One CSV row per face."""
-    return tables.to_csv([analysis], [NAME]).encode()
+    return tables.to_csv([analysis], [NAME]).encode(tables.CSV_FILE_ENCODING)
 
 
 def json_bytes(analysis: Analysis) -> bytes:

@@ -7,16 +7,24 @@ machine that those name: a stranger could read every file that the server can.
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from pathlib import Path
 from typing import Any
 
 import gradio.mcp
 
-from facemotion.webui.server.error_messages import BAD_VALUE, OUTSIDE
+from facemotion.errors import InputError, UnsupportedFormat
+from facemotion.images import sniff, sources
+from facemotion.webui.server.error_messages import BAD_VALUE
 
 _PLAIN = (str, int, float, type(None))  # types of arguments; a file would be a mapping
 _UNKNOWN = "There is no such tool here. Ask for the list of tools."
+_NO_PICTURE = (
+    "A picture comes here as a data: URL in base64 (data:image/jpeg;base64,...). No web address and no file is opened."
+)
+_LONGEST_HEAD = 256  # characters in front of the comma of a data: URL
+_SNIFFED = 4096  # characters of bare base64 by which a picture is told from a path
 _UNUSED = ("ListResources", "ReadResource", "ListResourceTemplates", "ListPrompts", "GetPrompt")
 
 
@@ -64,12 +72,11 @@ class PublicMCPServer(gradio.mcp.GradioMCPServer):
         if name not in self.tool_to_endpoint:
             raise ValueError(_UNKNOWN)
         pictures = {path[0] for path in self.get_input_schema(name)[1]}
-        for key, value in arguments.items():
+        for value in arguments.values():
             if not isinstance(value, _PLAIN) or not _can_be_sent(value):
                 raise ValueError(BAD_VALUE)
-            if key in pictures and not str(value).startswith("data:"):
-                raise ValueError(OUTSIDE)
-        return super()._prepare_tool_call_args(name, arguments)
+        whole = {key: _data_url(value) if key in pictures else value for key, value in arguments.items()}
+        return super()._prepare_tool_call_args(name, whole)
 
     async def _execute_tool_without_progress(self, job: Any) -> list[Any]:
         """Await the result.
@@ -78,6 +85,40 @@ class PublicMCPServer(gradio.mcp.GradioMCPServer):
         very calls need.
         """
         return [await asyncio.wrap_future(job.future)]
+
+
+def _data_url(value: Any) -> str:
+    """The picture as a whole `data:` URL, which gradio decodes; models send bare base64 too, and leave off padding.
+
+    Raises:
+        ValueError: it is an address, a path, or nothing that can be decoded.
+    """
+    text = str(value).strip()
+    head, comma, body = text[:_LONGEST_HEAD].lower().partition(",")
+    if head.startswith("data:") and comma:
+        body = text[len(head) + 1 :]
+    elif _is_picture(text):
+        head, body = "data:application/octet-stream;base64", text
+    else:
+        raise ValueError(_NO_PICTURE)
+    try:
+        if not head.endswith(";base64"):
+            raise ValueError(_NO_PICTURE)
+        return f"{head},{base64.b64encode(sources.from_base64(body)).decode()}"
+    except InputError as error:
+        raise ValueError(error.message) from None
+
+
+def _is_picture(text: str) -> bool:
+    """Whether a text is the base64 of a picture; letters of a path may be base64 as well."""
+    start = "".join(text[:_SNIFFED].split())
+    try:
+        sniff.sniff(sources.from_base64(start[: len(start) // 4 * 4]))
+    except UnsupportedFormat:  # which the decoder says better
+        return True
+    except InputError:
+        return False
+    return True
 
 
 def _can_be_sent(value: Any) -> bool:

@@ -122,7 +122,7 @@ def _read_photo(pipeline: Pipeline, path: str, save_file: SaveFile) -> GalleryPh
 
 def csv_bytes(session: GallerySession) -> bytes:
     """A CSV row per face, and for each unreadable photo."""
-    return tables.to_csv(session.analyses, session.names).encode()
+    return tables.to_csv(session.analyses, session.names).encode(tables.CSV_FILE_ENCODING)
 
 
 def json_bytes(session: GallerySession) -> bytes:

@@ -11,6 +11,7 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
+from facemotion import runtime
 from facemotion.faces import Analysis
 from facemotion.images import Picture
 from facemotion.output import draw
@@ -20,7 +21,7 @@ from facemotion.webui.components import camera
 from facemotion.webui.components.image_size import fit_within
 from facemotion.webui.html import webcam as webcam_html
 from facemotion.webui.html.timeline import SPAN_S
-from facemotion.webui.sessions.fair_semaphore import FairSemaphore, cpu_count
+from facemotion.webui.sessions.fair_semaphore import FairSemaphore
 
 READOUT_EVERY_S = 0.25  # faster updates are not readable
 FRAME_SIDE = 960  # pixels; larger frames are reduced to this
@@ -39,7 +40,7 @@ class WebcamSession:
 
     def __init__(self, pipeline: Pipeline, semaphore: FairSemaphore | None = None) -> None:
         self.live = LiveSession(pipeline)
-        self._semaphore = semaphore or FairSemaphore(cpu_count())
+        self._semaphore = semaphore or FairSemaphore(runtime.cores())
         self._sent_s = -READOUT_EVERY_S
         self._sent: Choice = ((), None)
         self._chosen: int | None = None  # the id that the visitor chose
@@ -110,7 +111,7 @@ class WebcamSessions:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._semaphore = FairSemaphore(cpu_count())
+        self._semaphore = FairSemaphore(runtime.cores())
         self._sessions: WeakValueDictionary[str, WebcamSession] = WeakValueDictionary()
 
     def start(self, session: str) -> WebcamSession:

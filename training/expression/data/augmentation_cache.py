@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from facemotion import runtime
 from training.common.cli_errors import explained
 from training.common.files import write_array
 from training.expression.config import names
@@ -94,7 +94,7 @@ def augment_all(
     pictures: Pictures, seed: int, epoch: int, pool: Callable[[int], Executor] = ThreadPoolExecutor
 ) -> Pictures:
     """What `epoch` of a run with this `seed` sees of the pictures [N, S, S]."""
-    workers = THREADS if pool is ThreadPoolExecutor else os.cpu_count() or 1
+    workers = THREADS if pool is ThreadPoolExecutor else runtime.cores()
     starts = range(0, len(pictures), CHUNK)
     with pool(workers) as executor:
         waiting = [

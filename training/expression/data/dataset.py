@@ -16,7 +16,7 @@ from training.common import duplicates
 from training.common.constants import SIDE, SUFFIXES
 from training.common.errors import DataError
 from training.expression.data.ferplus import load_votes, not_a_face
-from training.expression.data.sources import Entry, available, scan
+from training.expression.data.sources import Entry, available, naming_all, scan
 
 __all__ = ["DROPS", "Split", "collect", "leave_out", "limited", "load_split", "others"]
 
@@ -58,13 +58,13 @@ def load_split(root: Path, split: str, drop: Sequence[str] = (), votes: Path | N
         votes: FER+'s file, which "not_a_face" needs.
 
     Raises:
-        DataError: no such split, a label that is none of `EMOTIONS`, a picture that cannot be read or is not 48 x 48,
-            nothing left, or an unknown name in `drop`.
+        DataError: no such split, a label that is none of `EMOTIONS`, pictures that cannot be read or are not 48 x 48
+            (all are named), nothing left, or an unknown name in `drop`.
     """
     _check_drop(drop, votes)
     loaded, problems = collect(root, split)
     if problems:
-        raise DataError(problems[0].problem)
+        raise naming_all([entry.problem for entry in problems])
     if not len(loaded):
         raise DataError(f"{root} holds no pictures in {split!r} ({', '.join(sorted(SUFFIXES))})")
     return leave_out(loaded, drop, votes, others(root, split) if "judged" in drop else ())

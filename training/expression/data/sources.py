@@ -8,7 +8,7 @@ official split is such a tree with all three. fer2013.csv has the columns emotio
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ CHALLENGE_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neu
 USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 CHALLENGE_FILE = "fer2013.csv"
 COLUMNS = ("emotion", "pixels", "usage")
+
+MOST_NAMED = 1000  # bad files in one message; where all are bad, the first thousand tell why
 
 KAGGLE = "kaggle"  # `--data kaggle` downloads
 KAGGLE_SET = "jonathanoheix/face-expression-recognition-dataset"
@@ -48,6 +50,17 @@ class Entry:
     picture: NDArray[np.uint8] | None = None
     kind: str = ""
     problem: str = ""
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name, without hidden files: macOS leaves a "._0.jpg" beside each file it copies."""
+    return sorted(f for f in folder.glob("*") if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+
+
+def naming_all(problems: Sequence[str]) -> DataError:
+    """One error for all bad files, a line each, so that they can be mended in one go."""
+    more = [f"and {len(problems) - MOST_NAMED:,} more"] if len(problems) > MOST_NAMED else []
+    return DataError("\n".join([*problems[:MOST_NAMED], *more]))
 
 
 def scan(data: Path, split: str) -> Iterator[Entry]:
@@ -133,13 +146,13 @@ def _scan_tree(root: Path, split: str) -> Iterator[Entry]:
     folder = _split_folder(root, split)
     if folder is None:
         raise DataError(f"no folder {split!r} under {root}: expected {root}/images/{split}/<emotion>/*.jpg")
-    unknown = sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name not in EMOTIONS)
+    folders = [f.name for f in folder.iterdir() if f.is_dir() and not f.name.startswith(".")]
+    unknown = sorted(set(folders) - set(EMOTIONS))
     if unknown:
         raise DataError(f"{folder} holds {', '.join(unknown)}, but the folders must be named {', '.join(EMOTIONS)}")
     for label, emotion in enumerate(EMOTIONS):
-        for file in sorted((folder / emotion).glob("*")):
-            if file.suffix.lower() in SUFFIXES:
-                yield _read(file, label)
+        for file in pictures_in(folder / emotion):
+            yield _read(file, label)
 
 
 def _read(file: Path, label: int) -> Entry:

@@ -24,12 +24,14 @@ from tqdm import tqdm
 
 from facemotion import images
 from facemotion.detectors import FaceDetector
+from facemotion.errors import InputError
 from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Box
 from training.common.cli_errors import explained
-from training.common.constants import SIDE, SUFFIXES
+from training.common.constants import SIDE
 from training.common.errors import DataError
 from training.common.files import write_json
+from training.expression.data.sources import naming_all, pictures_in
 from training.expression.evaluation import evaluate, metrics
 
 HALVES = ("report", "choose", "all")
@@ -82,18 +84,23 @@ def load(root: Path, detector: FaceDetector) -> WildFaces:
     """Reads the folder and looks for a face in every picture.
 
     Raises:
-        DataError: an expression has no folder or no pictures.
-        InputError: a picture cannot be read.
+        DataError: an expression has no folder or no pictures, or pictures cannot be read; all of these are named.
     """
     files = [(file, label) for label, emotion in enumerate(EMOTIONS) for file in _files(root / emotion)]
     whole = np.empty((len(files), SIDE, SIDE), np.uint8)
-    framed, found = np.zeros_like(whole), np.zeros(len(files), bool)
+    framed, found, problems = np.zeros_like(whole), np.zeros(len(files), bool), list[str]()
     for row, (file, _) in enumerate(tqdm(files, desc="looking for faces", leave=False, mininterval=1)):
-        picture = images.load(file)
+        try:
+            picture = images.load(file)
+        except InputError as error:
+            problems.append(f"{file}: {error.message}")
+            continue
         whole[row] = _small(picture)
         boxes, _scores = detector.detect(picture)
         if len(boxes):
             found[row], framed[row] = True, _small(crops.square(picture, largest(boxes)))
+    if problems:
+        raise naming_all(problems)
     return WildFaces(whole, framed, found, np.array([label for _, label in files], np.int64))
 
 
@@ -153,7 +160,7 @@ def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES)
+    files = pictures_in(folder)
     if not files:
         raise DataError(f"{folder} holds no pictures: expected a folder for each of {', '.join(EMOTIONS)}")
     return files
