@@ -24,10 +24,15 @@ from facemotion.faces import EMOTIONS, Analysis
 if TYPE_CHECKING:
     from facemotion.pipeline import Pipeline
 
-# What a folder is searched for. It names kinds that may be refused too: a photo passed over in silence is worse.
+# What a folder is searched for, besides pictures under any other name. It names kinds that may be refused too: a photo
+# passed over in silence is worse.
 PICTURE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".bmp", ".avif", ".heic", ".heif", ".tif", ".tiff"]
+    [
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib"),
+        *(".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif", ".tif", ".tiff"),
+    ]
 )
+_HEAD_BYTES = 4096  # of a file, by which its kind is told
 _MANY = 20  # pictures; from here on progress is shown in a log file as well
 _LONGEST_STEM = 200  # bytes of a file's name that a drawn picture keeps; the usual limit is 255 for the whole name
 _JPEG_QUALITY = 92
@@ -143,10 +148,21 @@ def _expand(given: Iterable[Path], folders: Iterable[Path], recursive: bool) -> 
             continue
         found = path.rglob("*") if recursive else path.iterdir()
         yield from sorted(
-            file
-            for file in found
-            if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+            file for file in found if not file.name.startswith(".") and file.is_file() and _is_picture(file)
         )
+
+
+def _is_picture(file: Path) -> bool:
+    """By its name, or, where that is no picture's, by its first bytes: cameras and messengers have their own names."""
+    from facemotion import _formats, _sources  # noqa: PLC0415
+
+    if file.suffix.lower() in PICTURE_SUFFIXES:
+        return True
+    try:
+        with _sources.open_file(file) as opened:
+            return bool(_formats.sniff(opened.read(_HEAD_BYTES)))
+    except (FacemotionError, OSError):
+        return False
 
 
 def _load(options: argparse.Namespace) -> Pipeline:
