@@ -66,4 +66,4 @@ def _curve() -> NDArray[np.uint8]:
     """For each linear light in 16 bits its level in sRGB (IEC 61966-2-1)."""
     light = np.linspace(0, 1, _LEVELS)
     signal = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(signal * 255).astype(np.uint8)
+    return np.asarray(np.rint(signal * 255), np.uint8)
