@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("crops", "networks", "quality", "weights", "compat"),
     ("graphs", "runtime"),
     ("detectors", "classifier"),
-    ("pipeline",),
+    ("upright", "pipeline"),
     ("tracking", "tally", "live", "drawing", "heatmap", "placement", "report", "video"),
     ("webui", "cli", "cli_video", "__main__"),
 )

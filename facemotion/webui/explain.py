@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemotion import crops, heatmap
+from facemotion import heatmap, upright
 from facemotion.errors import BadOption, MissingInput
 from facemotion.faces import Analysis, Face
 from facemotion.pipeline import Pipeline
@@ -74,7 +74,7 @@ def drawn(pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysis, numb
     if number not in faces:
         raise BadOption(f"face must be a number from 1 to {len(faces)}, the largest face first, but is {number!r}.")
     face = faces[int(number)]
-    crop = crops.square(image, face.box)
+    crop = upright.square(image, face.box)
     return heatmap.overlay(crop, heatmap.heatmap(pipeline.classifier, crop, face.expression))
 
 

@@ -9,7 +9,7 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops, drawing
+from facemotion import crops, drawing, upright
 from facemotion.faces import Analysis, Face
 from facemotion.images import Picture
 from facemotion.pipeline import Pipeline
@@ -51,7 +51,8 @@ def look(pipeline: Pipeline, picture: Picture, threshold: float, detail: str) ->
         ModelFailure: a model raised.
     """
     analysis = pipeline.analyze(picture, detail=detail, threshold=threshold)
-    cut = tuple(crops.resize(crops.square(picture.pixels, face.box), CROP_SIDE) for face in analysis.faces)
+    squares = (upright.square(picture.pixels, face.box, detail) for face in analysis.faces)
+    cut = tuple(crops.resize(square, CROP_SIDE) for square in squares)
     grey = tuple(crops.to_grey(crops.resize(crop, EXPLAINED_SIDE)) for crop in cut)
     return Shown(pictures.reduce(picture.pixels, SHOWN_SIDE), analysis, cut, grey, 1 if analysis.faces else None)
 
