@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops
 from facemotion.detectors import FaceDetector
+from facemotion.expression import crops
 from facemotion.faces import Box
 
 SIDE = 96  # pixels of the crop that is judged

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from facemotion import cli
+from facemotion.cli import photos
 from facemotion.pipeline import Pipeline
-from tests.crafted import encoded, scene
-from tests.test_cli import FakePipeline
+from tests.support.crafted import encoded, scene
+from tests.unit.test_cli import FakePipeline
 
 NAMES = {
     "CANON.HIF": "HEIF",
@@ -30,7 +30,7 @@ def test_a_picture_is_found_under_any_name(name: str, tmp_path: Path, monkeypatc
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2mp41" + bytes(500))
     (tmp_path / "empty.dat").touch()
-    assert cli.main([str(tmp_path)]) == 0
+    assert photos.main([str(tmp_path)]) == 0
     assert [call[0] for call in pipeline.calls] == [name]
 
 
@@ -39,5 +39,5 @@ def test_a_kind_that_is_not_read_is_named_when_its_name_is_a_pictures(
 ) -> None:
     monkeypatch.setattr(Pipeline, "from_pretrained", lambda **names: FakePipeline())
     Image.new("RGB", (40, 40)).save(tmp_path / "scan.tiff")
-    assert cli.main([str(tmp_path)]) == 1
+    assert photos.main([str(tmp_path)]) == 1
     assert "scan.tiff: This seems to be a TIFF" in capsys.readouterr().err

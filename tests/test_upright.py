@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facemotion import Box, FaceDetector, Pipeline, crops, upright
-from tests.example_faces import FACES
+from facemotion import Box, FaceDetector, Pipeline, upright
+from facemotion.expression import crops
+from tests.support.example_faces import FACES
 
 Picture = np.ndarray
 

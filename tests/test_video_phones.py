@@ -12,9 +12,9 @@ import pytest
 
 from facemotion import settings
 from facemotion.errors import VideoTooLong
-from facemotion.video import annotate_video, reading
-from tests.synthetic_videos import Recipe, orient, write, write_frames, write_in_two_sizes
-from tests.test_video import PLAIN, Finder, Nobody, frames, seconds
+from facemotion.video import annotate_video, reader
+from tests.support.synthetic_videos import Recipe, orient, write, write_frames, write_in_two_sizes
+from tests.unit.test_video import PLAIN, Finder, Nobody, frames, seconds
 
 Pixels = np.ndarray
 NAMES = {"R": (255, 0, 0), "G": (0, 255, 0), "B": (0, 0, 255), "W": (255, 255, 255)}
@@ -130,5 +130,5 @@ def test_the_last_frame_lasts_too(tmp_path: Path, fps: int, count: int, expected
 
 def test_the_refusal_of_a_long_video_names_what_raises_the_limit(tmp_path: Path) -> None:
     source = write(tmp_path / "a.mp4", PLAIN, Recipe(times=[0.0, settings.MAX_VIDEO_SECONDS + 5.0], sound=None))
-    with pytest.raises(VideoTooLong, match="FACEMOTION_MAX_VIDEO_SECONDS"), reading.Reader(source):
+    with pytest.raises(VideoTooLong, match="FACEMOTION_MAX_VIDEO_SECONDS"), reader.Reader(source):
         pass
