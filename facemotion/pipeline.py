@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import deadline, images, logs, runtime
+from facemotion import deadline, images, logs, runtime, upright
 from facemotion.detectors import FaceDetector
 from facemotion.errors import BadOption, FacemotionError, ModelFailure, TookTooLong
-from facemotion.expression import crops, quality
+from facemotion.expression import quality
 from facemotion.expression.classifier import EmotionClassifier
 from facemotion.faces import Analysis, Box, Face
 
@@ -144,7 +144,7 @@ class Pipeline:
         order = sorted(range(len(boxes)), key=lambda index: -boxes[index].area)
         boxes = [boxes[index] for index in order]
         with _model_failures("cutting out of the faces"):
-            cut = [crops.square(image, box) for box in boxes]
+            cut = [upright.square(image, box, detail) for box in boxes]
             reasons = [quality.assess(image, box, crop) for box, crop in zip(boxes, cut, strict=True)]
         timings = {"decode": picture.decode_ms, "detect": (time.perf_counter() - started) * 1e3}
         height, width = image.shape[:2]

@@ -9,10 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What a folder is searched for. It names kinds that may be refused too: a photo passed over in silence is worse.
+# What a folder is searched for, besides pictures under any other name. It names kinds that may be refused too: a photo
+# passed over in silence is worse.
 PICTURE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".bmp", ".avif", ".heic", ".heif", ".tif", ".tiff"]
+    [
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib"),
+        *(".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif", ".tif", ".tiff"),
+    ]
 )
+_HEAD_BYTES = 4096  # of a file, by which its kind is told
 STANDARD_INPUT = "-"
 DRAWN_MARK = "Drawn by facemotion"
 """The comment in each picture that the command line draws, by which it knows it again."""
@@ -150,6 +155,22 @@ def _in_folder(folder: Path, recursive: bool, unread: list[tuple[Path, str]]) ->
 
 
 def _is_picture(path: Path) -> bool:
-    """By its name; a link that leads nowhere counts, so that it is named as missing."""
-    named = path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
-    return named and (os.path.isfile(path) or not os.path.exists(path))  # noqa: PTH110, PTH113 - as above
+    """By its name, or else by its first bytes: cameras and messengers have names of their own. A link to nowhere
+    counts, so that it is named as missing."""
+    if path.name.startswith("."):
+        return False
+    is_file = os.path.isfile(path)  # noqa: PTH113 - as above
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return is_file or not os.path.exists(path)  # noqa: PTH110
+    return is_file and _starts_like_a_picture(path)
+
+
+def _starts_like_a_picture(path: Path) -> bool:
+    from facemotion.errors import FacemotionError  # noqa: PLC0415 - as above
+    from facemotion.images import sniff, sources  # noqa: PLC0415
+
+    try:
+        with sources.open_file(path) as opened:
+            return bool(sniff.sniff(opened.read(_HEAD_BYTES)))
+    except (FacemotionError, OSError):
+        return False

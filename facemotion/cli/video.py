@@ -87,7 +87,7 @@ def _annotate(options: argparse.Namespace) -> Result:
 
 def _lines(result: Result, target: Path) -> Iterator[str]:
     width, height = result.size
-    yield f"{target}: {result.duration_s:.1f} s, {width} x {height}, sound {result.sound}"
+    yield f"{target}: {_seconds(result.duration_s)}, {width} x {height}, sound {result.sound}"
     yield f"{result.analysed} of {result.frames} frames analysed, {len(result.people)} faces followed"
     yield from map(_line, result.people)
 
@@ -95,4 +95,10 @@ def _lines(result: Result, target: Path) -> Iterator[str]:
 def _line(person: Person) -> str:
     total = sum(person.seconds.values())
     shown = sorted(((seconds, name) for name, seconds in person.seconds.items() if seconds), reverse=True)
-    return f"{person.id:4}  {total:6.1f} s  {', '.join(f'{name} {seconds:.1f} s' for seconds, name in shown)}".rstrip()
+    kinds = ", ".join(f"{name} {_seconds(seconds)}" for seconds, name in shown)
+    return f"{person.id:4}  {_seconds(total):>8}  {kinds}".rstrip()
+
+
+def _seconds(seconds: float) -> str:
+    """A single frame of 0.04 s is not "0.0 s"."""
+    return f"{seconds:.2f} s" if 0 < seconds < 0.1 else f"{seconds:.1f} s"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from facemotion import deadline, settings
 from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppress
-from facemotion.detectors.tiling import AUTO_SIDE, CLOSE_UP_SIDE, Window, resize, tiles, whole
+from facemotion.detectors.tiling import AUTO_SIDE, CLOSE_UP_SIDE, Window, resize, strip, tiles, whole
 from facemotion.errors import BadArray, BadOption
 
 Picture = npt.NDArray[np.uint8]
@@ -68,8 +68,9 @@ class FaceDetector(ABC):
     def detect(self, image: Picture, detail: str = "auto", threshold: float | None = None) -> tuple[Boxes, Scores]:
         """Every face in `image`, RGB uint8 [H, W, 3].
 
-        `detail` is "fast" (one small pass), "auto" (faces from 1/40 of the long side up to one that fills the
-        picture) or "thorough" (also faces of 16 pixels in a 12-megapixel picture). `threshold` is in 0..1.
+        `detail` is "fast" (one small pass), "auto" (faces from 1/40 of the long side, of a panorama from 1/40 of a
+        square of its area, up to one that fills the picture) or "thorough" (also faces of 16 pixels in a 12-megapixel
+        picture). `threshold` is in 0..1.
 
         Returns boxes float32 [N, 4], x0 y0 x1 y1 in pixels of `image`, clipped to it, and scores float32 [N], best
         first; at most `settings.MAX_FACES`, the largest. Nothing found is N = 0.
@@ -115,6 +116,7 @@ class FaceDetector(ABC):
         if detail == "fast":
             return [whole(width, height, self.fast_side)]
         windows = [whole(width, height, AUTO_SIDE, self.enlarge), whole(width, height, CLOSE_UP_SIDE)]
+        windows += strip(width, height)
         if detail == "thorough":
             windows += tiles(width, height, self.tile_side)
         return list(dict.fromkeys(windows))  # a small picture is its own only tile

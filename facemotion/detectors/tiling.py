@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 AUTO_SIDE = 640  # long side of the main pass; 1/40 of it is 16 pixels: above the 10 that the detectors need
+STRIP_ASPECT = 2.5  # long side over short side; what is longer, such as a panorama, is looked at in parts
 CLOSE_UP_SIDE = 256  # brings a face that fills the picture back to a size the detectors were trained on
 TILE_OVERLAP = 160  # a face smaller than this lies whole in a tile; larger ones are found in the reduced passes
 _BLOCKS = (8, 4, 2)  # sides in pixels; cameras' pictures are multiples of them
@@ -63,9 +64,25 @@ def whole(width: int, height: int, side: int, enlarge: float = 1.0) -> Window:
     return Window(0, 0, width, height, min(enlarge, side / max(width, height)))
 
 
+def strip(width: int, height: int) -> list[Window]:
+    """Overlapping parts along a picture longer than `STRIP_ASPECT`; none of any other picture.
+
+    Together they have about the area that a square picture has in the main pass. Reduced to `AUTO_SIDE`, a panorama of
+    4 to 1 has a quarter of the pixels, and loses the faces that those would show.
+    """
+    short, long = sorted((width, height))
+    scale = min(1.0, AUTO_SIDE / (width * height) ** 0.5)
+    if long <= STRIP_ASPECT * short or scale * long <= AUTO_SIDE:
+        return []
+    return _cut(width, height, AUTO_SIDE, scale)
+
+
 def tiles(width: int, height: int, side: int) -> list[Window]:
     """Overlapping parts that cover the picture, at most `side` pixels wide and high after scaling."""
-    scale = min(1.0, (TILED_PIXELS / (width * height)) ** 0.5)
+    return _cut(width, height, side, min(1.0, (TILED_PIXELS / (width * height)) ** 0.5))
+
+
+def _cut(width: int, height: int, side: int, scale: float) -> list[Window]:
     length, overlap = int(side / scale), int(TILE_OVERLAP / scale)
     return [
         Window(x, y, min(x + length, width), min(y + length, height), scale)

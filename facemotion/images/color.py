@@ -13,6 +13,9 @@ from facemotion.errors import UnsupportedFormat
 _MAX_PROFILE_BYTES = 4_000_000  # printers' CMYK profiles have 0.5 to 3 MB; what is larger is ignored
 _MAX_REMEMBERED_BYTES = 65_536  # cameras' and phones' have 0.5 to 3 kB
 _WHITE = (255, 255, 255)
+_FULL = 65_535  # the largest value of 16 bits
+_CAMERA_LEVELS = (1023, 4095, 16_383)  # the same of 10, 12 and 14
+_DARKEST = 511  # a picture without one value above is black indeed
 
 Transform = ImageCms.ImageCmsTransform
 
@@ -51,10 +54,24 @@ def _changes_nothing(transform: Transform) -> bool:
     return int(np.abs(moved.astype(int) - grid).max()) <= 1
 
 
-def flatten(image: Image.Image, transform: Transform | None) -> Image.Image:
-    """The picture as RGB, transparent parts white. Of the profiles, only that of CMYK is applied here."""
+def white_level(image: Image.Image) -> int:
+    """The value that stands for white in a picture of 16-bit grey: the largest of as many bits as its values have.
+
+    Cameras of 10, 12 and 14 bits store their values as they are, so that a photo would come out nearly black.
+    """
+    if image.mode != "I;16":
+        return _FULL
+    largest = np.max(image.getextrema())
+    return next((full for full in _CAMERA_LEVELS if _DARKEST < largest <= full), _FULL)
+
+
+def flatten(image: Image.Image, transform: Transform | None, white: int) -> Image.Image:
+    """The picture as RGB, transparent parts white. Of the profiles, only that of CMYK is applied here.
+
+    `white` is the `white_level` of the whole picture, of which this may be a part.
+    """
     if image.mode.startswith("I;16"):
-        return _from_16_bits(image)
+        return _from_16_bits(image, white)
     if image.mode == "CMYK" and transform is not None:
         return ImageCms.applyTransform(image, transform) or image.convert("RGB")
     if image.mode == "La":  # which Pillow converts to LA alone
@@ -81,10 +98,10 @@ def _over_white(image: Image.Image) -> Image.Image:
     return flat
 
 
-def _from_16_bits(image: Image.Image) -> Image.Image:
-    """Grey of 0 to 65535 scaled to 0 to 255; Pillow's own conversion clips, which turns a photo white."""
+def _from_16_bits(image: Image.Image, white: int) -> Image.Image:
+    """Grey of 0 to `white` scaled to 0 to 255; Pillow's own conversion clips, which turns a photo white."""
     values = np.asarray(image)
-    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    grey = ((values.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         grey[values == transparent] = 255

@@ -43,11 +43,13 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image |
 """What `load` takes: a path or `data:` URL, the bytes of a file, a PIL image, an array."""
 
 _STRIP_PIXELS = 2_000_000  # converted at a time, so that a large picture is never held twice
-_WORTH_DRAFT = (
-    2 / 3
-)  # of MAX_SIDE must be left after a JPEG's decoding at 1/2, 1/4 or 1/8: 6000 -> 3000, not 4160 -> 2080
-_AT_ONCE = ("WEBP", "AVIF", "HEIC")  # their decoders hold the whole picture several times: 9 to 16 bytes a pixel
-_MAX_PIXELS_AT_ONCE = 25_000_000  # 400 MB at 16 bytes; a phone's 24 megapixels pass
+_LARGE_PIXELS = (
+    17_000_000  # a JPEG that has more, once reduced to about MAX_SIDE, may be decoded somewhat smaller still
+)
+_WORTH_DRAFT = 2 / 3  # of MAX_SIDE must then be left: 6000 x 4000 -> 3000 x 2000, not 4160 -> 2080
+_USUAL_PIXELS = 50_000_000  # settings.MAX_PIXELS unless it is set; what follows grows with it
+_PIXELS_AT_ONCE = 25_000_000  # of WebP, AVIF and transparent HEIC, whose decoders hold 16 bytes a pixel: 400 MB
+_DEEP_PIXELS = 33_000_000  # of HEIC with 10 bits and full colours, as cameras' .HIF: 15 bytes; 9 of other opaque HEIC
 _CODED_RENDERINGS = 3  # of a photo in an AVIF: its colours, its opacity, and another rendering
 _ORIENTATION, _SHORT = 0x0112, 3  # the tag and its type: EXIF 2.32, table 4
 
@@ -131,7 +133,7 @@ def _from_bytes(data: bytes) -> Picture:
         container = sanitize.strip(name, data)
         image = _open(name, container.data)
         source_size = image.size
-        _check_size(*source_size, _limit(name))
+        _check_size(*source_size, _limit(name, image))
         _draft(image)
         image.load()
         return _upright(image, source_size, container.exif)
@@ -156,8 +158,14 @@ def _open(name: str, data: bytes) -> Image.Image:
     return reader(BytesIO(data))
 
 
-def _limit(name: str) -> int:
-    return min(settings.MAX_PIXELS, _MAX_PIXELS_AT_ONCE) if name in _AT_ONCE else settings.MAX_PIXELS
+def _limit(name: str, image: Image.Image | None = None) -> int:
+    """The most pixels of a picture of that format; of HEIC `image` tells, by its header, how it is stored."""
+    if name == "HEIC" and image is not None and image.mode in ("L", "RGB"):
+        full = image.info.get("chroma", 420) == 420 or image.info.get("bit_depth", 8) == 8
+        usual = _USUAL_PIXELS if full else _DEEP_PIXELS
+    else:
+        usual = _PIXELS_AT_ONCE if name in ("WEBP", "AVIF", "HEIC") else _USUAL_PIXELS
+    return max(min(usual, settings.MAX_PIXELS), settings.MAX_PIXELS * usual // _USUAL_PIXELS)
 
 
 def _check_size(width: int, height: int, limit: int) -> None:
@@ -184,11 +192,16 @@ def _too_many(pixels: int, limit: int) -> TooManyPixels:
 
 
 def _draft(image: Image.Image) -> None:
-    """Lets a large JPEG be decoded at 1/2, 1/4 or 1/8, where that leaves nearly as much as reducing it would."""
+    """Lets a large JPEG be decoded at 1/2, 1/4 or 1/8: where that leaves MAX_SIDE, or nearly so and saves many pixels.
+
+    A picture that is long and low, such as 6000 x 2000, has few pixels to save, and small faces to lose.
+    """
     if not isinstance(image, JpegImageFile):
         return
     for divisor in (8, 4, 2):
-        if max(image.size) > settings.MAX_SIDE and max(image.size) / divisor >= settings.MAX_SIDE * _WORTH_DRAFT:
+        many = 4 * image.width * image.height / divisor**2 > _LARGE_PIXELS  # at half the divisor
+        enough = settings.MAX_SIDE * (_WORTH_DRAFT if many else 1)
+        if max(image.size) > settings.MAX_SIDE and max(image.size) / divisor >= enough:
             image.draft(None, (image.width // divisor, image.height // divisor))
             return
 
@@ -238,24 +251,24 @@ def _to_array(image: Image.Image) -> Pixels:
     scale = max(1.0, max(image.size) / settings.MAX_SIDE)
     width, height = max(1, round(image.width / scale)), max(1, round(image.height / scale))
     pixels = np.empty((height, width, 3), np.uint8)
-    transform = color.to_srgb(image)
+    transform, white = color.to_srgb(image), color.white_level(image)
     rows = max(1, int(_STRIP_PIXELS / (image.width * scale)))
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        strip = _strip(image, transform, (width, height), (top, bottom))
+        strip = _strip(image, lambda part: color.flatten(part, transform, white), (width, height), (top, bottom))
         pixels[top:bottom] = np.asarray(color.correct(strip, transform))
     return pixels
 
 
 def _strip(
-    image: Image.Image, transform: color.Transform | None, size: tuple[int, int], rows: tuple[int, int]
+    image: Image.Image, flatten: Callable[[Image.Image], Image.Image], size: tuple[int, int], rows: tuple[int, int]
 ) -> Image.Image:
-    """Rows `rows` of the picture reduced to `size`; what the filter needs above and below is cut out with them."""
+    """Rows `rows` of the picture as RGB, reduced to `size`; what the filter needs above and below is cut out too."""
     scale = image.height / size[1]
     top, bottom = rows[0] * scale, min(rows[1] * scale, image.height)
     reach = math.ceil(scale) + 1 if size != image.size else 0
     first, last = max(0, math.floor(top) - reach), min(image.height, math.ceil(bottom) + reach)
-    strip = color.flatten(image.crop((0, first, image.width, last)), transform)
+    strip = flatten(image.crop((0, first, image.width, last)))
     if size == image.size:
         return strip
     box = (0, top - first, image.width, bottom - first)

@@ -39,7 +39,6 @@ _NO_PICTURES = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"Rar!", "a RAR archive"),
-    (b"\x1a\x45\xdf\xa3", "a WebM or Matroska video"),
     (b"OggS", "an Ogg sound or video"),
     (b"ID3", "an MP3 sound"),
     (b"fLaC", "a FLAC sound"),
@@ -76,7 +75,9 @@ def _riff(head: bytes) -> str | None:
         return None
     if head[8:12] == b"WEBP":
         return "WEBP"
-    raise _not_a_picture({b"AVI ": "an AVI video", b"WAVE": "a WAV sound"}.get(head[8:12], "a RIFF container"))
+    if head[8:12] == b"AVI ":
+        raise _a_video("an AVI video")
+    raise _not_a_picture("a WAV sound" if head[8:12] == b"WAVE" else "a RIFF container")
 
 
 def _bmp(head: bytes) -> str | None:
@@ -94,13 +95,15 @@ def _isobmff(head: bytes) -> str | None:
         return "AVIF"
     if any(brand in _HEIC_BRANDS for brand in brands):
         return "HEIC"
-    raise _not_a_picture("an MP4 or QuickTime video")
+    raise _a_video("an MP4 or QuickTime video")
 
 
 def _refuse_known(head: bytes) -> None:
     for magic, kind in _OTHER_PICTURES:
         if head.startswith(magic):
             raise _other_picture(kind)
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        raise _a_video("a WebM or Matroska video")
     for magic, kind in _NO_PICTURES:
         if head.startswith(magic):
             raise _not_a_picture(kind)
@@ -130,3 +133,10 @@ def _other_picture(kind: str) -> UnsupportedFormat:
 
 def _not_a_picture(kind: str) -> NotAnImage:
     return NotAnImage(f"This seems to be {kind}, not a picture. {ACCEPTED}; please choose one of these.")
+
+
+def _a_video(kind: str) -> NotAnImage:
+    return NotAnImage(
+        f"This seems to be {kind}, not a picture. Videos are read on the page's Video tab, and by the command "
+        "facemotion video."
+    )

@@ -54,12 +54,15 @@ class Person:
         ]
         return {"id": self.id, "seconds": seconds, "runs": runs}
 
-    def _see(self, expression: str, time_s: float) -> None:
+    def _see(self, expression: str, time_s: float, lasts_s: float) -> None:
         goes_on = bool(self.runs) and time_s - self.runs[-1].end_s <= GAP_S
         if goes_on:
             self.runs[-1].end_s = time_s
         if (not goes_on or self.runs[-1].expression != expression) and len(self.runs) < MAX_RUNS:
             self.runs.append(Run(time_s, time_s, expression))
+            goes_on = True
+        if goes_on:
+            self.runs[-1].end_s = time_s + lasts_s
 
 
 class Timeline:
@@ -68,11 +71,11 @@ class Timeline:
     def __init__(self) -> None:
         self._people: dict[int, Person] = {}
 
-    def add(self, analysis: Analysis, time_s: float) -> None:
-        """Takes in the faces of one moment; moments come in their order."""
+    def add(self, analysis: Analysis, time_s: float, lasts_s: float = 0.0) -> None:
+        """Takes in the faces of one moment, and for how long it is shown; moments come in their order."""
         for face in analysis.faces:
             if face.id in self._people or len(self._people) < MAX_PEOPLE:
-                self._people.setdefault(face.id, Person(face.id))._see(face.expression, time_s)
+                self._people.setdefault(face.id, Person(face.id))._see(face.expression, time_s, lasts_s)
 
     @property
     def people(self) -> tuple[Person, ...]:

@@ -177,7 +177,7 @@ class _Film:
         self._waiting: list[Frame] = []
         self._before: tuple[Analysis, float] | None = None
         self._frames = self._analysed = 0
-        self._last_s = 0.0
+        self._ends_s = 0.0
 
     def hear(self, packet: Packet[Any], time_s: float) -> None:
         """The next packet of the sound; one of a time that no video here has is left out."""
@@ -186,7 +186,7 @@ class _Film:
 
     def take(self, frame: Frame) -> None:
         """The next frame: held, or analysed and written with those that were held for it."""
-        self._last_s = frame.time_s
+        self._ends_s = frame.time_s + frame.lasts_s
         soon = self._before is not None and frame.time_s + _EARLY_S < self._before[1] + 1 / ANALYSED_PER_S
         if soon and len(self._waiting) < MAX_WAITING:
             self._waiting.append(frame)
@@ -196,7 +196,7 @@ class _Film:
     def _look(self, frame: Frame) -> None:
         analysis = self._session.step(frame.pixels, frame.time_s)
         self._analysed += 1
-        self._timeline.add(analysis, frame.time_s)
+        self._timeline.add(analysis, frame.time_s, frame.lasts_s)
         if self._table is not None:
             self._table.add(analysis, frame.time_s)
         self._release((analysis, frame.time_s))
@@ -213,7 +213,7 @@ class _Film:
 
     def _write(self, frame: Frame, analysis: Analysis) -> None:
         self._frames += 1
-        self.writer.write(draw.annotate(frame.pixels, analysis), frame.time_s)
+        self.writer.write(draw.annotate(frame.pixels, analysis), frame.time_s, frame.lasts_s)
 
     def finish(self) -> None:
         """Analyses the last frame, whenever it comes, for the sake of those that wait for the next."""
@@ -225,5 +225,5 @@ class _Film:
         assert self._before is not None  # the first frame is analysed at once
         last = self._before[0]
         people, models = self._timeline.people, dict(last.models)
-        counts = self._last_s, self._frames, self._analysed
+        counts = self._ends_s, self._frames, self._analysed
         return Result((last.width, last.height), source_size, *counts, self.writer.sound, people, models)

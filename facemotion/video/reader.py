@@ -45,6 +45,7 @@ SOUND_CODECS = (
 """The same for sound; any other is left out."""
 
 MAX_RATE = 120  # frames a second, on average; what has more is refused as too long
+_LONGEST_FRAME_S = 10.0  # of a frame on the screen, as of the slowest rate that is believed
 _MOST_EARLY_BYTES = 20_000_000  # of sound before the first frame; the rest of so odd a file is silent
 _SHUT = {
     "protocol_whitelist": "",
@@ -151,7 +152,12 @@ class Reader:
                 pixels = self.geometry.apply(frame)
             except (FFmpegError, ValueError):  # a damaged header that changes the kind of pixels on the way
                 continue
-            yield Frame(pixels, max(0.0, time_s))
+            yield Frame(pixels, max(0.0, time_s), self._lasts_s(frame))
+
+    def _lasts_s(self, frame: av.VideoFrame) -> float:
+        """For how long the frame is shown, as the file says; the average where it does not, or says what cannot be."""
+        seconds = float((frame.duration or 0) * (frame.time_base or 0))
+        return seconds if 0 < seconds <= _LONGEST_FRAME_S else float(1 / self.rate)
 
     def close(self) -> None:
         """Lets go of the file."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
@@ -65,12 +66,12 @@ class Writer:
         """What becomes of the sound: "kept" as it is, "encoded" anew, or "none"."""
         return "none" if self._sound is None else self._sound.name
 
-    def write(self, pixels: NDArray[np.uint8], time_s: float) -> None:
-        """The next frame, RGB uint8 [H, W, 3] of `size`; times only rise."""
+    def write(self, pixels: NDArray[np.uint8], time_s: float, lasts_s: float) -> None:
+        """The next frame, RGB uint8 [H, W, 3] of `size`, and for how long it is shown; times only rise."""
         frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(
             format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
         )
-        frame.pts, frame.time_base = round(time_s / _CLOCK), _CLOCK
+        frame.pts, frame.duration, frame.time_base = round(time_s / _CLOCK), round(lasts_s / _CLOCK), _CLOCK
         self._mux(self._pictures.encode(frame))
 
     def write_sound(self, packet: av.Packet[Any], time_s: float) -> None:
@@ -172,6 +173,7 @@ def _add_pictures(container: Any, size: tuple[int, int], rate: Fraction) -> Any:
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context
     context.time_base = _CLOCK
+    context.flags |= Flags.frame_duration  # else the last frame is shown for the average, whatever the source says
     context.thread_count = 1  # as in reading
     context.colorspace, context.color_range = _BT709, _LIMITED
     context.color_primaries = context.color_trc = _BT709

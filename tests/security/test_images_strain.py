@@ -58,12 +58,14 @@ def test_no_setting_of_pillow_is_changed() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+QUICK = {"preset": "ultrafast"}
 AT_THE_LIMIT: dict[str, Callable[[], bytes]] = {
     "limit.png": lambda: encoded(Image.new("RGBA", (8300, 6000), (9, 8, 7, 90)), "PNG", compress_level=1),
     "limit.jpg": lambda: encoded(Image.new("CMYK", (8300, 6000)), "JPEG", progressive=True, quality=30),
     "limit.webp": lambda: encoded(Image.new("RGBA", (6000, 4160), (9, 8, 7, 90)), "WEBP", method=0),
     "limit.avif": lambda: encoded(Image.new("RGBA", (6000, 4160), (9, 8, 7, 90)), "AVIF", speed=10),
-    "limit.heic": lambda: encoded(Image.new("RGBA", (6000, 4160), (9, 8, 7, 90)), "HEIF", quality=1),
+    "limit.heic": lambda: encoded(Image.new("RGBA", (6000, 4160), (9, 8, 7, 90)), "HEIF", quality=1, enc_params=QUICK),
+    "opaque.heic": lambda: encoded(Image.new("RGB", (8300, 6000)), "HEIF", quality=1, chroma=444, enc_params=QUICK),
     "limit.bmp": lambda: encoded(Image.new("L", (4400, 4400), 9), "BMP"),
     "limit.gif": lambda: encoded(Image.new("P", (8300, 6000)), "GIF"),
     "16-bit.png": lambda: encoded(Image.new("I;16", (8300, 6000), 30000), "PNG", compress_level=1),

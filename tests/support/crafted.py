@@ -141,6 +141,18 @@ def heif_bomb(kind: str) -> bytes:
     return heif[:extent] + struct.pack(">II", 16_000, 16_000) + heif[extent + 8 :]
 
 
+def heic_of(height: int, mode: str, bits: int, chroma: int) -> bytes:
+    """A small HEIC of that mode, depth and sampling, of 8000 x `height` pixels by its header."""
+    file = BytesIO()
+    if bits == 8:
+        scene().convert(mode).save(file, "HEIF", chroma=chroma)
+    else:
+        deep = np.asarray(scene().convert(mode)).astype(np.uint16) << 8
+        pillow_heif.from_bytes(f"{mode};16", scene().size, deep.tobytes()).save(file, chroma=chroma)
+    heif = file.getvalue()
+    return heif.replace(b"ispe" + struct.pack(">III", 0, 96, 64), b"ispe" + struct.pack(">III", 0, 8000, height))
+
+
 @cache
 def avif_lie() -> bytes:
     """An AVIF of 30 megapixels that says 64 x 64, which its decoder believes: it decodes them all, and scales."""

@@ -161,15 +161,37 @@ def _play(stream: Any, start: int, end: int) -> Iterator[Any]:
 
 
 def turn(path: Path, degrees: int) -> Path:
-    """Writes into an MP4's track headers that its pictures are to be shown turned clockwise by 90, 180 or 270.
+    """Writes into an MP4 that its pictures are to be shown turned clockwise by 90, 180 or 270."""
+    return orient(path, *{90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[degrees])
+
+
+def orient(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Writes into an MP4's track headers that column x and row y are shown at column ax + cy and row bx + dy.
 
     The matrix is at byte 40 of a version 0 `tkhd` box (ISO/IEC 14496-12, section 8.3.2), in 16.16 fixed point.
     """
-    a, b, c, d = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[degrees]
     matrix = [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30]
     data = path.read_bytes()
     at = data.index(b"tkhd") + 4 + 40
     path.write_bytes(data[:at] + b"".join(one.to_bytes(4, "big", signed=True) for one in matrix) + data[at + 36 :])
+    return path
+
+
+def write_in_two_sizes(path: Path, first: Pixels, second: Pixels, each: int = 5) -> Path:
+    """Writes a WebM of `each` frames of one size, then as many of another, 10 a second, as a browser does that records
+    a phone being turned over."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx", rate=10)
+        _shape(stream, first, Recipe(codec="libvpx"))
+        later = av.CodecContext.create("libvpx", "w")
+        later.height, later.width, later.pix_fmt = *second.shape[:2], "yuv420p"
+        later.time_base, later.framerate = _CLOCK, Fraction(10)
+        for encoder, pixels, start in ((stream.codec_context, first, 0), (later, second, each)):
+            frames = (_frame(pixels, (start + index) / 10, "yuv420p") for index in range(each))
+            for frame in (*frames, None):
+                for packet in encoder.encode(frame):
+                    packet.stream = stream
+                    container.mux(packet)
     return path
 
 

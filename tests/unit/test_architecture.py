@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings", "deadline", "logs", "atomic"),
     ("images", "weights", "runtime"),
     ("detectors", "expression"),
-    ("pipeline",),
+    ("upright", "pipeline"),
     ("tracking",),
     ("output", "video"),
     ("webui", "cli", "__main__"),

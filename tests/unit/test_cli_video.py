@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from facemotion import Pipeline
+from facemotion import Pipeline, images
 from facemotion.cli import photos
+from facemotion.video import annotate_video
+from facemotion.webui import shares, video_words
 from tests.support.synthetic_videos import Recipe, write
 from tests.unit.test_video import PLAIN, Finder
 
@@ -68,3 +70,25 @@ def test_refuses_outputs_that_make_no_sense(tmp_path: Path, out: str) -> None:
     with pytest.raises(SystemExit) as caught:
         photos.main(["video", str(tmp_path / "in.mp4"), "--out", str(tmp_path / out)])
     assert caught.value.code == 2 and (tmp_path / "in.mp4").read_bytes() == before
+
+
+def test_a_single_frame_has_an_expression(tmp_path: Path, capsys: pytest.CaptureFixture[str], finder: Finder) -> None:
+    source = write(tmp_path / "in.mp4", PLAIN, Recipe(seconds=0.04, sound=None))
+    assert photos.main(["video", str(source), "--out", str(tmp_path / "out.mp4")]) == 0
+    printed = capsys.readouterr().out
+    assert "happy 0.04 s" in printed and ": 0.04 s, 320 x 180" in printed
+    result = annotate_video(finder, source, tmp_path / "out.mp4")
+    assert "0.04 seconds" in video_words.summary(result) and ">0.04 s<" in video_words.table(result)
+    assert shares.length(0) == "0.0 seconds"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+def test_a_video_among_the_photos_is_told_where_to_go(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str], finder: Finder
+) -> None:
+    codec = "mpeg4" if name == "a.avi" else "libx264"
+    source = write(tmp_path / name, PLAIN, Recipe(seconds=0.2, codec=codec, sound=None))
+    finder.models = {}
+    finder.analyze = lambda source, **options: images.load(source)
+    assert photos.main([str(source)]) == 1
+    assert "facemotion video" in capsys.readouterr().err

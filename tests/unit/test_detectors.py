@@ -48,6 +48,22 @@ def test_a_face_that_fills_the_picture(detector: FaceDetector, face: Picture, si
     assert iou(boxes[0], np.array((0, 0, width, height), float)) > 0.6
 
 
+@pytest.mark.parametrize("upright", [False, True], ids=["wide", "tall"])
+def test_small_faces_in_a_panorama(detector: FaceDetector, photos: dict[str, Picture], upright: bool) -> None:
+    """Five faces of 64 pixels in 4000 x 1000, side by side or one above the other."""
+    x0, y0, x1, y1 = FACES["astronaut.png"]
+    scale = 64 / (y1 - y0)
+    woman = cv2.resize(photos["astronaut.png"], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    picture = np.full((4000, 1000, 3) if upright else (1000, 4000, 3), 120, np.uint8)
+    places = [(400, 300 + 760 * index) if upright else (300 + 760 * index, 400) for index in range(5)]
+    for left, top in places:
+        picture[top : top + woman.shape[0], left : left + woman.shape[1]] = woman
+    boxes, _ = detector.detect(picture)
+    expected = [np.array([x + x0 * scale, y + y0 * scale, x + x1 * scale, y + y1 * scale]) for x, y in places]
+    assert len(boxes) == len(places)
+    assert all(max(iou(box, one) for box in boxes) > 0.5 for one in expected)
+
+
 @pytest.mark.parametrize("part", [np.s_[:, 215:], np.s_[:, :240], np.s_[110:, :], np.s_[:150, :]])
 def test_a_face_over_the_edge_has_a_clipped_box(
     detector: FaceDetector, photos: dict[str, Picture], part: tuple[slice, slice]

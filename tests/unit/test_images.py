@@ -26,6 +26,7 @@ from facemotion.errors import (
     InputError,
     MissingInput,
     NotAnImage,
+    TooManyPixels,
 )
 from tests.support import crafted
 from tests.support.bad_inputs import FILES, GENEROUS_S, KINDS, Case, assert_helpful, assert_picture
@@ -210,6 +211,10 @@ COLOURS: list[tuple[str, Callable[[], bytes], tuple[int, int, int]]] = [
     ("1 bit", lambda: encoded(Image.new("1", SIZE, 1), "PNG"), WHITE),
     ("16 bits, middle", lambda: encoded(Image.new("I;16", SIZE, 32896), "PNG"), (128, 128, 128)),
     ("16 bits, dark", lambda: encoded(Image.new("I;16", SIZE, 257), "PNG"), (1, 1, 1)),
+    ("10 bits, middle", lambda: encoded(_grey(512, 1023), "PNG"), (128, 128, 128)),
+    ("12 bits, middle", lambda: encoded(_grey(2048, 4095), "PNG"), (128, 128, 128)),
+    ("14 bits, middle", lambda: encoded(_grey(8192, 16383), "PNG"), (128, 128, 128)),
+    ("16 bits, almost black", lambda: encoded(_grey(257, 300), "PNG"), (1, 1, 1)),
     ("16 bits, full", lambda: encoded(Image.new("I;16", SIZE, 65535), "PNG"), WHITE),
     ("CMYK", lambda: encoded(Image.new("CMYK", SIZE, (0, 255, 255, 0)), "JPEG", quality=99), RED),
     ("BMP", lambda: encoded(Image.new("RGB", SIZE, RED), "BMP"), RED),
@@ -217,6 +222,13 @@ COLOURS: list[tuple[str, Callable[[], bytes], tuple[int, int, int]]] = [
     ("HEIC", lambda: encoded(Image.new("RGB", SIZE, RED), "HEIF", quality=100), RED),
     ("HEIC, hidden", lambda: encoded(Image.new("RGBA", SIZE, (255, 0, 0, 0)), "HEIF", quality=100), WHITE),
 ]
+
+
+def _grey(level: int, brightest: int) -> Image.Image:
+    """16-bit grey of one level, with a brighter corner where no test looks."""
+    image = Image.new("I;16", (SIZE[0], SIZE[1] + 1), level)
+    image.putpixel((0, SIZE[1]), brightest)
+    return image
 
 
 def _palette(colour: tuple[int, int, int]) -> Image.Image:
@@ -227,7 +239,7 @@ def _palette(colour: tuple[int, int, int]) -> Image.Image:
 
 @pytest.mark.parametrize(("make", "colour"), [row[1:] for row in COLOURS], ids=[row[0] for row in COLOURS])
 def test_colours(make: Callable[[], bytes], colour: tuple[int, int, int]) -> None:
-    pixels = images.load(make())
+    pixels = images.load(make())[:30]
     assert pixels.shape == (30, 20, 3)
     assert np.abs(pixels.astype(int) - colour).max() <= 2
 
@@ -261,6 +273,8 @@ def test_a_zip_behind_a_picture_changes_nothing() -> None:
         ((6000, 4000), "JPEG", (3000, 2000)),  # decoded at 1/2
         ((8300, 300), "JPEG", (4096, 148)),  # decoded at 1/2, then reduced
         ((4160, 3120), "JPEG", (4096, 3072)),  # 1/2 would lose too much
+        ((6000, 2000), "JPEG", (4096, 1365)),  # and would save little here
+        ((12000, 1000), "JPEG", (4096, 341)),  # decoded at 1/2, not at 1/4
         ((5000, 3000), "PNG", (4096, 2458)),
         ((4096, 100), "PNG", (4096, 100)),
     ],
@@ -270,6 +284,30 @@ def test_large_pictures_are_reduced(size: tuple[int, int], kind: str, expected: 
     assert picture.source_size == size
     assert picture.pixels.shape == (expected[1], expected[0], 3)
     assert close(picture.pixels, scene(*expected), 1.5)
+
+
+def test_strips_share_one_white(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 200)  # ten rows
+    dark_above = np.concatenate([np.full((20, 20), 1000), np.full((20, 20), 4000)]).astype(np.uint16)
+    pixels = images.load(encoded(Image.fromarray(dark_above), "PNG"))
+    assert (int(pixels[0, 0, 0]), int(pixels[-1, 0, 0])) == (62, 249)
+
+
+HEICS = [("RGB", 8, 444), ("RGB", 10, 420), ("L", 8, 420), ("RGB", 10, 422), ("RGBA", 8, 420)]
+ROWS = [6250, 6250, 6250, 4125, 3125]
+
+
+@pytest.mark.parametrize(("kind", "rows"), list(zip(HEICS, ROWS, strict=True)), ids=str)
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_limit_of_a_heic_follows_what_its_decoder_holds(
+    kind: tuple[str, int, int], rows: int, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 8000 columns, so that 6250 rows are 50 megapixels; a higher limit raises them all."""
+    monkeypatch.setattr(limits, "MAX_PIXELS", times * 50_000_000)
+    with pytest.raises(CorruptImage):  # it is decoded, and turns out to have fewer pixels
+        images.load(crafted.heic_of(times * rows, *kind))
+    with pytest.raises(TooManyPixels, match=f"up to {times * rows * 8 // 1000} are read"):
+        images.load(crafted.heic_of(times * rows + 1, *kind))
 
 
 def test_reducing_in_strips_leaves_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
 
 from facemotion.detectors import FaceDetector
-from facemotion.detectors.tiling import Window, resize, whole
+from facemotion.detectors.tiling import AUTO_SIDE, TILE_OVERLAP, Window, resize, strip, whole
 
 
 def gradient(width: int, height: int) -> np.ndarray:
@@ -48,6 +50,24 @@ def test_small_pictures_are_enlarged_up_to_a_limit(
     picture: tuple[int, int], enlarge: float, expected: tuple[int, int]
 ) -> None:
     assert whole(*picture, 640, enlarge).size == expected
+
+
+@pytest.mark.parametrize("size", [(4000, 1000), (1000, 4000), (4096, 384), (4096, 1024), (4096, 82)])
+def test_a_panorama_is_looked_at_in_parts_of_its_own(size: tuple[int, int]) -> None:
+    """Which show faces of a size that a square picture of as many pixels would show in the main pass."""
+    windows, (width, height) = strip(*size), size
+    assert {max(window.size) for window in windows} == {AUTO_SIDE}
+    assert windows[0].scale == pytest.approx(min(1, AUTO_SIDE / (width * height) ** 0.5))
+    assert (windows[0].x0, windows[0].y0, windows[-1].x1, windows[-1].y1) == (0, 0, *size)
+    for first, second in pairwise(windows):
+        shared = first.x1 - second.x0 if width > height else first.y1 - second.y0
+        assert shared * first.scale >= TILE_OVERLAP - 1
+    assert sum(np.prod(window.size) for window in windows) < 2 * AUTO_SIDE**2  # two usual passes, at most
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (1920, 1080), (2500, 1000), (600, 100), (640, 64)])
+def test_other_pictures_are_looked_at_as_before(size: tuple[int, int]) -> None:
+    assert strip(*size) == []
 
 
 def test_a_detector_that_enlarges_looks_at_the_picture_as_it_is_too() -> None:

@@ -146,7 +146,7 @@ def test_a_video_that_begins_late_begins_at_once(tmp_path: Path) -> None:
     source = write(tmp_path / "a.mkv", PLAIN, Recipe(times=times, sound=None))
     result = annotate_video(Finder(), source, tmp_path / "out.mp4")
     assert frames(tmp_path / "out.mp4")[0][0] == pytest.approx(0, abs=0.01)
-    assert result.duration_s == pytest.approx(0.96, abs=0.01)
+    assert result.duration_s == pytest.approx(1.0, abs=0.01)
 
 
 CORNERS = {

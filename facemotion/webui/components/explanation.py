@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facemotion import upright
 from facemotion.errors import BadOption, MissingInput
-from facemotion.expression import crops, occlusion
+from facemotion.expression import occlusion
 from facemotion.faces import Analysis, Face
 from facemotion.pipeline import Pipeline
 
@@ -74,7 +75,7 @@ def face_heatmap(pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysi
     if number not in faces:
         raise BadOption(f"face must be a number from 1 to {len(faces)}, the largest face first, but is {number!r}.")
     face = faces[int(number)]
-    crop = crops.square(image, face.box)
+    crop = upright.square(image, face.box)
     return occlusion.overlay(crop, occlusion.heatmap(pipeline.classifier, crop, face.expression))
 
 

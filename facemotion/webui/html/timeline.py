@@ -95,12 +95,17 @@ def _person_row(identity: int, seconds: Mapping[str, float]) -> str:
         f'<span class="fm-part">{text.swatch(name)}{name} {text.percent(share)}</span>'
         for share, name in shares[:MAX_NAMED]
     )
-    return f'<tr><th scope="row">{identity}</th><td>{total:.1f} s</td><td>{parts}</td></tr>'
+    return f'<tr><th scope="row">{identity}</th><td>{_seconds(total)} s</td><td>{parts}</td></tr>'
 
 
 def duration(seconds: float) -> str:
     """Format a duration: "12.3 seconds" or "1:05 minutes"."""
-    return f"{seconds:.1f} seconds" if seconds < 60 else f"{clock(seconds)} minutes"
+    return f"{_seconds(seconds)} seconds" if seconds < 60 else f"{clock(seconds)} minutes"
+
+
+def _seconds(seconds: float) -> str:
+    """A single frame of 0.04 s is not "0.0"."""
+    return f"{seconds:.2f}" if 0 < seconds < 0.1 else f"{seconds:.1f}"
 
 
 def clock(seconds: float) -> str:

@@ -9,6 +9,7 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
+from facemotion import upright
 from facemotion.expression import crops
 from facemotion.faces import Analysis, Face
 from facemotion.images import Picture
@@ -57,7 +58,8 @@ def analyze_photo(pipeline: Pipeline, picture: Picture, threshold: float, detail
         ModelFailure: a model raised.
     """
     analysis = pipeline.analyze(picture, detail=detail, threshold=threshold)
-    cut = tuple(crops.resize(crops.square(picture.pixels, face.box), CROP_SIDE) for face in analysis.faces)
+    squares = (upright.square(picture.pixels, face.box, detail) for face in analysis.faces)
+    cut = tuple(crops.resize(square, CROP_SIDE) for square in squares)
     grey = tuple(crops.to_grey(crops.resize(crop, EXPLAINED_SIDE)) for crop in cut)
     return PhotoResult(fit_within(picture.pixels, SHOWN_SIDE), analysis, cut, grey, 1 if analysis.faces else None)
 
