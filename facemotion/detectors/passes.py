@@ -64,19 +64,35 @@ def whole(width: int, height: int, side: int, enlarge: float = 1.0) -> Window:
 
 
 def tiles(width: int, height: int, side: int) -> list[Window]:
-    """Overlapping parts that cover the picture, at most `side` pixels wide and high after scaling."""
+    """Overlapping parts that cover the picture, at most `side` pixels wide and high after scaling.
+
+    As few as can be, and then no larger than they need to be: squares of `side` would overlap by more than
+    `TILE_OVERLAP`, and every pixel that two of them share is looked at twice.
+    """
     scale = min(1.0, (TILED_PIXELS / (width * height)) ** 0.5)
-    length, overlap = int(side / scale), int(TILE_OVERLAP / scale)
+    most, overlap = int(side / scale), int(TILE_OVERLAP / scale)
+    columns, rows = _least(width, most, overlap), _least(height, most, overlap)
     return [
-        Window(x, y, min(x + length, width), min(y + length, height), scale)
-        for y in _starts(height, length, overlap)
-        for x in _starts(width, length, overlap)
+        Window(x, y, min(x + columns, width), min(y + rows, height), scale)
+        for y in _starts(height, rows, overlap)
+        for x in _starts(width, columns, overlap)
     ]
+
+
+def _least(length: int, side: int, overlap: int) -> int:
+    """The shortest stretch of which as many cover `length`, overlapping by `overlap`, as of those `side` long."""
+    count = _count(length, side, overlap)
+    return -(-(length + (count - 1) * overlap) // count)
+
+
+def _count(length: int, side: int, overlap: int) -> int:
+    """How many stretches `side` long that overlap by at least `overlap` cover `length`."""
+    return 1 if length <= side else -(-(length - overlap) // (side - overlap))
 
 
 def _starts(length: int, side: int, overlap: int) -> list[int]:
     """Evenly spread starts of stretches `side` long that cover `length` and overlap by at least `overlap`."""
     if length <= side:
         return [0]
-    count = -(-(length - overlap) // (side - overlap))
+    count = _count(length, side, overlap)
     return [round(index * (length - side) / (count - 1)) for index in range(count)]
