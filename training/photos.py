@@ -1,7 +1,8 @@
 """Photos with face boxes in YOLO's form, and which of them are held out.
 
-The folder holds `images/*.jpg`, `labels/<name>.txt` with a line "0 center-x center-y width height" per face, in shares
-of the picture, and optionally `manifest.csv` with the columns name and set.
+The folder holds `images/` (JPEG, PNG or WebP), `labels/<name>.txt` with a line "0 center-x center-y width height" per
+face, in shares of the picture, and optionally `manifest.csv` with the columns name (or file) and set, perhaps also
+labels (who drew the boxes: "people", "teacher", or why there are none), source and licence.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import csv
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from training import duplicates
 from training.sources import SIDE, SUFFIXES, DataError
 
-IGNORED_PX = 6  # of a box's longer side; fewer are neither learned nor counted
+IGNORED_PX = 5  # of a box's longer side; fewer are neither learned nor counted
 HELD_OUT = 10  # one source photo in so many of every set
 NO_FACES = "neg_cats"  # a set without a face, for judging only: all of it is held out
 
@@ -61,9 +62,11 @@ def load(root: Path) -> list[Photo]:
     """
     files = sorted(file for file in (root / "images").glob("*") if file.suffix.lower() in SUFFIXES)
     if not files:
-        raise DataError(f"{root} holds no pictures: expected {root}/images/*.jpg and {root}/labels/*.txt")
-    sets = _sets(root / "manifest.csv")
-    return [_photo(file, root / "labels" / f"{file.stem}.txt", sets.get(file.stem, "")) for file in files]
+        raise DataError(f"{root} holds no pictures: expected {root}/images/* and {root}/labels/*.txt")
+    rows = read_manifest(root)
+    return [
+        _photo(file, root / "labels" / f"{file.stem}.txt", rows.get(file.stem, {}).get("set", "")) for file in files
+    ]
 
 
 def held_out(photos: Sequence[Photo]) -> NDArray[np.bool_]:
@@ -105,11 +108,20 @@ def _joined(names: Sequence[str], same: Sequence[tuple[int, int]]) -> list[str]:
     return [root(name) for name in names]
 
 
-def _sets(manifest: Path) -> Mapping[str, str]:
+def read_manifest(root: Path) -> dict[str, dict[str, str]]:
+    """The rows of manifest.csv by the photo's stem; {} without one.
+
+    Raises:
+        DataError: it lacks the columns that it must have.
+    """
+    manifest = root / "manifest.csv"
     if not manifest.is_file():
         return {}
     with manifest.open(newline="", encoding="utf-8") as lines:
-        return {row["name"]: row["set"] for row in csv.DictReader(lines)}
+        rows = list(csv.DictReader(lines))
+    if rows and not ({"name", "file"} & rows[0].keys() and "set" in rows[0]):
+        raise DataError(f"{manifest} must have the columns name (or file) and set, but has {', '.join(rows[0])}")
+    return {row.get("name") or Path(row["file"]).stem: row for row in rows}
 
 
 def _photo(file: Path, labels: Path, of_set: str) -> Photo:

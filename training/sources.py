@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from facemotion.faces import EMOTIONS
 
 SIDE = 48  # FER2013's pictures are 48 x 48 grey
-SUFFIXES = {".png", ".jpg", ".jpeg"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 SPLITS = ("train", "validation", "test")
 
 # fer2013.csv numbers the emotions in this order, which is not the alphabetical one of `EMOTIONS`.
