@@ -5,7 +5,7 @@
 A detector is named as `FaceDetector.from_pretrained` takes it. Every photo is looked at by the bare network in one pass
 ("alone", the long side reduced to 640 pixels) and by the product's own `detect` at each `--details`. Precision and
 recall are those of the boxes that the product shows. Photos under --test are for judging only: choose nothing by them.
-Those under --data resemble what a detector of ours has learned from, and flatter it.
+Those under --data resemble what a detector of ours has learned from, and flatter it; "auto" alone looks at them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from training.sources import DataError
 
 ALONE = "alone"
 LOOKS = (ALONE, *settings.DETAILS)
+MAIN_LOOK = "auto"  # the only one at held-out photos, where it is among those asked for
 LEAST_PX = (10, 16, 32)
 SERVED_PX = 16  # the least for precision and recall
 LOWEST = 0.02  # boxes that score less change an average precision by thousandths
@@ -48,6 +49,7 @@ TITLES = {
 FILE = "detectors"
 MILLISECONDS = ("ms by the clock", "ms of all processors")
 JSON = dict[str, Any]
+Group = tuple[str, str, list[photos.Photo]]  # kind, name of the set, photos
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -79,9 +81,7 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def groups(
-    test: Sequence[Path], data: Sequence[Path], everything: bool = False
-) -> list[tuple[str, str, list[photos.Photo]]]:
+def groups(test: Sequence[Path], data: Sequence[Path], everything: bool = False) -> list[Group]:
     """Kind, name and photos of every set; the test sets first.
 
     Raises:
@@ -90,18 +90,27 @@ def groups(
     if not test and not data:
         raise DataError("name photos to judge on: --test FOLDER, or --data FOLDER for the held-out tenth")
     found = []
-    for kind, folders in ((TEST, test), (HELD_OUT, data)):
-        chosen = [(folder, photo) for folder in folders for photo in photos.load(folder)]
-        if kind == HELD_OUT and not everything and chosen:
-            held = photos.held_out([photo for _, photo in chosen])
-            chosen = [one for one, out in zip(chosen, held, strict=True) if out]
-        named = [(photo.set or folder.resolve().name, photo) for folder, photo in chosen]
+    of_kind = ((TEST, [photo for folder in test for photo in photos.load(folder)]), (HELD_OUT, load(data, everything)))
+    for kind, chosen in of_kind:
+        named = [(photo.set or photo.path.resolve().parent.parent.name, photo) for photo in chosen]
         for name in dict.fromkeys(name for name, _ in named):
             found.append((kind, name, [photo for of_set, photo in named if of_set == name]))
     return found
 
 
-def judge(sets: Sequence[tuple[str, str, list[photos.Photo]]], names: Sequence[str], looks: Sequence[str]) -> JSON:
+def load(data: Sequence[Path], everything: bool = False) -> list[photos.Photo]:
+    """The held-out photos of training folders, or all of them.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not data:
+        return []
+    loaded, held = photos.load_all(data)
+    return [photo for photo, out in zip(loaded, held, strict=True) if out or everything]
+
+
+def judge(sets: Sequence[Group], names: Sequence[str], looks: Sequence[str]) -> JSON:
     """All figures: for each set one row for each detector and way of looking.
 
     Raises:
@@ -110,9 +119,8 @@ def judge(sets: Sequence[tuple[str, str, list[photos.Photo]]], names: Sequence[s
     detectors = {name: FaceDetector.from_pretrained(name) for name in names}
     judged = []
     for kind, set_name, chosen in sets:
-        rows = [
-            {"name": name} | score(detector, chosen, look_) for name, detector in detectors.items() for look_ in looks
-        ]
+        ways = [MAIN_LOOK] if kind == HELD_OUT and MAIN_LOOK in looks else looks
+        rows = [{"name": name} | score(detector, chosen, how) for name, detector in detectors.items() for how in ways]
         judged.append({"kind": kind, "set": set_name} | described(chosen) | {"rows": rows})
     return {"groups": judged}
 

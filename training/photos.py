@@ -11,7 +11,7 @@ import csv
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +34,17 @@ _SERIES = re.compile(r"(_(mp4|mov|avi)-\d+|-\d{13})$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture, the set it came with, and its faces: float32 [N, 4], x0 y0 x1 y1 in pixels of the picture."""
+    """A picture, the set it came with, and its faces: float32 [N, 4], x0 y0 x1 y1 in pixels of the picture.
+
+    `labelled_by` is what manifest.csv says under labels: "people", "teacher", or "none" where no face is there.
+    """
 
     path: Path
     set: str
     width: int
     height: int
     boxes: NDArray[np.float32]
+    labelled_by: str = "people"
 
     @property
     def name(self) -> str:
@@ -64,9 +68,7 @@ def load(root: Path) -> list[Photo]:
     if not files:
         raise DataError(f"{root} holds no pictures: expected {root}/images/* and {root}/labels/*.txt")
     rows = read_manifest(root)
-    return [
-        _photo(file, root / "labels" / f"{file.stem}.txt", rows.get(file.stem, {}).get("set", "")) for file in files
-    ]
+    return [_photo(file, root / "labels" / f"{file.stem}.txt", rows.get(file.stem, {})) for file in files]
 
 
 def held_out(photos: Sequence[Photo]) -> NDArray[np.bool_]:
@@ -82,6 +84,29 @@ def held_out(photos: Sequence[Photo]) -> NDArray[np.bool_]:
         drawn = sorted(of_set, key=lambda source: hashlib.sha256(source.encode()).digest())
         chosen.update(drawn[: max(1, len(drawn) // HELD_OUT)])
     return np.array([p.set == NO_FACES or source in chosen for p, source in zip(photos, sources, strict=True)], bool)
+
+
+def load_all(roots: Sequence[Path]) -> tuple[list[Photo], NDArray[np.bool_]]:
+    """The photos of several folders, and which are held out: bool [N].
+
+    Each folder's choice is that of `held_out`, whatever other folders stand beside it; a photo that shows the same as
+    one held out elsewhere is held out too.
+
+    Raises:
+        DataError: as for `load`, or two photos have the same name.
+    """
+    folders = [load(root) for root in roots]
+    photos = [photo for folder in folders for photo in folder]
+    names = [photo.name for photo in photos]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"two of {', '.join(map(str, roots))} hold a photo named {twice}: rename it in one of them")
+    held = np.concatenate([held_out(folder) for folder in folders])
+    if len(folders) > 1:
+        sources = source_photos(photos)
+        chosen = {source for source, out in zip(sources, held, strict=True) if out}
+        held = np.array([source in chosen for source in sources], bool)
+    return photos, held
 
 
 def source_photos(photos: Sequence[Photo]) -> list[str]:
@@ -124,7 +149,7 @@ def read_manifest(root: Path) -> dict[str, dict[str, str]]:
     return {row.get("name") or Path(row["file"]).stem: row for row in rows}
 
 
-def _photo(file: Path, labels: Path, of_set: str) -> Photo:
+def _photo(file: Path, labels: Path, row: Mapping[str, str]) -> Photo:
     with Image.open(file) as picture:
         width, height = picture.size
     try:
@@ -135,7 +160,8 @@ def _photo(file: Path, labels: Path, of_set: str) -> Photo:
             f"{labels} is no list of boxes (class, center, size, in shares of the picture): {error}"
         ) from error
     corners = np.concatenate([center - size / 2, center + size / 2], axis=1)
-    return Photo(file, of_set, width, height, np.clip(corners, 0, [width, height] * 2).astype(np.float32))
+    boxes = np.clip(corners, 0, [width, height] * 2).astype(np.float32)
+    return Photo(file, row.get("set", ""), width, height, boxes, row.get("labels", "people").split(":")[0])
 
 
 def _reduced(file: Path) -> NDArray[np.uint8]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from facemotion import compat, images
 from facemotion.detectors import onnx as served
 from facemotion.weights import sha256
-from training.detector_export import OPSET, stored_as_half
+from training.detector_export import OPSET, OVERLAPPING, SUPPRESS, stored_as_half
 from training.export import update_checksums
 from training.graphs import ASSETS
 from training.run_directory import write_json
@@ -37,7 +37,6 @@ MAX_PX, MAX_SCORE = 0.05, 1e-3  # difference of a corner and of a score
 SCORED = 0.1  # rows that are compared
 PHOTOS = ("astronaut.png", "fr_obama.jpg", "grace_hopper.jpg", "group.jpg")
 THRESHOLD = 0.4
-SUPPRESS = 0.5  # ultralytics' 0.7 leaves two boxes on some faces
 ENLARGE = 3.0  # small photos; of 1, 1.5, 2 and 3 the best on photos of 224 pixels that the network was not trained on
 
 Rows = NDArray[np.float32]
@@ -77,7 +76,7 @@ def convert(original: Path, out: Path) -> dict[str, Any]:
         "sha256": sha256(file),
         "bytes": file.stat().st_size,
         "input": "float32 RGB 0..1 [1, 3, H, W], multiples of 32 from 128 on, padded with grey 114 right and below",
-        "output": "float32 [1, 5, N]: center-x center-y width height score, in pixels of the input, overlapping",
+        "output": OVERLAPPING,
         "labels": ["face"],
         "original_sha256": ORIGINAL_SHA256,
         "parity": parity,
