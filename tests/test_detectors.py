@@ -225,6 +225,40 @@ def test_tiles_of_a_huge_picture_are_bounded() -> None:
     assert sum(np.prod(window.size) for window in tiles(20_000, 20_000, 1024)) < 30_000_000
 
 
+class Coarse(FaceDetector):
+    """Finds one face in every pass, the more exactly the larger it sees it, with scores that say the opposite."""
+
+    default_threshold = 0.5
+
+    def __init__(self, face: tuple[float, ...], side: int) -> None:
+        super().__init__("coarse")
+        self.face, self.side = np.array(face, np.float32), side
+
+    def _run(self, picture: Picture, threshold: float) -> tuple[Any, Any]:
+        scale = max(picture.shape[:2]) / self.side
+        box = self.face * scale + np.array([0, 0, 1, 1], np.float32) * 3  # off by three pixels of the pass
+        return box[None].astype(np.float32), np.array([0.6 if scale > 0.3 else 0.9], np.float32)
+
+
+@pytest.mark.parametrize(("width", "of_pass"), [(40, 640), (120, 256)])
+def test_a_face_is_taken_from_the_pass_that_sees_it_well(width: int, of_pass: int) -> None:
+    picture = np.zeros((1280, 1280, 3), np.uint8)
+    boxes, _ = Coarse((300, 300, 300 + width, 300 + width), 1280).detect(picture)
+    assert len(boxes) == 1
+    assert boxes[0, 2] - 300 - width == pytest.approx(3 * 1280 / of_pass)
+
+
+def test_a_small_face_of_a_large_photo_is_taken_from_its_tile() -> None:
+    class Everywhere(Coarse):
+        def _run(self, picture: Picture, threshold: float) -> tuple[Any, Any]:
+            whole = picture.shape[0] < 700
+            box = self.face * (640 / 2000 if whole else 1) + np.array([0, 0, 6, 6], np.float32)
+            return box[None].astype(np.float32), np.array([0.9 if whole else 0.6], np.float32)
+
+    found, _ = Everywhere((100, 100, 140, 140), 2000).detect(np.zeros((2000, 2000, 3), np.uint8), "thorough")
+    assert [100, 100, 146, 146] in found.tolist() and [100, 100, 158.75, 158.75] not in found.tolist()
+
+
 def test_suppression_keeps_the_best_of_each_cluster() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10], [0, 0, 3, 3]], np.float32)
     assert suppress(boxes, np.array([0.5, 0.9, 0.7, 0.6], np.float32), 0.4).tolist() == [1, 2, 3]

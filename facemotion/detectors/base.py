@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from facemotion import deadline, settings
 from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppress
-from facemotion.detectors.passes import AUTO_SIDE, CLOSE_UP_SIDE, Window, resize, tiles, whole
+from facemotion.detectors.passes import Window, plan, resize, whole
 from facemotion.errors import BadArray, BadOption
 
 Picture = npt.NDArray[np.uint8]
@@ -124,18 +124,15 @@ class FaceDetector(ABC):
     def _plan(self, width: int, height: int, detail: str) -> list[Window]:
         if detail == "fast":
             return [whole(width, height, self.fast_side)]
-        windows = [whole(width, height, AUTO_SIDE, self.enlarge), whole(width, height, CLOSE_UP_SIDE)]
-        if detail == "thorough":
-            windows += tiles(width, height, self.tile_side)
-        return list(dict.fromkeys(windows))  # a small picture is its own only tile
+        return plan(width, height, self.enlarge, self.tile_side if detail == "thorough" else None)
 
     def _look(self, part: Picture, window: Window, threshold: float, size: tuple[int, int]) -> tuple[Boxes, Scores]:
         """The faces in `part`, which is `window` of a picture of that (width, height), in the picture's pixels."""
         boxes, scores = self._run(np.ascontiguousarray(part), threshold)
         if not len(boxes):
             return empty()
-        whole = ~_cut_by_tile(boxes, window, *size)
-        boxes, scores, (columns, rows) = boxes[whole], scores[whole], window.size
+        kept = ~_cut_by_tile(boxes, window, *size) & ((boxes[:, 2:] - boxes[:, :2]).max(axis=1) >= window.least_px)
+        boxes, scores, (columns, rows) = boxes[kept], scores[kept], window.size
         x_scale, y_scale = (window.x1 - window.x0) / columns, (window.y1 - window.y0) / rows
         boxes = boxes * np.array([x_scale, y_scale] * 2) + np.array([window.x0, window.y0] * 2)
         return boxes.astype(np.float32), scores.astype(np.float32)

@@ -3,7 +3,7 @@ found."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 AUTO_SIDE = 640  # long side of the main pass; 1/40 of it is 16 pixels: above the 10 that the detectors need
 CLOSE_UP_SIDE = 256  # brings a face that fills the picture back to a size the detectors were trained on
+COARSE_PX = 24  # smaller faces are left to the pass that sees them larger, whose boxes are more exact
 TILE_OVERLAP = 160  # a face smaller than this lies whole in a tile; larger ones are found in the reduced passes
 _BLOCKS = (8, 4, 2)  # sides in pixels; cameras' pictures are multiples of them
 TILED_PIXELS = 17_000_000  # more is reduced first: bounds the time of a thorough look
@@ -18,13 +19,17 @@ TILED_PIXELS = 17_000_000  # more is reduced first: bounds the time of a thoroug
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of the picture, in its pixels, to be looked at with its sides multiplied by `scale`."""
+    """A part of the picture, in its pixels, to be looked at with its sides multiplied by `scale`.
+
+    Boxes whose longer side has fewer than `least_px` pixels after scaling are left to another window.
+    """
 
     x0: int
     y0: int
     x1: int
     y1: int
     scale: float
+    least_px: float = 0.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -61,6 +66,21 @@ def whole(width: int, height: int, side: int, enlarge: float = 1.0) -> Window:
     """The whole picture, its long side reduced to `side` pixels if it is longer; if it is shorter, it is enlarged to
     that, `enlarge` times at most."""
     return Window(0, 0, width, height, min(enlarge, side / max(width, height)))
+
+
+def plan(width: int, height: int, enlarge: float, tile_side: int | None = None) -> list[Window]:
+    """The main pass, the one for faces that fill the picture, and with `tile_side` the tiles; each once.
+
+    A pass keeps only the faces that it sees well and no finer pass sees whole.
+    """
+    main, close_up = whole(width, height, AUTO_SIDE, enlarge), whole(width, height, CLOSE_UP_SIDE)
+    parts = tiles(width, height, tile_side) if tile_side else []
+    if close_up.scale < main.scale:
+        close_up = replace(close_up, least_px=COARSE_PX)
+    if parts and main.scale < parts[0].scale:
+        whole_in_a_tile = TILE_OVERLAP * main.scale / parts[0].scale
+        main = replace(main, least_px=min(COARSE_PX, whole_in_a_tile))
+    return list(dict.fromkeys([main, close_up, *parts]))  # a small picture is its own only tile
 
 
 def tiles(width: int, height: int, side: int) -> list[Window]:
