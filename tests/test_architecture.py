@@ -43,6 +43,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "training.detector",
         "training.detector_trainer",
         "training.evaluate_detector",
+        "training.teacher_boxes",
+        "training.yolov8_face",
     ),
 }
 

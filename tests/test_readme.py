@@ -24,6 +24,7 @@ from training import (
     evaluate_detector,
     export,
     publish,
+    teacher_boxes,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,6 +130,7 @@ def test_the_training_commands_are_understood(part: str, given: list[str], monke
         "detector_report": detector_report.parse_arguments,
         "detector_speed": detector_speed.parse_arguments,
         "evaluate_detector": evaluate_detector.parse_arguments,
+        "teacher_boxes": teacher_boxes.parse_arguments,
         "train": lambda: config.chosen(config.parse()),
         "adjust": adjust.parse_arguments,
         "evaluate": evaluate.parse_arguments,
