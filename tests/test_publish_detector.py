@@ -108,7 +108,8 @@ def test_the_card_tells_data_licences_results_and_limits(uploads: Uploads, argum
     assert front["license"] == "agpl-3.0" and front["pipeline_tag"] == "object-detection"
     assert "| wider_train |  | WIDER FACE (research use) | 520 | 9 | 0 | 3 |" in card
     assert "| neg_cats |  | for judging only | 0 | 0 | 0 | 0 |" in card
-    assert "| tiny (local) | 0.912 |" in card and "10 photos, 4 of them without faces" in card
+    assert "| tiny (local) | auto | 0.912 |" in card and "10 photos; faces: 20 of 10 px" in card
+    assert "end-to-end (no suppression" in card
     assert "2e-04 pixels" in card and "on 8 photos" in card and "| epochs | `24` |" in card
     assert "## Limits" in card and "for research and demonstration" in card
 

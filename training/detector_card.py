@@ -119,8 +119,9 @@ def what_it_is(config: Mapping[str, Any]) -> str:
         else "end-to-end (no suppression of overlapping boxes is needed)"
     )
     return (
-        f"## What it is\n\nA face detector: {config.get('network', 'a YOLO')}, fine-tuned on faces, {head}, as ONNX. It was made by facemotion, a program that finds faces "
-        "in pictures and says which expression each one shows.\n"
+        f"## What it is\n\nA face detector: {config.get('network', 'a YOLO')}, fine-tuned on faces, {head}, "
+        "as ONNX. It was made by facemotion, a program that finds faces in pictures and says which expression each one "
+        "shows.\n"
     )
 
 
