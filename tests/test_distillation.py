@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training.common.errors import DataError
 
-from training import face_dataset, face_pictures, teacher_boxes
-from training.face_labels import CERTAIN_SCORE, UNCONFIRMED, Seen, distil, softened
-from training.sources import DataError
+from training import teacher_boxes
+from training.detector import augment
+from training.detector import dataset as face_dataset
+from training.detector.label_cleaning import CERTAIN_SCORE, UNCONFIRMED, Seen, distil, softened
 
 
 def boxes(*rows: tuple[float, ...]) -> np.ndarray:
@@ -104,14 +106,14 @@ def test_the_data_of_a_run_hold_how_certain_each_label_is(folder: Path, tmp_path
 
 
 def test_confidence_reaches_the_target_scores(tmp_path: Path) -> None:
-    from training import detector_trainer  # before ultralytics, which it keeps from changing others' functions
+    from training.detector import trainer  # before ultralytics, which it keeps from changing others' functions
 
     assigner = importlib.import_module("ultralytics.utils.tal").TaskAlignedAssigner
     file = tmp_path / "confidence.json"
     file.write_text(json.dumps({"a": [1.0, 0.25], "b": [0.5]}))
     labels = [{"cls": np.zeros((2, 1), np.float32)}, {"cls": np.zeros((1, 1), np.float32)}, {"cls": np.zeros((1, 1))}]
     dataset = SimpleNamespace(im_files=["x/a.jpg", "x/b.jpg", "x/c.jpg"], labels=labels)
-    detector_trainer.note_confidence(dataset, file)
+    trainer.note_confidence(dataset, file)
     assert [label["cls"][:, 0].tolist() for label in labels] == [[0, 0.75], [0.5], [0]]
 
     places = torch.tensor([[x + 0.5, y + 0.5] for y in range(8) for x in range(8)]) * 8
@@ -121,16 +123,16 @@ def test_confidence_reaches_the_target_scores(tmp_path: Path) -> None:
     plain = assigner(topk=10, num_classes=1, alpha=0.5, beta=6.0, stride=[8, 16, 32])
     hard = plain(scores, predicted, places, torch.zeros(1, 2, 1), faces, mask)
     given = torch.tensor([[[0.0], [0.75]]])
-    soft = detector_trainer.SoftAssigner(plain)(scores, predicted, places, given, faces, mask)
+    soft = trainer.SoftAssigner(plain)(scores, predicted, places, given, faces, mask)
     assert torch.equal(soft[3], hard[3]) and hard[3].any()
     expected = hard[2] * torch.where(hard[4] == 1, 0.25, 1.0)[..., None]
     assert torch.allclose(soft[2], expected) and not torch.allclose(soft[2], hard[2])
-    none = detector_trainer.SoftAssigner(plain)(scores, predicted, places, given[:, :0], faces[:, :0], mask[:, :0])
+    none = trainer.SoftAssigner(plain)(scores, predicted, places, given[:, :0], faces[:, :0], mask[:, :0])
     assert none[2].sum() == 0
 
 
 def test_every_batch_has_pictures_without_faces() -> None:
-    from training.detector_trainer import WithNegatives
+    from training.detector.trainer import WithNegatives
 
     without = np.arange(50) % 17 == 0  # three of fifty
     order = WithNegatives(without, batch=8, least=2)
@@ -149,16 +151,16 @@ def test_small_faces_are_cut_out_and_pasted() -> None:
     picture = np.full((200, 300, 3), 90, np.uint8)
     picture[50:80, 60:84] = 250
     face = boxes((60, 50, 84, 80))
-    [donor] = face_pictures.cut_small(picture, np.concatenate([face, boxes((0, 0, 20, 20), (100, 0, 250, 190))]))
+    [donor] = augment.cut_small(picture, np.concatenate([face, boxes((0, 0, 20, 20), (100, 0, 250, 190))]))
     assert donor.shape == (46, 36, 3)  # with a quarter of its sides around; at the border there is none
     random = np.random.default_rng(0)
     canvas = np.full((120, 160, 3), 10, np.uint8)
     taken = boxes((0, 0, 80, 120))
-    pasted, added = face_pictures.paste(canvas, taken, [donor] * 5, random)
+    pasted, added = augment.paste(canvas, taken, [donor] * 5, random)
     assert 1 <= len(added) <= 5 and (added[:, 0] >= 80).all() and (canvas == 10).all()
     for x0, y0, x1, y1 in added.round().astype(int).tolist():
         assert 6 <= max(x1 - x0, y1 - y0) <= 41
         assert pasted[(y0 + y1) // 2, (x0 + x1) // 2].min() > 200
     assert (pasted[:, :80] == 10).all()
-    same, nothing = face_pictures.paste(canvas, boxes((0, 0, 160, 120)), [donor], random)
+    same, nothing = augment.paste(canvas, boxes((0, 0, 160, 120)), [donor], random)
     assert (same == canvas).all() and nothing.shape == (0, 4)

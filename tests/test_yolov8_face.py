@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from training.common.errors import DataError
 
 from facemotion import weights
 from training import yolov8_face
-from training.sources import DataError
 
 
 def test_the_embedded_network_answers_as_the_original(test_assets: Path) -> None:

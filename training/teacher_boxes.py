@@ -4,7 +4,7 @@
     python -m training.teacher_boxes --teacher yolov11m-face.pt --data faces --out faces/teacher --resume
 
 The folder gets one text file for each photo, a line "x0 y0 x1 y1 score" for each box, corners in shares of the photo:
-`teacher/` beside `images/` and `labels/` is where `training.face_dataset` looks for them. A file is written at once
+`teacher/` beside `images/` and `labels/` is where `training.detector.dataset` looks for them. A file is written at once
 under its final name, so a stopped run continues with --resume.
 """
 
@@ -23,12 +23,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facemotion import FaceDetector, compat, images
+from facemotion import FaceDetector, images
+from facemotion.detectors import ultralytics_compat
 from facemotion.detectors.boxes import suppress
 from facemotion.errors import FacemotionError
-from training.detection_metrics import Boxes
-from training.run_directory import write_text
-from training.sources import SUFFIXES, DataError
+from training.common.constants import SUFFIXES
+from training.common.errors import DataError
+from training.common.files import write_text
+from training.detector.metrics import Boxes
 
 FOLDER = "teacher"  # beside images/ and labels/
 LOWEST = 0.05  # fusion needs more, soft labels do not
@@ -88,7 +90,7 @@ def arithmetic(bf16: bool) -> Iterator[None]:
     if not bf16:
         yield
         return
-    compat.import_ultralytics()
+    ultralytics_compat.import_ultralytics()
     from ultralytics.nn.modules.head import Detect  # noqa: PLC0415
 
     def in_float32(head: Any, outputs: dict[str, Any]) -> torch.Tensor:

@@ -21,14 +21,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facemotion import compat, images
-from facemotion.detectors import onnx as served
+from facemotion import images
+from facemotion.detectors import onnx_yolo as served
+from facemotion.detectors import ultralytics_compat
 from facemotion.weights import sha256
-from training.detector_export import OPSET, OVERLAPPING, SUPPRESS, stored_as_half
-from training.export import update_checksums
-from training.graphs import ASSETS
-from training.run_directory import write_json
-from training.sources import DataError
+from training.common.constants import ASSETS
+from training.common.errors import DataError
+from training.common.files import update_checksums, write_json
+from training.detector.export import OPSET, OVERLAPPING, SUPPRESS, stored_as_half
 
 NAME = "yolov8n-face"
 ORIGINAL_SHA256 = "52d50f2c689f935251b6e492f1934bfc9086d2853c2628667cbdb28ef8a76178"  # pragma: allowlist secret
@@ -90,7 +90,7 @@ def network(original: Path) -> Any:
     import onnx  # noqa: PLC0415  (of requirements-train.txt)
     from onnx import numpy_helper  # noqa: PLC0415
 
-    model = compat.import_ultralytics().YOLO("yolov8n.yaml", task="detect")
+    model = ultralytics_compat.import_ultralytics().YOLO("yolov8n.yaml", task="detect")
     from ultralytics.nn.tasks import DetectionModel  # noqa: PLC0415
 
     built = DetectionModel("yolov8n.yaml", nc=1, verbose=False).eval().fuse(verbose=False)
@@ -108,7 +108,7 @@ def exported(model: Any) -> bytes:
     """The network as ONNX with a dynamic input."""
     import onnx  # noqa: PLC0415
 
-    with TemporaryDirectory() as scratch, compat.keep_threads(), warnings.catch_warnings():
+    with TemporaryDirectory() as scratch, ultralytics_compat.keep_threads(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's remarks on its own code
         model.model.pt_path = str(Path(scratch) / "model.pt")
         model.ckpt_path = model.model.pt_path

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from facemotion import deadline, settings
 from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppress
-from facemotion.detectors.passes import Window, plan, resize, whole
+from facemotion.detectors.tiling import Window, plan, resize, whole
 from facemotion.errors import BadArray, BadOption
 
 Picture = npt.NDArray[np.uint8]
@@ -50,7 +50,7 @@ class FaceDetector(ABC):
         "default" (FACEMOTION_DETECTOR, else "yolov8n-face"), "live" (for a camera's frames: FACEMOTION_LIVE_DETECTOR,
         else FACEMOTION_DETECTOR, else "yunet"), "yolov8n-face", "yolo" (our own), "yunet" (the quickest), all embedded,
         `owner/name[@revision[#sha256]]` on the Hub, as arnabdhar/YOLOv8-Face-Detection, or a path: of a folder that
-        `training.detector export` wrote, or of an Ultralytics checkpoint (.pt, .onnx or an OpenVINO folder).
+        `training.detector.export` wrote, or of an Ultralytics checkpoint (.pt, .onnx or an OpenVINO folder).
 
         Raises:
             WeightsError: the weights cannot be had, or are not what they should be.
