@@ -55,8 +55,8 @@ FILES_LIVE_S = _number("FILES_LIVE_S", 3000)  # uploads and results are deleted 
 CLEAN_EVERY_S = _number("CLEAN_EVERY_S", 300)  # which is looked after this often: all are gone within the hour
 HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # for the whole download of a file's first byte, retries included
 
-DETECTOR = "yolo"  # the embedded one that serves unless FACEMOTION_DETECTOR names another
-LIVE_DETECTOR = "yunet"  # the same for a camera's frames, whose faces are large: it takes a quarter of the time
+DETECTOR = "yolov8n-face"  # the embedded one that serves unless FACEMOTION_DETECTOR names another
+LIVE_DETECTOR = "yunet"  # the same for a camera's frames, whose faces are large: it takes a fraction of the time
 CLASSIFIER = "emotionnet"  # the embedded one that serves unless FACEMOTION_WEIGHTS names another
 CLASSIFY_BATCH = 32  # faces in one forward pass: bounds memory when a picture holds hundreds
 

@@ -10,6 +10,7 @@ from facemotion.errors import UnknownModel, WeightsError
 
 __all__ = ["FaceDetector", "load"]
 
+EMBEDDED_YOLO = ("yolov8n-face", "yolo")
 CHECKPOINTS = ("arnabdhar/YOLOv8-Face-Detection",)  # repositories that are known to hold a checkpoint
 
 
@@ -37,10 +38,10 @@ def _named(name: str) -> FaceDetector:
         from facemotion.detectors.yunet import YuNet  # noqa: PLC0415
 
         return YuNet.embedded()
-    if name == "yolo":
+    if name in EMBEDDED_YOLO:
         from facemotion.detectors.onnx_yolo import OnnxYolo  # noqa: PLC0415
 
-        return OnnxYolo.embedded()
+        return OnnxYolo.embedded(name)
     return _from_path(Path(name)) if _is_path(name) else _from_hub(name)
 
 
@@ -77,6 +78,6 @@ def _reference(name: str) -> settings.Reference:
         return settings.Reference.parse(name)
     except UnknownModel:
         raise UnknownModel(
-            f"No detector is called {name!r}. Choose yolo, yunet, owner/name[@revision[#sha256]] on the Hub, or the "
-            "path of a .pt or .onnx file or an OpenVINO folder."
+            f"No detector is called {name!r}. Choose yolov8n-face, yolo, yunet, owner/name[@revision[#sha256]] on the "
+            "Hub, or the path of a .pt or .onnx file or an OpenVINO folder."
         ) from None

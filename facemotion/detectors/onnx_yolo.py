@@ -1,8 +1,10 @@
-"""Our own detector: a YOLO trained on faces and exported to ONNX, run without ultralytics and without PyTorch.
+"""YOLO face detectors exported to ONNX, run without ultralytics and without PyTorch: the default and our own.
 
-model.onnx takes float32 RGB 0..1 [1, 3, H, W], H and W multiples of 32 from 128 on, and returns float32 [1, N, 6]: x0
-y0 x1 y1 score class in pixels of the input, one row a face, best first, with rows of low scores behind. config.json
-beside it tells its format, its threshold and its checksum. Reading either runs no code, as unpickling would.
+model.onnx takes float32 RGB 0..1 [1, 3, H, W], H and W multiples of 32 from 128 on. An end-to-end network returns
+float32 [1, N, 6]: x0 y0 x1 y1 score class in pixels of the input, one row a face, best first, with rows of low scores
+behind. A network of the older kind (YOLOv8, YOLO11) returns float32 [1, 5, N]: center-x center-y width height score,
+with many boxes on each face; its config.json gives `suppress`, the overlap above which only the best box stays.
+config.json tells the format, the threshold and the checksum too. Reading either file runs no code, as unpickling would.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ import numpy.typing as npt
 
 from facemotion import runtime, settings, weights
 from facemotion.detectors.base import FaceDetector, Picture
-from facemotion.detectors.boxes import Boxes, Scores
+from facemotion.detectors.boxes import Boxes, Scores, suppress
 from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatch
 
 FORMAT = "facemotion-detector-1"
 WEIGHTS_FILE, CONFIG_FILE = "model.onnx", "config.json"
 STRIDE = 32
 LEAST_SIDE = 128  # below, the network has fewer places to look at than rows to return
+_CANDIDATES = 5000  # boxes before suppression, whose time grows with their number; a face has about ten
 _GREY = 114  # the padding that the network knows from training
 
 Runtime = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
@@ -42,7 +45,7 @@ class OnnxYolo(FaceDetector):
 
     default_threshold = 0.4
 
-    enlarge = 3.0  # of 1, 1.5, 2 and 3 the best on the training set's photos of 224 and 416 pixels
+    enlarge = 3.0  # of 1, 1.5, 2 and 3 the best for `yolo` on the training set's photos of 224 and 416 pixels
 
     def __init__(self, folder: Path, description: str, notice: str | None = None) -> None:
         super().__init__(description, notice)
@@ -57,22 +60,24 @@ class OnnxYolo(FaceDetector):
                 f"{WEIGHTS_FILE} is not the one that {CONFIG_FILE} beside it names. Export it again."
             )
         self.default_threshold = float(config["threshold"])
+        self.enlarge = float(config.get("enlarge", self.enlarge))
         self.config = config
         self._folder = folder
-        self._run_network = _open(path)
+        self._suppress: float | None = config.get("suppress")
+        self._run_network = _open(path, rows_of=5 if self._suppress else 6)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._rebuilt_from(self._folder)
 
     @classmethod
-    def embedded(cls, notice: str | None = None) -> OnnxYolo:
-        """The one that is installed with the package.
+    def embedded(cls, name: str = "yolo", notice: str | None = None) -> OnnxYolo:
+        """The network of that name which is installed with the package.
 
         Raises:
             WeightsError: there is none, or it is damaged.
         """
-        folder = weights.embedded("yolo")
-        return cls(folder, f"yolo (embedded, {weights.sha256(folder / WEIGHTS_FILE)[:8]})", notice)
+        folder = weights.embedded(name)
+        return cls(folder, f"{name} (embedded, {weights.sha256(folder / WEIGHTS_FILE)[:8]})", notice)
 
     @classmethod
     def from_hub(cls, reference: settings.Reference) -> OnnxYolo | None:
@@ -102,9 +107,21 @@ class OnnxYolo(FaceDetector):
         return cls(folder, f"{name} (local{', ' + weights.sha256(path)[:8] if path.is_file() else ''})")
 
     def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
-        rows = self._run_network(to_input(picture))[0]
-        kept = rows[:, 4] >= threshold
-        return np.asarray(rows[kept, :4]), np.asarray(rows[kept, 4])
+        found = self._run_network(to_input(picture))[0]
+        if self._suppress is not None:
+            return _best_of_each_face(found, threshold, self._suppress)
+        kept = found[:, 4] >= threshold
+        return np.asarray(found[kept, :4]), np.asarray(found[kept, 4])
+
+
+def _best_of_each_face(columns: npt.NDArray[np.float32], threshold: float, iou: float) -> tuple[Boxes, Scores]:
+    """Boxes and scores of float32 [5, N], center-x center-y width height score; no two overlap by more than `iou`."""
+    columns = columns[:, columns[4] >= threshold]
+    best = np.argsort(-columns[4], kind="stable")[:_CANDIDATES]
+    centers, sizes, scores = columns[:2, best].T, columns[2:4, best].T, columns[4, best]
+    boxes = np.concatenate([centers - sizes / 2, centers + sizes / 2], axis=1)
+    kept = suppress(boxes, scores, iou)
+    return boxes[kept], scores[kept]
 
 
 def to_input(picture: Picture) -> npt.NDArray[np.float32]:
@@ -138,6 +155,10 @@ def read_config(file: Path) -> dict[str, Any]:
     threshold, checksum = config.get("threshold"), config.get("sha256")
     if not isinstance(threshold, float) or not 0 < threshold < 1 or not isinstance(checksum, str):
         raise WeightsMismatch(f"{file.name} must give a threshold between 0 and 1, and the sha256 of {WEIGHTS_FILE}.")
+    for name, least, most in (("suppress", 0.0, 1.0), ("enlarge", 1.0, 8.0)):
+        value = config.get(name, most)
+        if not isinstance(value, float) or not least <= value <= most:
+            raise WeightsMismatch(f"{name} in {file.name} must be a number from {least} to {most}, but is {value!r}.")
     return config
 
 
@@ -152,8 +173,8 @@ def open_network(path: Path) -> Runtime:
     return run
 
 
-def _open(path: Path) -> Runtime:
-    """The network, tried once."""
+def _open(path: Path, rows_of: int) -> Runtime:
+    """The network, tried once; its output is [1, N, 6] or [1, 5, N]."""
     try:
         run = open_network(path)
         rows = run(to_input(np.zeros((8, 8, 3), np.uint8)))
@@ -161,6 +182,7 @@ def _open(path: Path) -> Runtime:
         raise WeightsMismatch(
             f"{path.name} cannot be run ({type(error).__name__}). Export the detector again."
         ) from error
-    if rows.ndim != 3 or rows.shape[0] != 1 or rows.shape[2] != 6:
-        raise WeightsMismatch(f"{path.name} must return [1, N, 6], but returns {list(rows.shape)}.")
+    if rows.ndim != 3 or rows.shape[0] != 1 or rows.shape[1 if rows_of == 5 else 2] != rows_of:
+        expected = "[1, 5, N]" if rows_of == 5 else "[1, N, 6]"
+        raise WeightsMismatch(f"{path.name} must return {expected}, but returns {list(rows.shape)}.")
     return run

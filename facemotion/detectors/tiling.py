@@ -3,7 +3,7 @@ found."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 AUTO_SIDE = 640  # long side of the main pass; 1/40 of it is 16 pixels: above the 10 that the detectors need
 STRIP_ASPECT = 2.5  # long side over short side; what is longer, such as a panorama, is looked at in parts
 CLOSE_UP_SIDE = 256  # brings a face that fills the picture back to a size the detectors were trained on
+COARSE_PX = 24  # smaller faces are left to the pass that sees them larger, whose boxes are more exact
 TILE_OVERLAP = 160  # a face smaller than this lies whole in a tile; larger ones are found in the reduced passes
 _BLOCKS = (8, 4, 2)  # sides in pixels; cameras' pictures are multiples of them
 TILED_PIXELS = 17_000_000  # more is reduced first: bounds the time of a thorough look
@@ -19,13 +20,17 @@ TILED_PIXELS = 17_000_000  # more is reduced first: bounds the time of a thoroug
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of the picture, in its pixels, to be looked at with its sides multiplied by `scale`."""
+    """A part of the picture, in its pixels, to be looked at with its sides multiplied by `scale`.
+
+    Boxes whose longer side has fewer than `least_px` pixels after scaling are left to another window.
+    """
 
     x0: int
     y0: int
     x1: int
     y1: int
     scale: float
+    least_px: float = 0.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -64,6 +69,22 @@ def whole(width: int, height: int, side: int, enlarge: float = 1.0) -> Window:
     return Window(0, 0, width, height, min(enlarge, side / max(width, height)))
 
 
+def plan(width: int, height: int, enlarge: float, tile_side: int | None = None) -> list[Window]:
+    """The main pass, the one for faces that fill the picture, and tiles (with `tile_side`) or the parts of a strip; each
+    once.
+
+    A pass keeps only the faces that it sees well and no finer pass sees whole.
+    """
+    main, close_up = whole(width, height, AUTO_SIDE, enlarge), whole(width, height, CLOSE_UP_SIDE)
+    parts = tiles(width, height, tile_side) if tile_side else strip(width, height)
+    if close_up.scale < main.scale:
+        close_up = replace(close_up, least_px=COARSE_PX)
+    if parts and main.scale < parts[0].scale:
+        whole_in_a_tile = TILE_OVERLAP * main.scale / parts[0].scale
+        main = replace(main, least_px=min(COARSE_PX, whole_in_a_tile))
+    return list(dict.fromkeys([main, close_up, *parts]))  # a small picture is its own only tile
+
+
 def strip(width: int, height: int) -> list[Window]:
     """Overlapping parts along a picture longer than `STRIP_ASPECT`; none of any other picture.
 
@@ -83,17 +104,31 @@ def tiles(width: int, height: int, side: int) -> list[Window]:
 
 
 def _cut(width: int, height: int, side: int, scale: float) -> list[Window]:
-    length, overlap = int(side / scale), int(TILE_OVERLAP / scale)
+    """As few parts as can be, and then no larger than they need to be: squares of `side` would overlap by more than
+    `TILE_OVERLAP`, and every pixel that two of them share is looked at twice."""
+    most, overlap = int(side / scale), int(TILE_OVERLAP / scale)
+    columns, rows = _least(width, most, overlap), _least(height, most, overlap)
     return [
-        Window(x, y, min(x + length, width), min(y + length, height), scale)
-        for y in _starts(height, length, overlap)
-        for x in _starts(width, length, overlap)
+        Window(x, y, min(x + columns, width), min(y + rows, height), scale)
+        for y in _starts(height, rows, overlap)
+        for x in _starts(width, columns, overlap)
     ]
+
+
+def _least(length: int, side: int, overlap: int) -> int:
+    """The shortest stretch of which as many cover `length`, overlapping by `overlap`, as of those `side` long."""
+    count = _count(length, side, overlap)
+    return -(-(length + (count - 1) * overlap) // count)
+
+
+def _count(length: int, side: int, overlap: int) -> int:
+    """How many stretches `side` long that overlap by at least `overlap` cover `length`."""
+    return 1 if length <= side else -(-(length - overlap) // (side - overlap))
 
 
 def _starts(length: int, side: int, overlap: int) -> list[int]:
     """Evenly spread starts of stretches `side` long that cover `length` and overlap by at least `overlap`."""
     if length <= side:
         return [0]
-    count = -(-(length - overlap) // (side - overlap))
+    count = _count(length, side, overlap)
     return [round(index * (length - side) / (count - 1)) for index in range(count)]

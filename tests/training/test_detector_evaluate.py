@@ -82,18 +82,6 @@ def test_the_curve_by_hand() -> None:
     assert curve([found([], [A])], 16)[0].tolist() == []
 
 
-def test_average_precision_by_sets_by_hand() -> None:
-    def photo(name: str) -> yolo_format.Photo:
-        return yolo_format.Photo(Path(f"{name}.jpg"), name, 400, 400, np.zeros((0, 4), np.float32))
-
-    pictures = [found([(A, 0.9)], [A, B]), found([(NOWHERE, 0.9)], [A, SMALL]), found([], [SMALL]), found([], [])]
-    table = evaluate.by_set(pictures, [photo(name) for name in ("one", "other", "tiny", "cats")])
-    assert table == {
-        "one": {"photos": 1, "faces": 2, "ap50": pytest.approx(51 / 101)},
-        "other": {"photos": 1, "faces": 1, "ap50": 0},
-    }
-
-
 def test_overlaps_and_sides_by_hand() -> None:
     boxes = np.array([A, [20, 0, 60, 40], [40, 40, 50, 50]], np.float32)
     assert overlaps(boxes[:1], boxes)[0].tolist() == pytest.approx([1, 800 / 2400, 0])
@@ -163,16 +151,80 @@ def test_a_detector_is_scored_on_real_photos(examples: Path, tmp_path: Path, cap
     Image.new("RGB", (300, 200), (90, 120, 90)).save(tmp_path / "images" / "empty.jpg")
     for name, line in truth.items():
         (tmp_path / "labels" / f"{name}.txt").write_text(line)
-    chosen = evaluate.load(tmp_path, everything=True)
-    row = evaluate.score("yunet", chosen, "auto")
-    assert row["sizes"]["16"]["ap50"] == pytest.approx(1) and row["sizes"]["16"]["recall"] == 1
+    judged = evaluate.judge(evaluate.groups([], [tmp_path], everything=True), ["yunet"], ["auto"])
+    [group] = judged["groups"]
+    [row] = group["rows"]
+    assert row["ap50"]["16"] == pytest.approx(1) and row["served"]["recall"] == 1
     assert row["without_faces"] == {"photos": 1, "false_alarms": 0}
-    assert row["milliseconds"]["median"] > 0
-    text = evaluate.markdown({"yunet": row})
-    assert "yunet (embedded" in text and "2 photos, 1 of them without faces" in text
-    assert "faces)" not in text  # one set: no table by sets
-    row["sets"] |= {"more": {"photos": 3, "faces": 7, "ap50": 0.25}}
-    lines = evaluate.markdown({"yunet": row}).splitlines()
-    assert lines[-3] == "| AP50 from 16 px | others (1 faces) | more (7 faces) |" and lines[-1].endswith(
-        "| 1.000 | 0.250 |"
-    )
+    assert min(row["milliseconds"].values()) > 0
+    text = evaluate.markdown(judged)
+    assert "| yunet (embedded, 8ac30af0) | auto | 1.000 | 1.000 | 1.000 | 1.000 / 1.000 at 0.6 | 0.0 |" in text
+    assert "2 photos; faces: 1 of 10 px and more" in text and "(1 without faces)" in text
+
+
+def test_test_photos_come_first_and_each_set_stands_apart(folder: Path, tmp_path: Path) -> None:
+    test = tmp_path / "unseen"
+    for part in ("images", "labels"):
+        (test / part).mkdir(parents=True)
+        for file in sorted((folder / part).glob("web__0[0-4]*")):
+            (test / part / f"unseen{file.name}").write_bytes(file.read_bytes())
+    found = evaluate.groups([test], [folder])
+    assert [(kind, name) for kind, name, _ in found] == [
+        ("test", "unseen"),
+        ("held_out", "neg_cats"),
+        ("held_out", "web"),
+    ]
+    assert [len(chosen) for _, _, chosen in found][:2] == [5, 5]
+    looks = ["alone", "fast"]
+    text = evaluate.markdown(evaluate.judge(found, ["yunet"], looks))
+    headings = [line for line in text.splitlines() if line.startswith("###")]
+    assert headings[0].startswith("### unseen: for judging only, no detector here was trained or chosen by it")
+    assert all("held-out tenth of a training set" in heading for heading in headings[1:])
+    assert text.count("| alone |") == text.count("| fast |") == 3
+    with pytest.raises(DataError, match="name photos to judge on"):
+        evaluate.groups([], [])
+
+
+def test_in_how_many_photos_the_largest_face_is_missed() -> None:
+    seen = [found([(A, 0.9)], [A, SMALL]), found([(SMALL, 0.9)], [A, SMALL]), found([(A, 0.3)], [A])]
+    assert evaluate.missed_largest(seen, 0.5) == 2
+
+
+def test_of_several_tries_the_quickest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = iter([30, 5, 20])
+    now = [0.0]
+
+    def call() -> None:
+        now[0] += next(spent) / 1e3
+
+    clocks = {"clock": lambda: now[0], "processor": lambda: 2 * now[0]}
+    monkeypatch.setattr(evaluate, "CLOCKS", clocks)
+    assert evaluate.quickest(call) == pytest.approx({"clock": 5, "processor": 10})
+
+
+def test_photos_of_several_folders(folder: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    (more / "images").mkdir(parents=True)
+    (more / "labels").mkdir()
+    lines = ["file,set,labels,source,licence"]
+    for number in range(12):
+        blocks = np.random.default_rng(100 + number).integers(0, 255, (6, 8), np.uint8)
+        Image.fromarray(blocks).resize((80, 60), Image.Resampling.NEAREST).save(more / "images" / f"w{number}.webp")
+        (more / "labels" / f"w{number}.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+        lines.append(f"w{number}.webp,crowds,teacher,somebody/somewhere@1,research")
+    (more / "manifest.csv").write_text("\n".join(lines) + "\n")
+    loaded, held = yolo_format.load_all([folder, more])
+    assert {photo.set for photo in loaded[40:]} == {"crowds"} and len(loaded) == 52
+    before = yolo_format.held_out(yolo_format.load(folder))
+    assert held[:40].tolist() == before.tolist() and held[40:].sum() == 1
+    out = next(photo for photo, is_out in zip(loaded, before, strict=False) if is_out and photo.set == "web")
+    copy = next(photo for photo, is_out in zip(loaded[40:], held[40:], strict=True) if not is_out)
+    copy.path.unlink()  # the same picture as one held out of the other folder, as PNG under another name
+    Image.open(out.path).save(more / "images" / f"{copy.name}.png")
+    again, held = yolo_format.load_all([folder, more])
+    assert held[[photo.name for photo in again].index(copy.name)]
+    with pytest.raises(DataError, match="hold a photo named"):
+        yolo_format.load_all([folder, folder])
+    (more / "manifest.csv").write_text("photo,set\nw0,crowds\n")
+    with pytest.raises(DataError, match="must have the columns name"):
+        yolo_format.load(more)

@@ -43,10 +43,9 @@ def data(tmp_path: Path, examples: Path) -> Path:
 
 
 def test_a_report(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    chosen = evaluate.load(data)
     names = [str(tiny_detector.write(tmp_path / "tiny")), "yunet"]  # the tiny one's boxes are all false alarms
-    rows = {name: evaluate.score(name, chosen, "fast") for name in names}
-    (run / "detectors.json").write_text(json.dumps(rows))
+    judged = evaluate.judge(evaluate.groups([], [data]), names, ["fast"])
+    (run / "detectors.json").write_text(json.dumps(judged))
     out = tmp_path / "reports" / "detector.md"
     out.parent.mkdir()
     detector_report.main([f"--run={run}", f"--data={data}", f"--out={out}"])
@@ -66,7 +65,7 @@ def test_a_report(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_hits_misses_and_false_alarms_are_told_apart(data: Path) -> None:
     from facemotion import FaceDetector
 
-    chosen = evaluate.load(data)
+    chosen = evaluate.load([data])
     found = detector_report.look(FaceDetector.from_pretrained("yunet"), chosen, "fast")
     titles = {k: figure.get_suptitle() for k, figure in detector_report.sheets(chosen, found, 0.6).items()}
     assert [title.partition("(")[2].partition(" ")[0] for title in titles.values()] == ["1", "1", "0"]
@@ -74,8 +73,8 @@ def test_hits_misses_and_false_alarms_are_told_apart(data: Path) -> None:
 
 def test_a_run_that_goes_on_says_so(run: Path, data: Path, tmp_path: Path) -> None:
     config = json.loads((run / "config.json").read_text()) | {"epochs": 9}
-    rows = {"yunet": evaluate.score("yunet", evaluate.load(data), "fast")}
-    assert "2 of 9 epochs so far" in detector_report.text(config, train.read_history(run), rows, "detector", [])
+    judged = evaluate.judge(evaluate.groups([], [data]), ["yunet"], ["fast"])
+    assert "2 of 9 epochs so far" in detector_report.text(config, train.read_history(run), judged, "detector", [])
 
 
 def test_what_is_no_run(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

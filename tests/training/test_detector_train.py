@@ -88,6 +88,29 @@ def test_a_run_is_stopped_resumed_exported_and_served(
     assert boxes.shape == (len(scores), 4)
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_an_older_head_is_distilled_exported_and_served(
+    data: Path, test_assets: Path, offline: None, tmp_path: Path
+) -> None:
+    teacher = tmp_path / "teacher"
+    teacher.mkdir()
+    for number in range(5):
+        (teacher / f"p{number}.txt").write_text("0.31 0.18 0.69 0.66 0.45\n")
+    out = tmp_path / "run"
+    arguments = [f"--data={data}", f"--base={test_assets / 'reference' / 'yolov8n-face.pt'}", f"--out={out}"]
+    arguments += ["--epochs=1", "--freeze=0", "--imgsz=64", "--batch=4", "--close-mosaic=1", "--device=cpu"]
+    train.main([*arguments, f"--teacher-boxes={teacher}", "--paste=1"])
+    config = json.loads((out / "config.json").read_text())
+    assert config["teacher_boxes"] == ["teacher"] and config["scale"] == [0.25, 2.0]
+    assert "confidence.json" in {file.name for file in (out / "data").iterdir()}
+    train.main(["export", f"--run={out}", f"--out={tmp_path / 'export'}"])
+    exported = json.loads((tmp_path / "export" / "config.json").read_text())
+    assert exported["suppress"] == export.SUPPRESS and exported["output"].startswith("float32 [1, 5, N]")
+    served = FaceDetector.from_pretrained(str(tmp_path / "export"))
+    assert served.detect(np.asarray(Image.open(data / "images" / "p0.jpg")), threshold=0.01)[0].shape[1] == 4
+
+
 def test_small_photos_are_shown_at_their_own_size_too(tmp_path: Path) -> None:
     from training.detector import trainer as detector_trainer
 

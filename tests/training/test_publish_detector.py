@@ -22,17 +22,28 @@ from training.publish import cli
 
 REPO = f"{OWNER}/faces"
 ROW = {
+    "name": "tiny",
     "detector": "tiny (local)",
     "detail": "auto",
-    "photos": 10,
     "threshold": 0.5,
-    "sizes": {
-        str(px): {"ap50": 0.912, "ap50_95": 0.5, "precision": 0.9, "recall": 0.8, "false_alarms": 1, "faces": 20}
-        for px in evaluate.LEAST_PX
-    },
-    "close_ups": {"photos": 2, "recall": 1.0},
+    "ap50": {str(px): 0.912 for px in evaluate.LEAST_PX},
+    "served": {"precision": 0.9, "recall": 0.8, "false_alarms": 1, "faces": 20},
+    "close_ups": {"photos": 2, "missed": 0},
     "without_faces": {"photos": 4, "false_alarms": 1},
-    "milliseconds": {"median": 20.0, "p95": 30.0},
+    "milliseconds": {"clock": 20.0, "processor": 30.0},
+}
+JUDGED = {
+    "groups": [
+        {
+            "kind": "test",
+            "set": "crowds",
+            "photos": 10,
+            "without_faces": 4,
+            "close_ups": 2,
+            "faces": {str(px): 20 for px in evaluate.LEAST_PX},
+            "rows": [ROW],
+        }
+    ]
 }
 CONFIG = {
     "network": "yolo26n",
@@ -64,7 +75,7 @@ def uploads(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Uploads:
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
     folder = tiny_detector.write(tmp_path / "tiny", **CONFIG)
-    (tmp_path / "detectors.json").write_text(json.dumps({"tiny": ROW}))
+    (tmp_path / "detectors.json").write_text(json.dumps(JUDGED))
     return ["detector", "--folder", str(folder), "--results", str(tmp_path / "detectors.json"), "--repo", REPO]
 
 
@@ -98,7 +109,8 @@ def test_the_card_tells_data_licences_results_and_limits(uploads: Uploads, argum
     assert front["license"] == "agpl-3.0" and front["pipeline_tag"] == "object-detection"
     assert "| wider_train |  | WIDER FACE (research use) | 520 | 9 | 0 | 3 |" in card
     assert "| neg_cats |  | for judging only | 0 | 0 | 0 | 0 |" in card
-    assert "| tiny (local) | 0.912 |" in card and "10 photos, 4 of them without faces" in card
+    assert "| tiny (local) | auto | 0.912 |" in card and "10 photos; faces: 20 of 10 px" in card
+    assert "end-to-end (no suppression" in card
     assert "2e-04 pixels" in card and "on 8 photos" in card and "| epochs | `24` |" in card
     assert "## Limits" in card and "for research and demonstration" in card
 

@@ -58,6 +58,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "facemotion.detectors.ultralytics_compat",
         "training.detector.trainer",
         "training.detector.evaluate",
+        "training.detector.teacher_boxes",
+        "training.detector.convert_yolov8_face",
     ),
 }
 

@@ -46,10 +46,10 @@ def test_what_is_no_detector_is_refused(tmp_path: Path, name: str, error: type[W
 @pytest.mark.parametrize(
     ("variables", "default", "live"),
     [
-        ({}, "yolo", "yunet"),
+        ({}, "yolov8n-face", "yunet"),
         ({"DETECTOR": "yunet"}, "yunet", "yunet"),
         ({"DETECTOR": "yolo"}, "yolo", "yolo"),  # who names one gets it for all
-        ({"LIVE_DETECTOR": "yolo"}, "yolo", "yolo"),
+        ({"LIVE_DETECTOR": "yolo"}, "yolov8n-face", "yolo"),
         ({"DETECTOR": "yunet", "LIVE_DETECTOR": "yolo"}, "yunet", "yolo"),
     ],
 )

@@ -40,6 +40,16 @@ def test_the_boxes_of_the_network(folder: Path) -> None:
     assert detector.description.startswith("tiny (local, ") and detector.notice is None
 
 
+def test_of_the_boxes_on_a_face_the_best_stays(tmp_path: Path) -> None:
+    detector = FaceDetector.from_pretrained(str(tiny_detector.write_overlapping(tmp_path / "eight", enlarge=1.5)))
+    assert detector.enlarge == 1.5
+    boxes, scores = detector._run(WHITE, 0.5)  # `detect` would suppress by itself
+    assert boxes.tolist() == EXPECTED and scores == pytest.approx([0.9, 0.7])
+    assert boxes.dtype == scores.dtype == np.float32
+    assert len(detector._run(WHITE, 0.1)[0]) == 3 and detector._run(WHITE, 0.95)[0].shape == (0, 4)
+    assert detector.detect(WHITE, "fast")[0].tolist() == EXPECTED
+
+
 def test_a_box_in_the_padding_is_none(folder: Path) -> None:
     detector = FaceDetector.from_pretrained(str(folder))
     boxes, _ = detector.detect(WHITE[:60, :60], "fast")
@@ -77,6 +87,9 @@ def test_eight_threads_get_the_answers_of_one(folder: Path) -> None:
         ({"sha256": "0" * 64}, ChecksumMismatch, "not the one"),
         ({"sha256": None}, WeightsMismatch, "sha256"),
         ({"columns": 5}, WeightsMismatch, r"must return \[1, N, 6\]"),
+        ({"suppress": 0.5}, WeightsMismatch, r"must return \[1, 5, N\]"),
+        ({"suppress": 2.0}, WeightsMismatch, "suppress in config.json must be a number from 0"),
+        ({"enlarge": "twice"}, WeightsMismatch, "enlarge in config.json must be a number from 1"),
     ],
 )
 def test_files_that_do_not_fit(tmp_path: Path, changes: dict, error: type[Exception], sentence: str) -> None:
@@ -135,11 +148,12 @@ def test_it_needs_neither_ultralytics_nor_torch(folder: Path, root: Path) -> Non
 
 
 @pytest.mark.parametrize("detail", settings.DETAILS)
-def test_our_own_is_embedded(hub: Hub, examples: Path, detail: str) -> None:
-    detector = FaceDetector.from_pretrained("yolo")
-    assert detector.description.startswith("yolo (embedded, ")
-    for name, count in (("astronaut.png", 1), ("fr_obama.jpg", 1), ("grace_hopper.jpg", 1), ("group.jpg", 3)):
-        picture = images.load(examples / name)
+@pytest.mark.parametrize("name", ["yolov8n-face", "yolo"])
+def test_two_are_embedded(hub: Hub, examples: Path, name: str, detail: str) -> None:
+    detector = FaceDetector.from_pretrained(name)
+    assert detector.description.startswith(f"{name} (embedded, ")
+    for photo, count in (("astronaut.png", 1), ("fr_obama.jpg", 1), ("grace_hopper.jpg", 1), ("group.jpg", 3)):
+        picture = images.load(examples / photo)
         boxes, _ = detector.detect(picture, detail)
         assert len(boxes) == count
         others = FaceDetector.from_pretrained("yunet").detect(picture, detail)[0]

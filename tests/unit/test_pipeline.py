@@ -60,7 +60,7 @@ def test_a_mirrored_picture_gives_mirrored_boxes(pipeline, examples):
     assert len(faces) == len(mirrored) == 3
     for face, other in zip(faces, mirrored, strict=True):
         expected = (image.shape[1] - face.box.x1, face.box.y0, image.shape[1] - face.box.x0, face.box.y1)
-        assert np.abs(np.subtract(tuple(other.box), expected)).max() < 0.1 * face.box.width
+        assert np.abs(np.subtract(tuple(other.box), expected)).max() < 0.15 * face.box.width
 
 
 def test_ids_count_from_the_largest_face(pipeline, examples):

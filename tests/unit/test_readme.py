@@ -15,7 +15,7 @@ import pytest
 
 from training.detector import evaluate as evaluate_detector
 from training.detector import export as detector_export
-from training.detector import speed, train
+from training.detector import speed, teacher_boxes, train
 from training.expression import config, export
 from training.expression.evaluation import evaluate, logit_bias
 from training.publish import cli
@@ -127,6 +127,7 @@ def test_the_training_commands_are_understood(part: str, given: list[str], monke
         "expression.evaluation.logit_bias": logit_bias.parse_arguments,
         "expression.evaluation.evaluate": evaluate.parse_arguments,
         "expression.export": export.parse_arguments,
+        "detector.teacher_boxes": teacher_boxes.parse_arguments,
         "publish": lambda: cli.parse_arguments(None),
     }
     parsed = parse[part]()

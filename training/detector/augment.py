@@ -19,6 +19,10 @@ Picture = NDArray[np.uint8]
 CLOSE_UP_SHARES = (0.3, 0.9)  # of a close-up's area that its face covers
 CLOSE_UP_PX = 80  # a face with shorter sides is too coarse to fill a picture
 CUT_SHARE = 0.5  # a face of which a close-up shows less is blanked there
+DONOR_PX = (16, 96)  # longer side of a face that is pasted into other pictures
+PASTED_PX = (8, 40)  # longer side of the pasted face; it is never enlarged by more than rounding
+PASTED_MARGIN = 0.25  # of its sides, that it brings along
+BLENDED = 0.08  # of the pasted piece's sides, where it passes into what is behind
 FREE_PX = (96, 320)  # sides of a part without faces
 PATTERN_PX = 320
 # How often a picture is made worse while it is learned from, and how much.
@@ -88,6 +92,47 @@ def free_part(picture: Picture, faces: Boxes, random: np.random.Generator, attem
         if not len(faces) or not shared(np.array([[x, y, x + side, y + side]], np.float32), faces).any():
             return picture[y : y + side, x : x + side].copy()
     return None
+
+
+def cut_small(picture: Picture, boxes: Boxes) -> list[Picture]:
+    """The faces whose longer side is in `DONOR_PX`, with a little around them, to be pasted elsewhere."""
+    height, width = picture.shape[:2]
+    longer = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
+    chosen = boxes[(longer >= DONOR_PX[0]) & (longer <= DONOR_PX[1])]
+    around = (chosen[:, 2:] - chosen[:, :2]) * PASTED_MARGIN
+    grown = np.concatenate([chosen[:, :2] - around, chosen[:, 2:] + around], axis=1)
+    inside = (grown[:, :2] >= 0).all(axis=1) & (grown[:, 2:] <= [width, height]).all(axis=1)
+    return [picture[y0:y1, x0:x1].copy() for x0, y0, x1, y1 in whole(grown[inside], width, height)]
+
+
+def paste(picture: Picture, boxes: Boxes, donors: list[Picture], random: np.random.Generator) -> tuple[Picture, Boxes]:
+    """A copy with each donor of `cut_small` reduced to `PASTED_PX`, at a random place that no face is near, its border
+    blended; and the boxes of the pasted faces [K, 4]. A donor for which no place is found is left out."""
+    result, added = picture.copy(), boxes[:0]
+    height, width = picture.shape[:2]
+    for donor in donors:
+        most = min(PASTED_PX[1], max(donor.shape[:2]) / (1 + 2 * PASTED_MARGIN))
+        side = random.uniform(PASTED_PX[0], max(PASTED_PX[0] + 1, most)) * (1 + 2 * PASTED_MARGIN)
+        scale = side / max(donor.shape[:2])
+        rows, columns = (max(4, round(length * scale)) for length in donor.shape[:2])
+        if rows >= height or columns >= width:
+            continue
+        x, y = int(random.integers(0, width - columns)), int(random.integers(0, height - rows))
+        place = np.array([[x, y, x + columns, y + rows]], np.float32)
+        if shared(place, np.concatenate([boxes, added])).any():
+            continue
+        small = cv2.resize(donor, (columns, rows), interpolation=cv2.INTER_AREA)
+        small = small[:, ::-1] if random.random() < 0.5 else small
+        mask = np.zeros((rows, columns, 1), np.float32)
+        top, left = max(1, round(rows * BLENDED)), max(1, round(columns * BLENDED))
+        mask[top : rows - top, left : columns - left] = 1
+        mask = cv2.blur(mask, (2 * left + 1, 2 * top + 1))[..., None]
+        behind = result[y : y + rows, x : x + columns]
+        result[y : y + rows, x : x + columns] = (mask * small + (1 - mask) * behind).round().astype(np.uint8)
+        margin = np.array([columns, rows]) * PASTED_MARGIN / (1 + 2 * PASTED_MARGIN)
+        face = np.concatenate([place[0, :2] + margin, place[0, 2:] - margin])[None]
+        added = np.concatenate([added, face.astype(np.float32)])
+    return result, added
 
 
 def pattern(random: np.random.Generator) -> Picture:

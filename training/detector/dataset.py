@@ -3,6 +3,7 @@
     data.yaml  images/{train,val}  labels/{train,val}   as ultralytics reads them: class, center, size, in shares
     changes.json    what was changed, by set; changes.jpg   some of it, to judge by eye
     teachers.json   what the teachers found, so that it is looked for once
+    confidence.json   by picture, how certain each of its boxes is, where one is not
 
 Training pictures are the photos that are not held out, those of crowds several times if so planned, close-ups cut out
 of them, parts of them without faces, patterns, and pictures from elsewhere that show no face. Validation pictures are
@@ -23,17 +24,21 @@ from typing import Any
 import cv2
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facemotion import FaceDetector, images
+from training.common.errors import DataError
 from training.common.files import replace, write_json, write_text
-from training.detector import augment, negatives, wider_face
+from training.detector import augment, negatives, teacher_boxes, wider_face
 from training.detector import yolo_format as photos
-from training.detector.label_cleaning import Fused, Seen, fuse
+from training.detector.label_cleaning import Fused, Seen, distil, fuse
 from training.detector.metrics import Boxes
 from training.detector.yolo_format import IGNORED_PX, NO_FACES, Photo
 
 LOOSE_SETS = ("mgde2",)  # whose boxes were drawn generously
+CONFIDENCE = "confidence.json"
+TEACHER_THRESHOLD = 0.3  # from which a teacher's box shows a face
 LOWEST = 0.25  # what a teacher takes for a face with less, may be none: a part without faces may hold it
 KEPT_EVERY = 200  # photos, what the teachers have found so far
 SHOWN = 24  # changed photos on the sheet
@@ -66,20 +71,26 @@ class Plan:
     negatives: Path | None = None
     copies: int = 2  # of each negative, over different parts
     loose: tuple[str, ...] = LOOSE_SETS
+    teacher_boxes: tuple[Path, ...] = ()  # folders that `training.detector.teacher_boxes` wrote
     seed: int = 0
 
 
-def read(data: Path) -> Source:
-    """The photos of a folder in YOLO's form, a tenth of them held out, or of the WIDER FACE tree with its own split.
+def read(*data: Path) -> Source:
+    """The photos of folders in YOLO's form, a tenth of them held out, or of the WIDER FACE tree with its own split.
 
     Raises:
         DataError: it is neither, or a file in it cannot be read.
     """
-    if wider_face.is_tree(data):
-        loaded, ignored = wider_face.load(data)
-        return Source(loaded, np.array([photo.set == "wider_val" for photo in loaded], bool), ignored)
-    loaded = photos.load(data)
-    return Source(loaded, photos.held_out(loaded))
+    trees = [root for root in data if wider_face.is_tree(root)]
+    folders = [root for root in data if root not in trees]
+    loaded, held = photos.load_all(folders) if folders else ([], np.zeros(0, bool))
+    ignored: dict[str, Boxes] = {}
+    for root in trees:
+        of_tree, to_ignore = wider_face.load(root)
+        loaded += of_tree
+        held = np.concatenate([held, [photo.set == "wider_val" for photo in of_tree]]).astype(bool)
+        ignored |= to_ignore
+    return Source(loaded, held, ignored)
 
 
 def prepare(source: Source, out: Path, teachers: Sequence[str] = (), plan: Plan = Plan()) -> dict[str, Any]:
@@ -94,11 +105,16 @@ def prepare(source: Source, out: Path, teachers: Sequence[str] = (), plan: Plan 
     for part in ("images", "labels"):
         shutil.rmtree(out / part, ignore_errors=True)
     training = [p for p, held in zip(source.photos, source.held_out, strict=True) if not held and p.set != NO_FACES]
-    seen = look(training, teachers, out / "teachers.json")
-    fused = {p.name: fuse(p.boxes, seen[p.name], p.set in plan.loose) for p in training}
+    if plan.teacher_boxes:
+        seen = told(training, plan.teacher_boxes)
+        fused = {p.name: distil(p.boxes, seen[p.name][0], p.labelled_by) for p in training}
+    else:
+        seen = look(training, teachers, out / "teachers.json")
+        fused = {p.name: fuse(p.boxes, seen[p.name], p.set in plan.loose) for p in training}
     writer = Writer(out, source.ignored)
     for photo in tqdm(training, desc="writing", leave=False, mininterval=1):
-        writer.photo(photo, fused[photo.name].boxes, "train", plan.crowds)
+        done = fused[photo.name]
+        writer.photo(photo, done.boxes, "train", plan.crowds, done.confidence)
     extra(training, fused, seen, elsewhere, writer, plan)
     for photo, held in zip(source.photos, source.held_out, strict=True):
         if held:
@@ -106,10 +122,33 @@ def prepare(source: Source, out: Path, teachers: Sequence[str] = (), plan: Plan 
     counts = dict(writer.counts) | {"teachers": [Path(name).name for name in teachers]}
     counts |= {"changes": changes(training, fused)}
     write_json(out / "changes.json", counts)
+    write_json(out / CONFIDENCE, writer.confidence)
     sheet(training, fused, out / "changes.jpg")
     described = {"path": str(out.resolve()), "train": "images/train", "val": "images/val", "names": {0: "face"}}
     write_text(out / "data.yaml", yaml.safe_dump(described))
     return counts
+
+
+def told(chosen: Sequence[Photo], folders: Sequence[Path]) -> dict[str, list[Seen]]:
+    """What a teacher found in each photo, by its name, as `training.detector.teacher_boxes` wrote it to the `folders`.
+
+    Raises:
+        DataError: a photo's boxes are in none of them, or cannot be read.
+    """
+    files = {
+        photo.name: [f for f in (root / f"{photo.name}.txt" for root in folders) if f.is_file()] for photo in chosen
+    }
+    if missing := [name for name, found in files.items() if not found]:
+        where = " or ".join(map(str, folders))
+        raise DataError(
+            f"{len(missing)} photos, {missing[0]} the first, have no boxes in {where}: run "
+            "training.detector.teacher_boxes"
+        )
+    read_one = teacher_boxes.read
+    return {
+        photo.name: [Seen(*read_one(files[photo.name][0], photo.width, photo.height), TEACHER_THRESHOLD)]
+        for photo in chosen
+    }
 
 
 def look(chosen: Sequence[Photo], teachers: Sequence[str], cache: Path) -> dict[str, list[Seen]]:
@@ -178,14 +217,21 @@ class Writer:
     def __init__(self, out: Path, ignored: dict[str, Boxes]) -> None:
         self.out, self.ignored = out, ignored
         self.counts: Counter[str] = Counter()
+        self.confidence: dict[str, list[float]] = {}  # by the stem of a picture to learn from
         for part in ("images", "labels"):
             for split in ("train", "val"):
                 (out / part / split).mkdir(parents=True, exist_ok=True)
 
-    def photo(self, photo: Photo, boxes: Boxes, split: str, times: int = 1) -> None:
+    def photo(
+        self, photo: Photo, boxes: Boxes, split: str, times: int = 1, confidence: NDArray[np.float32] | None = None
+    ) -> None:
         """A photo as it is, and one that is a crowd so many times; in one to learn from, faces that are to be ignored
-        are blanked."""
+        are blanked. Boxes of less than full `confidence` [N] are noted."""
         kept, blanked = self._sorted(photo, boxes)
+        if confidence is not None and (confidence < 1).any():
+            sure = confidence[_large(boxes)].round(3).tolist()
+            for stem in (photo.name, *(f"{photo.name}__{number}" for number in range(1, times))):
+                self.confidence[stem] = sure
         self.counts[f"{split}_photos"] += 1
         self.counts[f"{split}_faces"] += len(kept)
         self.counts[f"{split}_ignored"] += len(blanked)
@@ -216,7 +262,7 @@ class Writer:
 
     def _sorted(self, photo: Photo, boxes: Boxes) -> tuple[Boxes, Boxes]:
         """Those to learn, and those to ignore: the small ones, and what the source says."""
-        large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= IGNORED_PX
+        large = _large(boxes)
         return boxes[large], np.concatenate([boxes[~large], self.to_ignore(photo)])
 
     def to_ignore(self, photo: Photo) -> Boxes:
@@ -231,6 +277,11 @@ class Writer:
         shares = np.concatenate([boxes[:, :2] + boxes[:, 2:], 2 * (boxes[:, 2:] - boxes[:, :2])], axis=1) / 2
         lines = [f"0 {x:.6f} {y:.6f} {w:.6f} {h:.6f}\n" for x, y, w, h in shares / ([width, height] * 2)]
         (self.out / "labels" / split / f"{name}.txt").write_text("".join(lines))
+
+
+def _large(boxes: Boxes) -> NDArray[np.bool_]:
+    """Which boxes are large enough to be learned: bool [N]."""
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= IGNORED_PX)
 
 
 def link(file: Path, to: Path) -> None:

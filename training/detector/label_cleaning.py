@@ -1,4 +1,4 @@
-"""Better face labels from several detectors that agree: loose boxes tightened, unlabelled faces added. Pure functions.
+"""Better face labels: from several detectors that agree, or from one large teacher's boxes and scores. Pure functions.
 
 Boxes are float32 [N, 4], x0 y0 x1 y1 in pixels of the picture.
 """
@@ -23,6 +23,9 @@ SEEN = (
 )
 SURE = 0.15  # so far above its own threshold must a teacher score for that
 APART = 0.2  # an added face overlaps no label by more, nor lies in one by more than half
+LEAST_SCORE = 0.15  # of a teacher's box that is learned from, as an uncertain face
+CERTAIN_SCORE = 0.7  # of a YOLO: its scores of clear faces are .7 to .9
+UNCONFIRMED = 0.5  # confidence of a label by people that the teacher does not find: most are blurs of a few pixels
 ADDED_PX = 10.0  # the smallest face that is added (`detection_metrics.sides`): below, detectors find texture too
 
 
@@ -47,11 +50,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Fused:
-    """The labels after fusing: boxes [N, 4]; which of the given were tightened, bool [M]; how many were added."""
+    """The labels after fusing: boxes [N, 4]; which of the given were tightened, bool [M]; how many were added; and the
+    confidence of each box, float32 [N] in 0..1, the score to learn."""
 
     boxes: Boxes
     tightened: NDArray[np.bool_]
     added: int
+    confidence: NDArray[np.float32]
 
 
 def fuse(labels: Boxes, seen: Sequence[Seen], loose: bool) -> Fused:
@@ -60,7 +65,44 @@ def fuse(labels: Boxes, seen: Sequence[Seen], loose: bool) -> Fused:
     tight = tighten(labels, [teacher.shown for teacher in seen]) if loose else labels
     new = unlabelled(tight, [teacher.sure for teacher in seen])
     changed = (tight != labels).any(axis=1)
-    return Fused(np.concatenate([tight, new]).astype(np.float32), changed, len(new))
+    boxes = np.concatenate([tight, new]).astype(np.float32)
+    return Fused(boxes, changed, len(new), np.ones(len(boxes), np.float32))
+
+
+def distil(labels: Boxes, teacher: Seen, labelled_by: str = "people") -> Fused:
+    """The labels [M, 4] of a photo with a teacher's boxes and scores. Labels keep their order; added faces come last.
+
+    A label that the teacher finds too takes the teacher's tight box, so that all sets agree about what a box is. A
+    label by people is certain where the teacher agrees and half certain elsewhere; all other boxes have the confidence
+    that `softened` makes of the teacher's score. Boxes on no label are added, unless no face is known to be there.
+    """
+    boxes, confidence = labels.copy(), np.full(len(labels), UNCONFIRMED, np.float32)
+    found = teacher.scores >= LEAST_SCORE
+    shown, scores = teacher.boxes[found], teacher.scores[found]
+    soft = softened(scores)
+    free = np.ones(len(shown), bool)
+    for label, box in _pairs(overlaps(labels, shown)):
+        boxes[label], free[box] = shown[box], False
+        confidence[label] = 1 if labelled_by == "people" else soft[box]
+    added = free & ~near(shown, boxes) & (labelled_by != "none")
+    tightened = (boxes != labels).any(axis=1)
+    every = np.concatenate([boxes, shown[added]]).astype(np.float32)
+    return Fused(every, tightened, int(added.sum()), np.concatenate([confidence, soft[added]]).astype(np.float32))
+
+
+def softened(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The confidence to learn from a teacher's scores: certain from `CERTAIN_SCORE`, in proportion below."""
+    return np.clip(scores / CERTAIN_SCORE, 0, 1).astype(np.float32)
+
+
+def _pairs(shares: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """Row and column of the pairs that overlap by `SAME_FACE` or more, the best first, each row and column once."""
+    shares, found = shares.copy(), []
+    while shares.size and shares.max() >= SAME_FACE:
+        row, column = (int(at) for at in np.unravel_index(shares.argmax(), shares.shape))
+        found.append((row, column))
+        shares[row], shares[:, column] = 0, 0
+    return found
 
 
 def tighten(labels: Boxes, teachers: Sequence[Boxes]) -> Boxes:

@@ -2,15 +2,18 @@
 
     python -m training.detector.train --data faces --base yolo26n.pt --out runs/try --limit 60 --epochs 1      # a look
     python -m training.detector.train --data faces --base yolo26n.pt --out runs/faces --teachers a.pt yunet    # the run
+    python -m training.detector.train --data faces more --teacher-boxes faces/teacher more/teacher --out runs/distilled
     python -m training.detector.train --resume --out runs/faces  # after a stop
     python -m training.detector.export --run runs/faces --out facemotion/assets/yolo                     # -> ONNX
 
-The data are a folder in YOLO's form (`training.detector.yolo_format`) or the WIDER FACE tree
+The data are folders in YOLO's form (`training.detector.yolo_format`) or the WIDER FACE tree
 (`training.detector.wider_face`). All that a run makes is in its directory: data/ (the pictures with cleaned labels,
 `training.detector.dataset`), config.json, results.csv, weights/last.pt and best.pt, and at the end summary.json.
 
 The steps: --freeze epochs with the backbone frozen, then the whole network; AdamW, the learning rate falling in a
-cosine, an exponential mean of the weights; four photos in a mosaic, scaled by 0.5 to 1.5, but for the last epochs.
+cosine, an exponential mean of the weights; four photos in a mosaic but for the last epochs, scaled by 0.25 to 2; small
+faces pasted into other photos; photos without faces in every batch. With --teacher-boxes the boxes and scores of one
+large detector are distilled: they tighten people's labels, add faces, and say how certain each label is.
 Photos smaller than --imgsz are shown at their own size as often as enlarged, as the product looks at them.
 """
 
@@ -34,6 +37,7 @@ from training.common import devices, provenance
 from training.common.errors import DataError
 from training.common.files import write_json
 from training.detector import dataset
+from training.detector.yolo_format import read_manifest
 
 DATA, CONFIG, SUMMARY, RESULTS = "data", "config.json", "summary.json", "results.csv"
 LAST = Path("weights") / "last.pt"
@@ -59,7 +63,9 @@ class Recipe:
     warmup_epochs: float = 0.5
     close_mosaic: int = 4  # last epochs, on whole photos
     mosaic: float = 0.8
-    scale: float = 0.5
+    scale: tuple[float, float] = (0.25, 2.0)
+    paste: float = 0.3  # share of the pictures into which small faces of others are pasted
+    negatives_a_batch: int = 2  # pictures without faces in every batch, at least
     translate: float = 0.1
     seed: int = 0
     limit: int = 0  # photos; 0 is all
@@ -67,6 +73,9 @@ class Recipe:
     loose: tuple[str, ...] = dataset.LOOSE_SETS
     crowds: int = 1  # times that a photo of many faces is shown in an epoch
     negatives: str = ""  # a folder of pictures without faces
+    teacher_boxes: tuple[
+        str, ...
+    ] = ()  # folders of training.detector.teacher_boxes: one large teacher, for distillation
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -104,15 +113,16 @@ def started(arguments: argparse.Namespace, out: Path, device: torch.device) -> R
     recipe = recipe_of(arguments)
     if (out / LAST).exists():
         raise DataError(f"{out} already holds a run: continue it with --resume, or choose another --out")
-    if arguments.data is None:
+    if not arguments.data:
         raise DataError("--data is missing: name a folder of photos with boxes, or the WIDER FACE tree")
     if not Path(recipe.base).is_file():
         raise DataError(f"there is no checkpoint {recipe.base}: --base names a file, as nothing is downloaded")
-    source = limited(dataset.read(arguments.data), recipe.limit)
+    source = limited(dataset.read(*arguments.data), recipe.limit)
     elsewhere = Path(recipe.negatives) if recipe.negatives else None
-    plan = dataset.Plan(loose=recipe.loose, crowds=recipe.crowds, negatives=elsewhere)
+    boxes = tuple(map(Path, recipe.teacher_boxes))
+    plan = dataset.Plan(loose=recipe.loose, crowds=recipe.crowds, negatives=elsewhere, teacher_boxes=boxes)
     counts = dataset.prepare(source, out / DATA, recipe.teachers, plan)
-    config = named(recipe) | {"data": counts, "sources": sources(arguments.data, elsewhere)}
+    config = named(recipe) | {"data": counts, "sources": sources(*arguments.data, elsewhere)}
     write_json(out / CONFIG, config | {"sessions": [session(device)]})
     return recipe
 
@@ -123,6 +133,7 @@ def named(recipe: Recipe) -> dict[str, Any]:
         "base": Path(recipe.base).name,
         "negatives": Path(recipe.negatives).name,
         "teachers": [Path(teacher).name for teacher in recipe.teachers],
+        "teacher_boxes": [Path(folder).name for folder in recipe.teacher_boxes],
     }
 
 
@@ -138,7 +149,9 @@ def continued(out: Path) -> Recipe:
             raise ValueError("it names neither base nor epochs")
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{out / CONFIG} is no recipe of a run: {error}") from error
-    return Recipe(**known)
+    if isinstance(known.get("scale"), float):  # of an earlier version: 1 - scale to 1 + scale
+        known |= {"scale": (1 - known["scale"], 1 + known["scale"]), "paste": 0.0, "negatives_a_batch": 0}
+    return Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
 
 
 def note_session(out: Path, device: torch.device) -> None:
@@ -154,12 +167,17 @@ def session(device: torch.device) -> dict[str, Any]:
 
 
 def sources(*folders: Path | None) -> dict[str, dict[str, str]]:
-    """Where the data come from and under which licences, by set, as SOURCES.json in each folder tells; {} without one.
+    """Where the data come from and under which licences, by set, as SOURCES.json or manifest.csv in each folder tells.
 
     Raises:
         DataError: a SOURCES.json cannot be read.
     """
     told: dict[str, dict[str, str]] = {}
+    for folder in filter(None, folders):
+        for row in read_manifest(folder).values():
+            for kind, column in (("sources", "source"), ("licences", "licence")):
+                if row.get(column):
+                    told.setdefault(kind, {}).setdefault(row["set"], row[column])
     for file in (folder / SOURCES for folder in folders if folder and (folder / SOURCES).is_file()):
         try:
             for kind, by_set in json.loads(file.read_text(encoding="utf-8")).items():
@@ -192,7 +210,8 @@ def train(recipe: Recipe, out: Path, device: torch.device, resume: bool) -> dict
         overrides["resume"] = str(base.resolve())
     started_at = time.time()
     try:
-        trainer = detector_trainer.FaceTraining(overrides, out / DATA, recipe.freeze)
+        more = detector_trainer.Augmentation(recipe.scale, recipe.paste, recipe.negatives_a_batch)
+        trainer = detector_trainer.FaceTraining(overrides, out / DATA, recipe.freeze, more)
         trainer.train()
     except AssertionError as error:  # how ultralytics says that nothing is left to do
         if "nothing to resume" not in str(error):
@@ -226,7 +245,7 @@ def settings(recipe: Recipe, out: Path, base: Path, device: torch.device) -> dic
             name: getattr(recipe, name)
             for name in ("epochs", "imgsz", "batch", "weight_decay", "warmup_epochs", "close_mosaic", "mosaic")
         },
-        **{name: getattr(recipe, name) for name in ("scale", "translate", "seed")},
+        **{name: getattr(recipe, name) for name in ("translate", "seed")},
     }
 
 
@@ -264,12 +283,19 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add, default = parser.add_argument, Recipe()
-    add("--data", type=Path, help="a folder of photos with boxes, or the WIDER FACE tree")
+    add("--data", type=Path, nargs="+", default=[], help="folders of photos with boxes, or the WIDER FACE tree")
     add("--out", type=Path, required=True, help="the run directory")
     add("--resume", action="store_true", help="continue the run in --out, by its own recipe")
     add("--device", choices=devices.DEVICES, default="auto", help="what to compute on (%(default)s: the fastest here)")
     add("--base", default=default.base, help="an Ultralytics checkpoint to start from (%(default)s)")
     add("--teachers", nargs="+", default=[], metavar="NAME", help="detectors that clean the labels, two or more")
+    add(
+        "--teacher-boxes",
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="what training.detector.teacher_boxes wrote, to distil",
+    )
     add("--loose", nargs="*", default=list(default.loose), metavar="SET", help="sets whose boxes they tighten")
     add("--negatives", default="", metavar="FOLDER", help="pictures without faces, to learn from (none)")
     add("--crowds", type=int, default=1, help="times that a photo of many faces is shown in an epoch (%(default)s)")
@@ -279,9 +305,10 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--batch", type=int, default=default.batch, help="pictures a step (%(default)s)")
     add("--learning-rate", type=float, default=default.learning_rate, help="(%(default)s)")
     add("--limit", type=int, default=0, help="so many photos only, to try (all)")
-    for name in ("final_share", "weight_decay", "warmup_epochs", "mosaic", "scale", "translate"):
+    for name in ("final_share", "weight_decay", "warmup_epochs", "mosaic", "paste", "translate"):
         add(f"--{name.replace('_', '-')}", type=float, default=getattr(default, name), help="(%(default)s)")
-    for name in ("close_mosaic", "seed"):
+    add("--scale", type=float, nargs=2, default=list(default.scale), help="least and most (%(default)s)")
+    for name in ("close_mosaic", "negatives_a_batch", "seed"):
         add(f"--{name.replace('_', '-')}", type=int, default=getattr(default, name), help="(%(default)s)")
     return parser.parse_args(given)
 

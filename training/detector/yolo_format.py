@@ -1,7 +1,8 @@
 """Photos with face boxes in YOLO's form, and which of them are held out.
 
-The folder holds `images/*.jpg`, `labels/<name>.txt` with a line "0 center-x center-y width height" per face, in shares
-of the picture, and optionally `manifest.csv` with the columns name and set.
+The folder holds `images/` (JPEG, PNG or WebP), `labels/<name>.txt` with a line "0 center-x center-y width height" per
+face, in shares of the picture, and optionally `manifest.csv` with the columns name (or file) and set, perhaps also
+labels (who drew the boxes: "people", "teacher", or why there are none), source and licence.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from training.common.constants import SIDE
 from training.common.errors import DataError
 from training.expression.data.sources import naming_all, pictures_in
 
-IGNORED_PX = 6  # of a box's longer side; fewer are neither learned nor counted
+IGNORED_PX = 5  # of a box's longer side; fewer are neither learned nor counted
 HELD_OUT = 10  # one source photo in so many of every set
 NO_FACES = "neg_cats"  # a set without a face, for judging only: all of it is held out
 
@@ -35,13 +36,17 @@ _SERIES = re.compile(r"(_(mp4|mov|avi)-\d+|-\d{13})$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture, the set it came with, and its faces: float32 [N, 4], x0 y0 x1 y1 in pixels of the picture."""
+    """A picture, the set it came with, and its faces: float32 [N, 4], x0 y0 x1 y1 in pixels of the picture.
+
+    `labelled_by` is what manifest.csv says under labels: "people", "teacher", or "none" where no face is there.
+    """
 
     path: Path
     set: str
     width: int
     height: int
     boxes: NDArray[np.float32]
+    labelled_by: str = "people"
 
     @property
     def name(self) -> str:
@@ -63,12 +68,12 @@ def load(root: Path) -> list[Photo]:
     """
     files = pictures_in(root / "images")
     if not files:
-        raise DataError(f"{root} holds no pictures: expected {root}/images/*.jpg and {root}/labels/*.txt")
-    sets = _sets(root / "manifest.csv")
+        raise DataError(f"{root} holds no pictures: expected {root}/images/* and {root}/labels/*.txt")
+    rows = read_manifest(root)
     loaded, problems = list[Photo](), list[str]()
     for file in files:
         try:
-            loaded.append(_photo(file, root / "labels" / f"{file.stem}.txt", sets.get(file.stem, "")))
+            loaded.append(_photo(file, root / "labels" / f"{file.stem}.txt", rows.get(file.stem, {})))
         except DataError as error:
             problems.append(str(error))
     if problems:
@@ -89,6 +94,29 @@ def held_out(photos: Sequence[Photo]) -> NDArray[np.bool_]:
         drawn = sorted(of_set, key=lambda source: hashlib.sha256(source.encode()).digest())
         chosen.update(drawn[: max(1, len(drawn) // HELD_OUT)])
     return np.array([p.set == NO_FACES or source in chosen for p, source in zip(photos, sources, strict=True)], bool)
+
+
+def load_all(roots: Sequence[Path]) -> tuple[list[Photo], NDArray[np.bool_]]:
+    """The photos of several folders, and which are held out: bool [N].
+
+    Each folder's choice is that of `held_out`, whatever other folders stand beside it; a photo that shows the same as
+    one held out elsewhere is held out too.
+
+    Raises:
+        DataError: as for `load`, or two photos have the same name.
+    """
+    folders = [load(root) for root in roots]
+    photos = [photo for folder in folders for photo in folder]
+    names = [photo.name for photo in photos]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"two of {', '.join(map(str, roots))} hold a photo named {twice}: rename it in one of them")
+    held = np.concatenate([held_out(folder) for folder in folders])
+    if len(folders) > 1:
+        sources = source_photos(photos)
+        chosen = {source for source, out in zip(sources, held, strict=True) if out}
+        held = np.array([source in chosen for source in sources], bool)
+    return photos, held
 
 
 def source_photos(photos: Sequence[Photo]) -> list[str]:
@@ -115,14 +143,23 @@ def _joined(names: Sequence[str], same: Sequence[tuple[int, int]]) -> list[str]:
     return [root(name) for name in names]
 
 
-def _sets(manifest: Path) -> Mapping[str, str]:
+def read_manifest(root: Path) -> dict[str, dict[str, str]]:
+    """The rows of manifest.csv by the photo's stem; {} without one.
+
+    Raises:
+        DataError: it lacks the columns that it must have.
+    """
+    manifest = root / "manifest.csv"
     if not manifest.is_file():
         return {}
     with manifest.open(newline="", encoding="utf-8") as lines:
-        return {row["name"]: row["set"] for row in csv.DictReader(lines)}
+        rows = list(csv.DictReader(lines))
+    if rows and not ({"name", "file"} & rows[0].keys() and "set" in rows[0]):
+        raise DataError(f"{manifest} must have the columns name (or file) and set, but has {', '.join(rows[0])}")
+    return {row.get("name") or Path(row["file"]).stem: row for row in rows}
 
 
-def _photo(file: Path, labels: Path, of_set: str) -> Photo:
+def _photo(file: Path, labels: Path, row: Mapping[str, str]) -> Photo:
     try:
         with Image.open(file) as picture:
             width, height = picture.size
@@ -136,7 +173,8 @@ def _photo(file: Path, labels: Path, of_set: str) -> Photo:
             f"{labels} is no list of boxes (class, center, size, in shares of the picture): {error}"
         ) from error
     corners = np.concatenate([center - size / 2, center + size / 2], axis=1)
-    return Photo(file, of_set, width, height, np.clip(corners, 0, [width, height] * 2).astype(np.float32))
+    boxes = np.clip(corners, 0, [width, height] * 2).astype(np.float32)
+    return Photo(file, row.get("set", ""), width, height, boxes, row.get("labels", "people").split(":")[0])
 
 
 def _reduced(file: Path) -> NDArray[np.uint8]:

@@ -114,10 +114,15 @@ def render(config: Mapping[str, Any], repo: str, results: Mapping[str, Any], fig
 
 
 def what_it_is(config: Mapping[str, Any]) -> str:
+    head = (
+        f"to be followed by suppression of boxes that overlap by more than {config['suppress']}"
+        if config.get("suppress")
+        else "end-to-end (no suppression of overlapping boxes is needed)"
+    )
     return (
-        f"## What it is\n\nA face detector: {config.get('network', 'a YOLO')}, fine-tuned on faces, end-to-end (no "
-        "suppression of overlapping boxes is needed), as ONNX. It was made by facemotion, a program that finds faces "
-        "in pictures and says which expression each one shows.\n"
+        f"## What it is\n\nA face detector: {config.get('network', 'a YOLO')}, fine-tuned on faces, {head}, "
+        "as ONNX. It was made by facemotion, a program that finds faces in pictures and says which expression each one "
+        "shows.\n"
     )
 
 

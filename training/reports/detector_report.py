@@ -1,6 +1,6 @@
 """The report of a face detector: how it was trained, and how it fares beside others. Markdown, its figures beside it.
 
-    python -m training.detector.evaluate --data faces --detectors runs/faces/export yunet a.pt --out runs/faces
+    python -m training.detector.evaluate --test faces_test --data faces --detectors runs/faces/export --out runs/faces
     python -m training.detector.speed --networks runs/faces/export a.pt --out runs/faces
     python -m training.reports.detector_report --run runs/faces --data faces --out training/reports/detector.md
 
@@ -29,8 +29,9 @@ from facemotion.errors import FacemotionError
 from training.common.errors import DataError
 from training.common.files import replace, write_text
 from training.common.markdown import table
-from training.detector import evaluate, train
+from training.detector import evaluate
 from training.detector import speed as detector_speed
+from training.detector import train as detector
 from training.detector.metrics import Found, curve, matched, sides
 from training.detector.yolo_format import Photo
 from training.expression.figures import charts, image_grids
@@ -38,6 +39,7 @@ from training.expression.onnx_export import ExportError
 from training.publish.detector_card import read_results, sentences
 
 LEAST_PX = 16
+DETAIL = "auto"  # how the photos are looked at for the curves
 COLUMNS, SHOWN = 8, 16  # of each kind, on the contact sheet
 SIDE = 96  # pixels of a picture there
 AROUND = 0.6  # of a face's longer side, shown around it
@@ -54,7 +56,7 @@ def main(given: Sequence[str] | None = None) -> None:
     print(arguments.out)
 
 
-def write(run: Path, data: Path, results: Path, out: Path) -> None:
+def write(run: Path, data: Sequence[Path], results: Path, out: Path) -> None:
     """Writes the report to `out` and its figures to the folder of that name.
 
     Raises:
@@ -63,17 +65,19 @@ def write(run: Path, data: Path, results: Path, out: Path) -> None:
         WeightsError: a detector in it cannot be had.
     """
     history, config = read_run(run)
-    rows = read_results(results)
+    judged = read_results(results)
     chosen = evaluate.load(data)
-    detail = next(iter(rows.values()))["detail"]
-    found = {name: look(FaceDetector.from_pretrained(name), chosen, detail) for name in rows}
-    first = next(iter(rows))
+    names = dict.fromkeys(row["name"] for group in judged["groups"] for row in group["rows"])
+    detectors = {name: FaceDetector.from_pretrained(name) for name in names}
+    found = {name: look(detector, chosen, DETAIL) for name, detector in detectors.items()}
+    first = next(iter(detectors))
     with charts.style():
         made = {
             "curves.png": curves(history),
-            "precision_recall.png": precision_recall({rows[name]["detector"]: f for name, f in found.items()}),
+            "precision_recall.png": precision_recall({detectors[name].description: f for name, f in found.items()}),
         }
-        made |= {f"{kind}.png": sheet for kind, sheet in sheets(chosen, found[first], rows[first]["threshold"]).items()}
+        threshold = detectors[first].default_threshold
+        made |= {f"{kind}.png": sheet for kind, sheet in sheets(chosen, found[first], threshold).items()}
         for name, figure in made.items():
             save(figure, out.with_suffix("") / name)
     shown = list(made)
@@ -81,7 +85,7 @@ def write(run: Path, data: Path, results: Path, out: Path) -> None:
     if changes.is_file():
         replace(out.with_suffix("") / "changes.jpg", lambda file: file.write(changes.read_bytes()))
         shown.append("changes.jpg")
-    write_text(out, text(config, history, rows, out.stem, shown, speed=detector_speed.read(results.parent)))
+    write_text(out, text(config, history, judged, out.stem, shown, speed=detector_speed.read(results.parent)))
 
 
 def read_run(run: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
@@ -90,9 +94,9 @@ def read_run(run: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
     Raises:
         DataError: `run` has none.
     """
-    history = train.read_history(run)
+    history = detector.read_history(run)
     try:
-        return history, json.loads((run / train.CONFIG).read_text(encoding="utf-8"))
+        return history, json.loads((run / detector.CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{run} is no run of training.detector.train: {error}") from error
 
@@ -186,7 +190,7 @@ def save(figure: Figure, file: Path) -> None:
 def text(
     config: Mapping[str, Any],
     history: Sequence[Mapping[str, float]],
-    rows: Mapping[str, Any],
+    judged: Mapping[str, Any],
     folder: str,
     figures: Sequence[str],
     *,
@@ -200,7 +204,7 @@ def text(
     state = f"{done} epochs" if done >= wanted else f"{done} of {wanted} epochs so far: this run is not finished"
     parts = [
         f"# The face detector\n\n{config['base']}, fine-tuned on faces; {state}.\n",
-        f"## Beside others\n\n{evaluate.markdown(dict(rows))}",
+        f"## Beside others\n\n{evaluate.markdown(dict(judged))}",
         *([f"## One runtime\n\n{detector_speed.markdown(speed)}"] if speed else []),
         f"## Data\n\n{sentences(counts)}",
         table(("set", "photos", "faces", "boxes tightened", "faces added"), changed),
@@ -219,7 +223,7 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--run", type=Path, required=True, help="a run directory of training.detector.train")
-    add("--data", type=Path, required=True, help="the photos, of which those held out are looked at")
+    add("--data", type=Path, nargs="+", required=True, help="the photos, of which those held out are looked at")
     add("--results", type=Path, help="detectors.json of training.detector.evaluate (RUN/detectors.json)")
     add("--out", type=Path, required=True, help="the Markdown file to write")
     return parser.parse_args(given)
