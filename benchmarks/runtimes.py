@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks import pictures
 from benchmarks.timing import as_sentence, machine
-from facemotion import EmotionClassifier, FaceDetector, crops, graphs, weights
+from facemotion import EmotionClassifier, FaceDetector, compat, crops, graphs, weights
 from facemotion.classifier import WEIGHTS_FILE
 from facemotion.runtime import open_session
 from training import metrics, onnx_export
@@ -100,6 +100,7 @@ def by_onnxruntime(file: Path) -> Run:
 
 
 def by_openvino(file: Path) -> Run:
+    compat.leave_out_openvino_telemetry()
     import openvino  # noqa: PLC0415  (of requirements-dev.txt)
 
     hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}

@@ -19,7 +19,7 @@ MAX_LINES = 350
 # Each module may import those of its own row and of the rows above it. A new module takes its place here.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faces"),
-    ("settings", "uploads", "deadline", "interrupts", "logs"),
+    ("settings", "uploads", "deadline", "interrupts", "logs", "scratch"),
     ("images", "_avif", "_colours", "_containers", "_formats", "_sources"),
     ("crops", "networks", "quality", "weights", "compat"),
     ("graphs", "runtime"),
