@@ -19,7 +19,7 @@ from facemotion.drawing import COLOURS
 from tests import camera, chromium
 from tests.chromium import PATIENCE_MS, sync_api
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 FAKE_CAMERA = "--use-fake-device-for-media-stream"
 ALLOWED = "--use-fake-ui-for-media-stream"

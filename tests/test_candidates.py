@@ -13,6 +13,8 @@ from training import candidates, export, train
 from training.config import Config
 from training.sources import DataError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", candidates.CANDIDATES)
 def test_a_candidate_learns_at_the_cost_of_the_network_it_stands_beside(name: str) -> None:

@@ -11,6 +11,8 @@ from PIL import Image
 from tests import tiny_detector
 from training import detector, detector_report, evaluate_detector
 
+pytestmark = pytest.mark.slow
+
 HEAD = "epoch,time,train/box_loss,train/cls_loss,val/box_loss,val/cls_loss,metrics/mAP50(B),metrics/mAP50-95(B)"
 
 

@@ -13,6 +13,8 @@ from tests import tiny_detector
 from training import detector_speed
 from training.sources import DataError
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_export_beside_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

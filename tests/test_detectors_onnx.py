@@ -135,6 +135,7 @@ def test_it_needs_neither_ultralytics_nor_torch(folder: Path, root: Path) -> Non
 
 
 @pytest.mark.parametrize("detail", settings.DETAILS)
+@pytest.mark.slow
 def test_our_own_is_embedded(hub: Hub, examples: Path, detail: str) -> None:
     detector = FaceDetector.from_pretrained("yolo")
     assert detector.description.startswith("yolo (embedded, ")

@@ -21,6 +21,8 @@ from tests import crafted
 from tests.bad_inputs import FILES, GENEROUS_S
 from tests.crafted import encoded
 
+pytestmark = pytest.mark.slow
+
 PEAK_MB = 500
 ROOT = Path(__file__).resolve().parent.parent
 

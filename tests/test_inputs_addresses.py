@@ -23,6 +23,8 @@ from tests.bad_inputs import ADDRESSES, assert_helpful
 from tests.conftest import ROOT
 from tests.test_server import META, call
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def canary() -> Iterator[tuple[list[str], list[str]]]:

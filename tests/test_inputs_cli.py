@@ -19,6 +19,8 @@ from tests import crafted
 from tests.bad_inputs import ADDRESSES, FILES, OPTIONS, Case
 from tests.composed import FACES
 
+pytestmark = pytest.mark.slow
+
 LIMIT_S = 280
 CASES = [*FILES, *(Case(27, picture.name, picture.png) for picture in FACES)]
 

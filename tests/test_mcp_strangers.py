@@ -19,6 +19,8 @@ from facemotion.webui.tool_server import ToolServer
 from tests import crafted
 from tests.test_server import META
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("mcp", reason="gradio's extra is not installed: pip install 'gradio[mcp]'")
 
 MCP = "/gradio_api/mcp/"

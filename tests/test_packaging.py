@@ -15,6 +15,8 @@ import yaml
 
 import facemotion
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "facemotion" / "assets"
 SUMS = ASSETS / "SHA256SUMS"

@@ -26,7 +26,7 @@ from training.inference import predict, to_device, torch_network
 
 MODEL_FILES = {"model.safetensors", "config.json", "model.onnx", "README.md", "LICENSE"}
 
-pytestmark = publishing.MARKS
+pytestmark = [publishing.MARKS, pytest.mark.slow]
 uploads, quick_export, published = publishing.uploads, publishing.quick_export, publishing.published
 
 

@@ -20,7 +20,7 @@ from tests.hub_uploads import Uploads
 from tests.publishing import DEMO, EMBEDDED, PIN, REPO, SPACE, refused
 from training import publish, space
 
-pytestmark = publishing.MARKS
+pytestmark = [publishing.MARKS, pytest.mark.slow]
 uploads, quick_export, published = publishing.uploads, publishing.quick_export, publishing.published
 
 

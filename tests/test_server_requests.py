@@ -21,6 +21,8 @@ from facemotion.webui.refusals import Refusal
 from tests import crafted
 from tests.test_server import call, upload
 
+pytestmark = pytest.mark.slow
+
 API = "/gradio_api"
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "multipart/form-data; boundary=line"}

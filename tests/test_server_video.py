@@ -16,6 +16,8 @@ from facemotion import settings
 from facemotion.webui.whole_files import upload_limit
 from tests.synthetic_videos import ONE, Recipe, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def client(app_url: str) -> Client:

@@ -19,6 +19,8 @@ import pytest
 from facemotion import Analysis, FaceDetector, LiveSession, Pipeline, compat, images
 from facemotion.settings import DETAILS
 
+pytestmark = pytest.mark.slow
+
 THREADS = 8
 PHOTOS = ("astronaut.png", "grace_hopper.jpg", "fr_obama.jpg", "group.jpg")
 ROUNDS = 2

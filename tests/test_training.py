@@ -22,6 +22,8 @@ from tests.training_tree import write_tree
 from training import data, export, metrics, run_directory, train, winograd
 from training.config import Config
 
+pytestmark = pytest.mark.slow
+
 
 def test_confusion_and_what_follows_from_it():
     labels = np.array([0, 0, 0, 3, 3, 6])

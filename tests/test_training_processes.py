@@ -95,6 +95,7 @@ def records(arithmetic, tmp_path_factory):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_two_processes_average_to_the_gradients_of_one(records, arithmetic):
     both, alone, _ = records
     assert len(alone["gradients"]) == 2
@@ -105,6 +106,7 @@ def test_two_processes_average_to_the_gradients_of_one(records, arithmetic):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_two_processes_see_every_row_once(records):
     both, alone, _ = records
     assert [len(record["pictures"]) for record in both] == [21, 20]
@@ -113,6 +115,7 @@ def test_two_processes_see_every_row_once(records):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_only_the_first_process_writes(records, arithmetic):
     both, _, folder = records
     assert any("last" in path for path in both[0]["written"])

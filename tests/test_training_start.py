@@ -23,6 +23,8 @@ from training import beginning, evaluate, export, study, train
 from training.config import Config, ConfigError
 from training.sources import DataError
 
+pytestmark = pytest.mark.slow
+
 CONFIG = Config(epochs=1, batch_size=14, learning_rate=1e-30)  # which moves no weight
 
 

@@ -96,6 +96,7 @@ def test_teachers_answer_with_the_mean_and_by_the_frequencies_they_learned_witho
     assert said[0].tolist() == pytest.approx([5 / 12, 7 / 24, 7 / 24])
 
 
+@pytest.mark.slow
 def test_a_run_is_taught_on_the_pictures_it_sees(tree: Path, taught_run: Path, arithmetic: str) -> None:
     """Its teachers compute in the numbers that the run computes in; what is made of their answers is float32."""
     bf16 = arithmetic == "bfloat16"
@@ -118,6 +119,7 @@ def test_a_run_is_taught_on_the_pictures_it_sees(tree: Path, taught_run: Path, a
     torch.testing.assert_close(still.of(5)[1], said, rtol=0, atol=4 * UNIT["float32"])
 
 
+@pytest.mark.slow
 def test_a_taught_run_names_its_teachers_and_goes_on_where_they_were_moved(
     tree: Path, taught_run: Path, tmp_path: Path
 ) -> None:
@@ -151,6 +153,7 @@ def test_knobs_that_do_not_go_together(wrong: dict[str, object], message: str) -
         Config(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_run_without_an_epoch_cannot_teach(taught_run: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((taught_run / "config.json").read_text())
     with pytest.raises(ConfigError, match=r"which holds no best\.pt: it is no run with an epoch in it"):

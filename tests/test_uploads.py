@@ -18,6 +18,8 @@ import pytest
 from facemotion import uploads
 from tests.conftest import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
