@@ -41,8 +41,8 @@ audit: $(VENV)/.installed-dev ## ask PyPI for known weaknesses of what is instal
 	@$(BIN)/pip-audit --local --strict --progress-spinner off
 
 train-smoke: $(VENV)/.installed-train ## run the training kit once through, on little data and on a little of FACEMOTION_DATA
-	@$(BIN)/python -m training.train --smoke
-	@test -z "$$FACEMOTION_DATA" || $(BIN)/python -m training.train --smoke --data "$$FACEMOTION_DATA"
+	@$(BIN)/python -m training.expression.train --smoke
+	@test -z "$$FACEMOTION_DATA" || $(BIN)/python -m training.expression.train --smoke --data "$$FACEMOTION_DATA"
 
 bench: $(VENV)/.installed-dev ## measure how fast it is; ARGS=--peers for others beside it, ARGS=--write for the report
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
@@ -51,8 +51,8 @@ bench-live: $(VENV)/.installed-dev browser ## measure the camera in a real brows
 	@$(BIN)/python -m benchmarks.live $(PARTS)
 
 fuzz: $(VENV)/.installed-fuzz ## mutate pictures, guided by coverage; SECONDS=3600 for an hour, 300 unless given
-	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),300)
-	@! ls tests/fuzz/cases/found-* 2>/dev/null || { echo "tests/fuzz/README.md says what to do with these."; exit 1; }
+	@$(BIN)/python -m tests.security.fuzz $(or $(SECONDS),300)
+	@! ls tests/security/fuzz/cases/found-* 2>/dev/null || { echo "tests/security/fuzz/README.md says what to do with these."; exit 1; }
 
 load: $(VENV)/.installed-dev ## 8 visitors for MINUTES=5, then 500 equal requests: what is answered, what is kept
 	@MINUTES=$(MINUTES) $(BIN)/python -m benchmarks.load

@@ -19,11 +19,11 @@ import pytest
 from PIL import Image
 
 from facemotion import Pipeline
-from tests.example_faces import PHOTOS
-from tests.hub import Faults, Hub
+from tests.support.example_faces import PHOTOS
+from tests.support.hub import Faults, Hub
 
 if TYPE_CHECKING:
-    from tests.running import Server
+    from tests.support.running import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
@@ -129,7 +129,7 @@ def pipeline() -> Pipeline:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """model.onnx of the embedded weights and its parity error: made once, because it takes ten seconds."""
     from facemotion import EmotionClassifier
-    from training import onnx_export
+    from training.expression import onnx_export
 
     file = tmp_path_factory.mktemp("onnx") / "model.onnx"
     return file, onnx_export.export(EmotionClassifier.from_pretrained("simplecnn"), file)
@@ -192,7 +192,7 @@ def app_url(server_folder: Path) -> Iterator[str]:
 def strained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose models can be made to fail, with a short queue, one camera and hurried cleaning; it tells what it
     holds."""
-    from tests import running
+    from tests.support import running
 
     limits = {"MAX_QUEUE": 12, "MAX_VIEWERS": 1, "STREAM_IDLE_S": 4, "STREAM_SECONDS": 8}
     settings = {f"FACEMOTION_{name}": str(value) for name, value in limits.items()}

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests import strace
-from tests.conftest import free_port, wait_until_it_answers
-from tests.synthetic_videos import ONE, Recipe, write
-from tests.visitor import Visitor, call
+from tests.support.processes import free_port, wait_until_it_answers
+from tests.support.synthetic_videos import ONE, Recipe, write
+from tests.support.visitor import Visitor, call
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 IMPORTS = """
 from facemotion import *
-import facemotion.video, facemotion.webui, onnxruntime, training.train, training.charts
+import facemotion.video, facemotion.webui, onnxruntime, training.expression.train, training.expression.figures.charts
 FaceDetector.from_pretrained("yunet"), EmotionClassifier.from_pretrained("default")
 """
 CHECKPOINT = """

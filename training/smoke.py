@@ -1,9 +1,9 @@
 """The whole kit on little data, in well under a minute: a look at the data, training, figures, export, ONNX, card,
 judging, and the exported weights on a photo.
 
-    python -m training.train --smoke                            # on crops of the example photos
-    python -m training.train --smoke --data fer2013             # on a few pictures of FER2013
-    python -m training.train --smoke --out runs/smoke           # keeps what it made
+    python -m training.expression.train --smoke                            # on crops of the example photos
+    python -m training.expression.train --smoke --data fer2013             # on a few pictures of FER2013
+    python -m training.expression.train --smoke --out runs/smoke           # keeps what it made
     make train-smoke                                            # on FER2013 where FACEMOTION_DATA names it
 
 It shows that everything runs, not how well. The crops are the example photos' few faces, moved, mirrored and lit
@@ -25,12 +25,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemotion import FaceDetector, Pipeline, crops, images
+from facemotion import FaceDetector, Pipeline, images
+from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Analysis, Box
-from training import check, evaluate, export, figures, model_files, train
-from training.config import PRESETS, Config
-from training.data import SIDE, SUFFIXES, DataError, Split, load_split
-from training.run_directory import write_json
+from training.common.constants import SIDE, SUFFIXES
+from training.common.errors import DataError
+from training.common.files import write_json
+from training.expression import export, train
+from training.expression.config import PRESETS, Config
+from training.expression.data import inspect
+from training.expression.data.dataset import Split, load_split
+from training.expression.evaluation import evaluate
+from training.expression.figures import run_figures
+from training.publish import model_repo
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "facemotion" / "assets" / "examples"
 PHOTO = EXAMPLES / "grace_hopper.jpg"
@@ -62,7 +69,7 @@ def run(out: Path | None = None, data: Path | None = None, device: str = "auto")
     Args:
         out: a new folder for data/, run/, model/, repository/ and evaluation/; a temporary one by default.
         data: as for `load_split`; a few of its pictures are used. By default crops of the example photos.
-        device: one of `training.devices.DEVICES`.
+        device: one of `training.common.devices.DEVICES`.
 
     Returns:
         the seconds that each part took.
@@ -74,9 +81,9 @@ def run(out: Path | None = None, data: Path | None = None, device: str = "auto")
         parts = Parts()
         config = PRESETS["smoke"]
         tree = parts.run("data", lambda: subset(data, place / "data", config) if data else from_photos(place / "data"))
-        parts.run("check", lambda: check.write(check.inspect(tree), place / "check"))
+        parts.run("check", lambda: inspect.write(inspect.inspect(tree), place / "check"))
         parts.run("train", lambda: train.train(config, tree, place / "run", device=device))
-        parts.run("figures", lambda: figures.draw_all(figures.parse_arguments(draw_arguments(place, tree))))
+        parts.run("figures", lambda: run_figures.draw_all(run_figures.parse_arguments(draw_arguments(place, tree))))
         parts.run("export", lambda: export.export(place / "run", tree, place / "model"))
         parts.run("onnx and card", lambda: write_repository(place))
         parts.run("evaluate", lambda: judge(place, tree))
@@ -151,14 +158,14 @@ def write_split(split: Split, out: Path) -> None:
 
 
 def draw_arguments(place: Path, tree: Path) -> list[str]:
-    """Of `training.figures`."""
+    """Of `training.expression.figures.run_figures`."""
     return ["--run", str(place / "run"), "--data", str(tree), "--out", str(place / "run" / "figures")]
 
 
 def write_repository(place: Path) -> None:
     """What `training.publish` would put on the Hub."""
-    figures_ = model_files.figures_of(place / "run")
-    _, files = model_files.collect(place / "model", "you/facemotion-smoke", figures_, place)
+    figures_ = model_repo.figures_of(place / "run")
+    _, files = model_repo.collect(place / "model", "you/facemotion-smoke", figures_, place)
     for path, content in files.items():
         (place / "repository" / path).parent.mkdir(parents=True, exist_ok=True)
         (place / "repository" / path).write_bytes(content)
