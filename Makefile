@@ -15,7 +15,7 @@ TEST_TIMEOUT ?= 300
 WORKERS ?= 2
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
-.PHONY: help demo test lint audit train-smoke bench bench-live load fuzz format browser clean distclean
+.PHONY: help demo test test-fast lint audit train-smoke bench bench-live load fuzz format browser strace clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,13 @@ help: ## say what there is to make
 demo: $(VENV)/.installed ## start the page, on http://127.0.0.1:7860 unless GRADIO_SERVER_PORT says otherwise
 	@$(BIN)/python app.py
 
-test: $(VENV)/.installed-dev browser ## run the tests; ARGS="-k name" picks some
-	@$(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS)
+PYTEST = $(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+
+test: $(VENV)/.installed-dev browser strace ## run the tests; ARGS="-k name" picks some
+	@$(PYTEST) $(ARGS)
+
+test-fast: $(VENV)/.installed-dev ## run those that need no server, browser, or process of their own: an answer in a minute
+	@$(PYTEST) -m "not slow" $(ARGS)
 
 lint: $(VENV)/.installed-dev ## check style, types and weak spots
 	@$(BIN)/ruff check .
@@ -92,6 +97,9 @@ $(VENV)/.installed-fuzz: requirements-fuzz.txt $(VENV)/.installed-dev
 
 browser: $(VENV)/.installed-dev $(VENV)/.node
 	@.ci/browser $(BIN)/python
+
+strace:
+	@.ci/strace
 
 # The README's JavaScript is run too where npm is there; without it that one test says that it is skipped.
 $(VENV)/.node: | $(BIN)/python

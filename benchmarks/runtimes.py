@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from benchmarks import pictures
 from benchmarks.timing import as_sentence, machine
 from facemotion import EmotionClassifier, FaceDetector, weights
+from facemotion.detectors import ultralytics_compat
 from facemotion.expression import crops, onnx_network
 from facemotion.expression.classifier import WEIGHTS_FILE
 from facemotion.runtime import open_session
@@ -102,6 +103,7 @@ def by_onnxruntime(file: Path) -> Run:
 
 
 def by_openvino(file: Path) -> Run:
+    ultralytics_compat.leave_out_openvino_telemetry()
     import openvino  # noqa: PLC0415  (of requirements-dev.txt)
 
     hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}

@@ -11,6 +11,7 @@ Importing this package reads no file, downloads nothing and loads no model; the 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from facemotion.tracking.tracker import FaceTracker as FaceTracker
 
 __version__ = "0.1.0"
+
+# ONNX Runtime's Linux wheels send usage data and leave files in the home folder, unless this is set before the first
+# import of onnxruntime, whoever imports it: facemotion.runtime, the training kit, ultralytics. A user's setting stands.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "EMOTIONS": "faces",

@@ -62,6 +62,34 @@ def face(photos: dict[str, np.ndarray]) -> np.ndarray:
     return photos["astronaut.png"][62:177, 180:270]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--arithmetic`: what training computes in, instead of what the processor does fastest."""
+    parser.addoption("--arithmetic", choices=("float32", "bfloat16"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chosen_arithmetic(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Forces the choice of `--arithmetic` on all tests but those that take `arithmetic`."""
+    if not (choice := pytestconfig.getoption("--arithmetic")):
+        yield
+        return
+    from tests.support import arithmetic
+
+    with pytest.MonkeyPatch.context() as patch:
+        arithmetic.force(choice, patch)
+        yield
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def arithmetic(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Training forced to float32 and then to bfloat16, on any processor; see tests/support/arithmetic.py."""
+    from tests.support import arithmetic
+
+    with pytest.MonkeyPatch.context() as patch:
+        arithmetic.force(request.param, patch)
+        yield request.param
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """PyTorch with one thread: two busy ones on two cores that others use as well take ten times as long."""

@@ -70,7 +70,7 @@ def whole(width: int, height: int, side: int, enlarge: float = 1.0) -> Window:
 
 
 def plan(width: int, height: int, enlarge: float, tile_side: int | None = None) -> list[Window]:
-    """The main pass, the one for faces that fill the picture, and tiles (with `tile_side`) or the parts of a strip; each
+    """The main pass, that for faces that fill the picture, and tiles (with `tile_side`) or the parts of a strip; each
     once.
 
     A pass keeps only the faces that it sees well and no finer pass sees whole.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +14,8 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
+
+from facemotion import scratch
 
 _lock = RLock()  # around what belongs to the whole process; importing also keeps the threads
 
@@ -43,10 +42,17 @@ def _set_switches() -> None:
     os.environ.setdefault("YOLO_AUTOINSTALL", "0")
     os.environ.setdefault("YOLO_OFFLINE", "1")
     os.environ.setdefault("YOLO_VERBOSE", "False")  # it writes to standard output, which is for results
-    if "YOLO_CONFIG_DIR" not in os.environ:
-        folder = tempfile.mkdtemp(prefix="facemotion-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ["YOLO_CONFIG_DIR"] = folder
+    scratch.use_for("YOLO_CONFIG_DIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR")
+    leave_out_openvino_telemetry()
+
+
+def leave_out_openvino_telemetry() -> None:
+    """Keeps OpenVINO, which serves some exports of a YOLO, from sending usage data to Google Analytics.
+
+    Unless CI is set it does so whenever it reads a model, and keeps a device id in the home folder. No variable stops
+    it, but without the package that sends, which is imported by nothing else, it goes on with a stub of its own.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it is an ImportError now
 
 
 @contextmanager

@@ -32,7 +32,7 @@ GRAVE = {"serious", "critical"}
 ACCEPTED: dict[str, str] = {}
 """By rule: why a grave finding in gradio's own markup can be mended neither by style nor by script. None is left."""
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from facemotion.output.draw import COLOURS
 from tests.support import camera, chromium
 from tests.support.chromium import PATIENCE_MS, sync_api
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 FAKE_CAMERA = "--use-fake-device-for-media-stream"
 ALLOWED = "--use-fake-ui-for-media-stream"

@@ -14,7 +14,7 @@ from tests.support.bad_inputs import FILES
 from tests.support.chromium import PATIENCE_MS, sync_api
 
 expect = sync_api.expect
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 ROWS = (2, 3, 5, 7, 8, 10, 12)
 REFUSED = list({case.row: case for case in FILES if case.row in ROWS and case.error is not None}.values())
 

@@ -20,7 +20,7 @@ from tests.support.chromium import PATIENCE_MS, sync_api
 
 expect = sync_api.expect
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

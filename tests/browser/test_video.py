@@ -13,6 +13,8 @@ from tests.support import chromium
 from tests.support.chromium import PATIENCE_MS, sync_api
 from tests.support.synthetic_videos import ONE, Recipe, write
 
+pytestmark = pytest.mark.slow
+
 SLOW_MS = 3 * PATIENCE_MS  # two seconds of video on a busy machine
 
 

@@ -11,6 +11,8 @@ import pytest
 from tests.support import camera, chromium
 from tests.support.chromium import PATIENCE_MS, sync_api
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sync_api.Page]:

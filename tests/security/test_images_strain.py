@@ -21,6 +21,8 @@ from tests.support import crafted
 from tests.support.bad_inputs import FILES, GENEROUS_S
 from tests.support.crafted import encoded
 
+pytestmark = pytest.mark.slow
+
 PEAK_MB = 500
 ROOT = Path(__file__).resolve().parents[2]
 

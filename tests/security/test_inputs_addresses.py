@@ -23,6 +23,8 @@ from tests.support.bad_inputs import ADDRESSES, assert_helpful
 from tests.support.processes import ROOT
 from tests.web.test_server import META, call
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def canary() -> Iterator[tuple[list[str], list[str]]]:

@@ -19,6 +19,8 @@ from tests.support import crafted
 from tests.support.bad_inputs import ADDRESSES, FILES, OPTIONS, Case
 from tests.support.composed import FACES
 
+pytestmark = pytest.mark.slow
+
 LIMIT_S = 280
 CASES = [*FILES, *(Case(27, picture.name, picture.png) for picture in FACES)]
 

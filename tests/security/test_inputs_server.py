@@ -25,6 +25,8 @@ from tests.support.bad_inputs import FILES, NAMES, OPTIONS, Case
 from tests.support.composed import FACES, Composition
 from tests.web.test_server import META, call, upload
 
+pytestmark = pytest.mark.slow
+
 HARMLESS = ("Traceback", "site-packages", "/", "\\", crafted.GPS_SECRET)
 SERVED = [case for case in FILES if case.error is not FileTooLarge]  # a longer upload is turned away before any decoder
 # The decoder and the command line are given all of the corpus; here every row, error and kind of file stands once.

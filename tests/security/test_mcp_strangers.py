@@ -19,6 +19,8 @@ from facemotion.webui.server import upload_folder as uploads
 from tests.support import crafted
 from tests.web.test_server import META
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("mcp", reason="gradio's extra is not installed: pip install 'gradio[mcp]'")
 
 MCP = "/gradio_api/mcp/"

@@ -32,7 +32,7 @@ sys.addaudithook(hook)
 
 LOOPBACK = re.compile(r"'(127\.0\.0\.1|localhost|0\.0\.0\.0|::1?|)'|\bNone\b")
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.browser]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ from PIL import Image
 
 from tests.support.visitor import Server, Visitor, call, data_url, server
 
+pytestmark = pytest.mark.slow
+
 LIMITS = {
     "MAX_FILE_BYTES": 1_000_000,
     "MAX_VIDEO_BYTES": 4_000_000,

@@ -23,6 +23,8 @@ from facemotion.webui.server.request_limits import DiskSpace, LimitedBody
 from tests.support import crafted
 from tests.web.test_server import call, upload
 
+pytestmark = pytest.mark.slow
+
 API = "/gradio_api"
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "multipart/form-data; boundary=line"}

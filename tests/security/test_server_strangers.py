@@ -18,6 +18,8 @@ import pytest
 from facemotion import settings
 from tests.support.visitor import Server, Visitor, server
 
+pytestmark = pytest.mark.slow
+
 SECRET = "a-value-of-the-environment"
 FILES_LIVE_S = 15
 API = "/gradio_api"

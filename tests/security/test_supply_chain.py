@@ -117,6 +117,7 @@ def search(folder: Path, *files: str) -> subprocess.CompletedProcess[str]:
     return tool("detect_secrets.pre_commit_hook", "--baseline", str(baseline), *files)
 
 
+@pytest.mark.slow
 def test_no_file_holds_a_secret(tmp_path: Path) -> None:
     names = [name for name in git("ls-files").splitlines() if (ROOT / name).is_file() and is_text(ROOT / name)]
     assert len(names) > 100
@@ -136,6 +137,7 @@ def test_the_search_for_secrets_finds_one(tmp_path: Path) -> None:
     assert search(tmp_path, str(tmp_path / "settings.py")).returncode == 1
 
 
+@pytest.mark.slow
 def test_bandit_finds_nothing() -> None:
     result = tool("bandit", "-q", "-c", "pyproject.toml", "-r", "facemotion", "training", "app.py")
     assert result.returncode == 0, result.stdout

@@ -18,6 +18,8 @@ import pytest
 from facemotion.webui.server import upload_folder as uploads
 from tests.support.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

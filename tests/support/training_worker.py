@@ -1,4 +1,4 @@
-"""One process of a run, watched: `torchrun ... -m tests.support.training_worker DATA OUT RECORDS` writes
+"""One process of a run, watched: `torchrun ... -m tests.support.training_worker DATA OUT RECORDS ARITHMETIC` writes
 RECORDS/<rank>.pt.
 
 The network is SimpleCNN with batch norm in evaluation mode and dropout off, so that one process and several compute the
@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from tests.support import arithmetic
 from training.expression import networks, train
 from training.expression.config import Config
 
@@ -76,9 +78,10 @@ def watch_writing(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    data, out, records = map(Path, sys.argv[1:])
+    data, out, records = map(Path, sys.argv[1:4])
     written = watch_writing(out)
-    with watched() as seen:
+    with watched() as seen, pytest.MonkeyPatch.context() as patch:
+        arithmetic.force(sys.argv[4], patch)
         metrics = train.train(recipe(), data, out, device="cpu")
     torch.save(seen | {"written": written, "metrics": bool(metrics)}, records / f"{os.environ['RANK']}.pt")
 

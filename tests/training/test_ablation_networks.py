@@ -12,6 +12,8 @@ from training.common.errors import DataError
 from training.expression import ablation_networks, export, networks, train
 from training.expression.config import Config
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ablation_networks.CANDIDATES)
 def test_a_candidate_learns_at_the_cost_of_the_network_it_stands_beside(name: str) -> None:

@@ -12,6 +12,8 @@ from tests.support import tiny_detector
 from training.detector import evaluate, train
 from training.reports import detector_report
 
+pytestmark = pytest.mark.slow
+
 HEAD = "epoch,time,train/box_loss,train/cls_loss,val/box_loss,val/cls_loss,metrics/mAP50(B),metrics/mAP50-95(B)"
 
 

@@ -13,6 +13,8 @@ from tests.support import tiny_detector
 from training.common.errors import DataError
 from training.detector import speed
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_export_beside_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -54,6 +54,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.slow
 def test_a_run_is_stopped_resumed_exported_and_served(
     data: Path, test_assets: Path, offline: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.support import training_worker
+from tests.support.arithmetic import UNIT
 from tests.support.training_tree import write_tree
 from training.common.errors import DataError
 from training.expression import train
@@ -65,13 +66,24 @@ def test_torchrun_says_who_one_is(monkeypatch):
     assert not World.from_environment().is_first
 
 
+def apart(numbers):
+    """How far two ways of computing the same may be apart, of the norm.
+
+    Each rounds once for each of seven layers, on the way there and on the way back: 28 roundings, which are independent
+    of each other, so that their squares add up. bfloat16's products are summed in float32, where nothing is lost beside
+    that; float32's are rounded at each addition, of 20 pictures of 48 x 48 places in the first layer.
+    """
+    additions = 20 * 48 * 48 if numbers == "float32" else 1
+    return (28 * additions) ** 0.5 * UNIT[numbers]
+
+
 @pytest.fixture(scope="module")
-def records(tmp_path_factory):
+def records(arithmetic, tmp_path_factory):
     """What each of two processes did, and what one alone did with the same recipe."""
     folder = tmp_path_factory.mktemp("processes")
     data = write_tree(folder / "data")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "tests.support.training_worker", str(data), str(folder / "run"), str(folder)]
+    command += ["-m", "tests.support.training_worker", str(data), str(folder / "run"), str(folder), arithmetic]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
@@ -83,16 +95,18 @@ def records(tmp_path_factory):
 
 
 @pytest.mark.timeout(600)
-def test_two_processes_average_to_the_gradients_of_one(records):
+@pytest.mark.slow
+def test_two_processes_average_to_the_gradients_of_one(records, arithmetic):
     both, alone, _ = records
     assert len(alone["gradients"]) == 2
     for record in both:
         for averaged, gradient in zip(record["gradients"], alone["gradients"], strict=True):
             assert gradient.abs().max() > 1e-2
-            assert (averaged - gradient).abs().max() < 1e-5
+            assert (averaged - gradient).norm() < apart(arithmetic) * gradient.norm()
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_two_processes_see_every_row_once(records):
     both, alone, _ = records
     assert [len(record["pictures"]) for record in both] == [21, 20]
@@ -101,7 +115,8 @@ def test_two_processes_see_every_row_once(records):
 
 
 @pytest.mark.timeout(600)
-def test_only_the_first_process_writes(records):
+@pytest.mark.slow
+def test_only_the_first_process_writes(records, arithmetic):
     both, _, folder = records
     assert any("last" in path for path in both[0]["written"])
     assert both[1]["written"] == []
@@ -113,4 +128,5 @@ def test_only_the_first_process_writes(records):
     assert names[0] == names[1]
     rows = [torch.load(folder / name / "last.pt", weights_only=True)["history"][0] for name in ("run", "alone")]
     for key in rows[0].keys() - {"seconds"}:
-        assert rows[0][key] == pytest.approx(rows[1][key], abs=1e-5), key
+        near = 1 / 20 if "accuracy" in key else apart(arithmetic)  # an answer that is nearly a tie may change
+        assert rows[0][key] == pytest.approx(rows[1][key], rel=near, abs=near), key

@@ -24,6 +24,8 @@ from training.expression.config import Config, ConfigError
 from training.expression.evaluation import evaluate
 from training.reports import paper_results
 
+pytestmark = pytest.mark.slow
+
 CONFIG = Config(epochs=1, batch_size=14, learning_rate=1e-30)  # which moves no weight
 
 

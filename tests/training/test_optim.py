@@ -130,14 +130,16 @@ def test_votes_become_targets(tree: Path, tmp_path: Path) -> None:
     assert lessons.of(1)[1][0].tolist() == pytest.approx([0.75, 0, 0, 0.25, 0, 0, 0])  # angry, and all saw happy
 
 
-def test_a_modern_run_learns(tree: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_modern_run_learns(arithmetic: str, tree: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(PRESETS["modern"], epochs=5, batch_size=7, warm_up=1.0, augment=False, drop=())
     history = train.train(dataclasses.replace(config, learning_rate=0.02), tree, tmp_path)["last_five"]
     assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
     assert history[-1]["train_accuracy"] > 0.6
 
 
-def test_a_modern_run_keeps_its_average_and_resumes_exactly(tree: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_modern_run_keeps_its_average_and_resumes_exactly(arithmetic: str, tree: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(
         PRESETS["modern"], epochs=2, batch_size=14, warm_up=0.5, average=0.5, mixup=0.2, drop=()
     )

@@ -25,6 +25,8 @@ from training.expression.config import Config
 from training.expression.data import dataset
 from training.expression.evaluation import metrics
 
+pytestmark = pytest.mark.slow
+
 
 def test_confusion_and_what_follows_from_it():
     labels = np.array([0, 0, 0, 3, 3, 6])
@@ -107,7 +109,7 @@ def test_winograd_keeps_the_parameters_names():
     winograd.use_winograd(network)
     assert type(network[0]) is winograd.WinogradConv2d
     assert list(network.state_dict()) == ["0.weight", "0.bias"]
-    assert torch.allclose(network(torch.ones(1, 16, 8, 8)), before, atol=2e-6)
+    assert torch.allclose(network(torch.ones(1, 16, 8, 8)), before, atol=1e-4)  # as above, whatever sums it up
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,7 @@ FLAGS = ["--epochs", "2", "--batch-size", "14", "--seed", "7", "--mean", "0.4", 
 
 
 @pytest.fixture(scope="module")
-def runs(tree, tmp_path_factory):
+def runs(arithmetic, tree, tmp_path_factory):
     """Two epochs straight through, and the same with Ctrl-C in the second one, continued as the program says then."""
     folder = tmp_path_factory.mktemp("runs")
     train.train(CONFIG, tree, folder / "straight")
@@ -258,10 +260,10 @@ def test_a_stop_before_the_first_epoch_leaves_nothing_to_go_on_from(tree, tmp_pa
     assert "nothing to go on from; give the same command again" in said
 
 
-def test_a_run_says_what_it_does_and_where_it_leaves_it(tree, tmp_path, capsys):
+def test_a_run_says_what_it_does_and_where_it_leaves_it(arithmetic, tree, tmp_path, capsys):
     train.train(Config(epochs=1, batch_size=21, limit=28), tree, tmp_path / "run", device="cpu")
     first, *_, last = capsys.readouterr().out.splitlines()
-    assert re.fullmatch("28 pictures to learn from, 21 to judge on, simplecnn on cpu in (bfloat16|float32)", first)
+    assert first == f"28 pictures to learn from, 21 to judge on, simplecnn on cpu in {arithmetic}"
     assert re.fullmatch(rf"done: best in epoch 1, [\d.]+% of 21 pictures right; all of it is in {tmp_path}/run", last)
 
 

@@ -14,6 +14,7 @@ NOTEBOOK = ROOT / "training" / "walkthrough.ipynb"
 MAX_LINES = 12  # of a cell of code
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(600),
     # Of jupyter_client and its event loop, while a kernel is started and stopped.
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),

@@ -19,7 +19,7 @@ MAX_LINES = 350
 # Each module may import those of its own row and of the rows above it. A new module takes its place here.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faces"),
-    ("settings", "deadline", "logs", "atomic"),
+    ("settings", "deadline", "logs", "atomic", "scratch"),
     ("images", "weights", "runtime"),
     ("detectors", "expression"),
     ("upright", "pipeline"),

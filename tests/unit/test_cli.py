@@ -268,6 +268,7 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "facemotion", *arguments]
 
 
+@pytest.mark.slow
 def test_help_and_version_come_at_once_without_a_model() -> None:
     script = (
         "import sys; from facemotion.cli import main\n"
@@ -291,6 +292,7 @@ def test_a_bad_setting_is_a_sentence(examples: Path) -> None:
     assert done.stderr == "facemotion: FACEMOTION_MAX_PIXELS must be a whole number, but is 'many'.\n"
 
 
+@pytest.mark.slow
 def test_the_real_command_on_the_real_photos(examples: Path, tmp_path: Path) -> None:
     smiling = [str(examples / name) for name in ("astronaut.png", "fr_obama.jpg")]
     done = subprocess.run(
@@ -323,6 +325,7 @@ def many(examples: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal for one process")
+@pytest.mark.slow
 def test_a_real_ctrl_c_ends_the_real_command(many: subprocess.Popen[str], tmp_path: Path) -> None:
     deadline = time.monotonic() + 90
     while not list((tmp_path / "out").glob("*_faces.jpg")) and time.monotonic() < deadline:

@@ -19,7 +19,7 @@ from tests.support.hub import Hub
 
 ARNABDHAR = "arnabdhar/YOLOv8-Face-Detection"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def test_a_face_over_the_edge_has_a_clipped_box(
     assert min(boxes.min(), *(np.array([width, height] * 2) - boxes[0])) < 1
 
 
+@pytest.mark.slow
 def test_faces_of_sixteen_pixels_in_twelve_megapixels(detector: FaceDetector, photos: dict[str, Picture]) -> None:
     """Some lie over the borders of tiles, one is large; each is found once. Our own may miss two small ones."""
     canvas = np.full((3000, 4000, 3), 120, np.uint8)

@@ -148,6 +148,7 @@ def test_it_needs_neither_ultralytics_nor_torch(folder: Path, root: Path) -> Non
 
 
 @pytest.mark.parametrize("detail", settings.DETAILS)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["yolov8n-face", "yolo"])
 def test_two_are_embedded(hub: Hub, examples: Path, name: str, detail: str) -> None:
     detector = FaceDetector.from_pretrained(name)

@@ -15,6 +15,8 @@ import yaml
 
 import facemotion
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "facemotion" / "assets"
 STATIC = ROOT / "facemotion" / "webui" / "static"

@@ -20,6 +20,8 @@ from facemotion import Analysis, FaceDetector, LiveSession, Pipeline, images
 from facemotion.detectors import ultralytics_compat
 from facemotion.settings import DETAILS
 
+pytestmark = pytest.mark.slow
+
 THREADS = 8
 PHOTOS = ("astronaut.png", "grace_hopper.jpg", "fr_obama.jpg", "group.jpg")
 ROUNDS = 2

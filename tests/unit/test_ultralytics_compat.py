@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
 LEFT_ALONE = """
 import os, cv2, numpy, torch
@@ -33,6 +33,12 @@ boxes = torch.tensor([[0., 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10]])
 scores = torch.tensor([0.8, 0.9, 0.5])
 for nms in (torchvision.ops.nms, torch.ops.torchvision.nms):
     assert nms(boxes, scores, 0.5).tolist() == [1, 2]
+try:
+    from openvino.tools.ovc import telemetry_utils
+except ModuleNotFoundError:
+    pass  # OpenVINO is not installed
+else:
+    assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
 print("done", os.environ["YOLO_CONFIG_DIR"])
 """
 

@@ -35,7 +35,7 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 NOBODY = 65534
 LIMIT_S = 3  # settings.HUB_TIMEOUT_S here
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

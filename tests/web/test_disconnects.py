@@ -16,6 +16,8 @@ from tests.support import camera, chromium, running
 from tests.support.chromium import PATIENCE_MS, sync_api
 from tests.support.running import Server, grown
 
+pytestmark = pytest.mark.slow
+
 PHOTOS = 12  # of a gallery, more than are read before the visitor's absence is noticed
 
 

@@ -17,6 +17,8 @@ from facemotion import images
 from tests.support import faults
 from tests.support.running import Server, grown
 
+pytestmark = pytest.mark.slow
+
 NAME = "holiday-with-grandmother.png"
 LEVELS = sorted(faults.FAULTS)
 IN_MODELS = [level for level in LEVELS if faults.FAULTS[level][0] != "drawing"]

@@ -18,6 +18,8 @@ from tests.support.running import Server
 from tests.unit.test_cli import run
 from tests.unit.test_cli_delivery import pipeline  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.slow
+
 SIZE = 6_000_000  # of the disk; the example photos of the page take 1.6 MB of it
 TELLING = "no room"
 

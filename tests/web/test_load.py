@@ -12,6 +12,8 @@ from benchmarks import load
 from benchmarks.visitors import Visitor, in_threads, photo
 from tests.support.running import Server, grown
 
+pytestmark = pytest.mark.slow
+
 QUEUE = 12  # of the server `strained`
 SENT = 30
 WARM_UP, EQUAL = 30, 60

@@ -20,7 +20,7 @@ from tests.support.bad_inputs import FILES, Case
 from tests.support.running import Server
 
 mcp = pytest.importorskip("mcp", reason="gradio's extra is not installed: pip install 'gradio[mcp]'")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.slow]
 
 REFUSED = list({case.error: case for case in FILES if case.error and len(case.make()) < 1_000_000}.values())
 

@@ -18,6 +18,8 @@ from PIL import Image
 from facemotion import settings
 from facemotion.faces import EMOTIONS
 
+pytestmark = pytest.mark.slow
+
 META = {"_type": "gradio.FileData"}
 
 

@@ -16,6 +16,8 @@ from facemotion import settings
 from facemotion.webui.gradio_patches.atomic_files import upload_limit
 from tests.support.synthetic_videos import ONE, Recipe, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def client(app_url: str) -> Client:

@@ -21,7 +21,7 @@ from tests.support.running import Server
 ENOUGH = 5  # frames of each camera
 PATIENCE_S = 60
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 
 def grey(level: int) -> bytes:

@@ -28,7 +28,9 @@ def commit() -> dict[str, Any]:
 
 def _git(*arguments: str) -> str | None:
     try:
-        result = subprocess.run(["git", *arguments], capture_output=True, text=True, cwd=HERE, check=False)
+        # Without locks: to look at a clone must not write to it.
+        command = ["git", "--no-optional-locks", *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=HERE, check=False)
     except OSError:  # there is no git
         return None
     return result.stdout.strip() if result.returncode == 0 else None
