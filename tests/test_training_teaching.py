@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from training.views import Views
 
 from tests.training_tree import write_tree
 from training import teaching, train, views
@@ -20,7 +21,6 @@ from training.data import load_split
 from training.lessons import Lessons
 from training.optimisation import prior_of
 from training.teaching import Teacher
-from training.views import Views
 
 CPU = torch.device("cpu")
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from torch import nn
 
 from facemotion import EmotionClassifier, graphs, settings, weights
+from facemotion.networks import HEADS, MultiHeadNet
 from training.config import Config, ConfigError
-from training.inference import load_strictly
+from training.inference import load_strictly, torch_network
 
 
 def begin(network: nn.Module, config: Config) -> str:
@@ -22,13 +23,28 @@ def begin(network: nn.Module, config: Config) -> str:
     if published.notice:  # "default" never fails, but falls back
         raise ConfigError(published.notice.rstrip("."))
     found = {"network": published.config["network"], **published.config["normalisation"]}
+    if config.network == "multihead" and found["network"] == "emotionnet":
+        found["network"] = "multihead"  # the same trunk
     if different := [name for name, value in found.items() if getattr(config, name) != value]:
         flags = " ".join(f"--{name} {found[name]}" for name in different)
         raise ConfigError(f"the weights in --start {config.start} need {flags}")
     served = published.network
     assert isinstance(served, graphs.Network)  # from_pretrained makes no other
-    load_strictly(network, served.file)
+    if isinstance(network, MultiHeadNet) and served.name == "emotionnet":
+        begin_heads(network, torch_network(published))
+    else:
+        load_strictly(network, served.file)
     return pin(config.start, served.file)
+
+
+def begin_heads(network: MultiHeadNet, single: nn.Module) -> None:
+    """Takes the trunk of `EmotionNet` over, and its one linear layer for every head."""
+    tensors = single.state_dict()
+    weight, bias = list(tensors)[-2:]
+    state = {name: tensor for name, tensor in tensors.items() if name not in (weight, bias)}
+    for name in HEADS:
+        state |= {f"heads.{name}.weight": tensors[weight], f"heads.{name}.bias": tensors[bias]}
+    network.load_state_dict(state | {"mix": network.mix})
 
 
 def pin(start: str, file: Path) -> str:
