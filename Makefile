@@ -36,8 +36,8 @@ audit: $(VENV)/.installed-dev ## ask PyPI for known weaknesses of what is instal
 	@$(BIN)/pip-audit --local --strict --progress-spinner off
 
 train-smoke: $(VENV)/.installed-train ## run the training kit once through, on little data and on a little of FACEMOTION_DATA
-	@$(BIN)/python -m training.train --smoke
-	@test -z "$$FACEMOTION_DATA" || $(BIN)/python -m training.train --smoke --data "$$FACEMOTION_DATA"
+	@$(BIN)/python -m training.smoke
+	@test -z "$$FACEMOTION_DATA" || $(BIN)/python -m training.smoke --data "$$FACEMOTION_DATA"
 
 bench: $(VENV)/.installed-dev ## measure how fast it is; ARGS=--peers for others beside it, ARGS=--write for the report
 	@$(BIN)/python -m benchmarks.speed $(ARGS)

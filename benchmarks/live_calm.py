@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import Box, Pipeline, drawing, images
-from facemotion.live import LiveSession
-from facemotion.tracking import FaceTracker
+from facemotion import Box, Pipeline, images
+from facemotion.output import draw
+from facemotion.tracking.live import LiveSession
+from facemotion.tracking.tracker import FaceTracker
 from facemotion.webui import camera as page_camera
 from facemotion.webui import live_words
 from tests import camera
@@ -52,7 +53,7 @@ def _stages(pipeline: Pipeline, film: list[NDArray[np.uint8]]) -> dict[str, floa
         marks.append(time.perf_counter())
         analysis = session.step(picture.pixels, number / FPS)
         marks.append(time.perf_counter())
-        drawn = drawing.annotate(picture.pixels, analysis)
+        drawn = draw.annotate(picture.pixels, analysis)
         marks.append(time.perf_counter())
         page_camera.answer(drawn)
         marks.append(time.perf_counter())

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facemotion import images as images
-    from facemotion.classifier import EmotionClassifier as EmotionClassifier
     from facemotion.detectors import FaceDetector as FaceDetector
-    from facemotion.drawing import annotate as annotate
     from facemotion.errors import FacemotionError as FacemotionError
     from facemotion.errors import InputError as InputError
     from facemotion.errors import WeightsError as WeightsError
+    from facemotion.expression.classifier import EmotionClassifier as EmotionClassifier
     from facemotion.faces import EMOTIONS as EMOTIONS
     from facemotion.faces import Analysis as Analysis
     from facemotion.faces import Box as Box
     from facemotion.faces import Face as Face
-    from facemotion.live import LiveSession as LiveSession
+    from facemotion.output.draw import annotate as annotate
     from facemotion.pipeline import Pipeline as Pipeline
-    from facemotion.tracking import FaceTracker as FaceTracker
+    from facemotion.tracking.live import LiveSession as LiveSession
+    from facemotion.tracking.tracker import FaceTracker as FaceTracker
 
 __version__ = "0.1.0"
 
@@ -36,16 +36,16 @@ _HOMES = {
     "EMOTIONS": "faces",
     "Analysis": "faces",
     "Box": "faces",
-    "EmotionClassifier": "classifier",
+    "EmotionClassifier": "expression.classifier",
     "Face": "faces",
     "FaceDetector": "detectors",
-    "FaceTracker": "tracking",
+    "FaceTracker": "tracking.tracker",
     "FacemotionError": "errors",
     "InputError": "errors",
-    "LiveSession": "live",
+    "LiveSession": "tracking.live",
     "Pipeline": "pipeline",
     "WeightsError": "errors",
-    "annotate": "drawing",
+    "annotate": "output.draw",
     "images": "",
 }
 

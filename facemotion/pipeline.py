@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops, deadline, images, logs, quality, runtime
-from facemotion.classifier import EmotionClassifier
+from facemotion import deadline, images, logs, runtime
 from facemotion.detectors import FaceDetector
 from facemotion.errors import BadOption, FacemotionError, ModelFailure, TookTooLong
+from facemotion.expression import crops, quality
+from facemotion.expression.classifier import EmotionClassifier
 from facemotion.faces import Analysis, Box, Face
 
 _In = TypeVar("_In")

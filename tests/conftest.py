@@ -101,7 +101,7 @@ def pipeline() -> Pipeline:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """model.onnx of the embedded weights and its parity error: made once, because it takes ten seconds."""
     from facemotion import EmotionClassifier
-    from training import onnx_export
+    from training.expression import onnx_export
 
     file = tmp_path_factory.mktemp("onnx") / "model.onnx"
     return file, onnx_export.export(EmotionClassifier.from_pretrained("simplecnn"), file)

@@ -13,8 +13,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemotion import drawing, settings
-from facemotion.classifier import Network
+from facemotion import settings
+from facemotion.expression.classifier import Network
+from facemotion.output import draw
 from facemotion.pipeline import Pipeline
 
 SIDE = 32  # of the mark; whole blocks of a JPEG, so that its inside keeps its level
@@ -74,7 +75,7 @@ def png(picture: NDArray[np.uint8]) -> bytes:
 
 def install(pipeline: Pipeline) -> Pipeline:
     """The pipeline, which now fails on marked pictures; also everything that draws."""
-    detect, annotate = pipeline.detector.detect, drawing.annotate
+    detect, annotate = pipeline.detector.detect, draw.annotate
 
     def failing_detect(image: NDArray[np.uint8], detail: str = "auto", threshold: float | None = None) -> Any:
         boxes, scores = detect(image, detail=detail, threshold=threshold)
@@ -94,7 +95,7 @@ def install(pipeline: Pipeline) -> Pipeline:
 
     pipeline.detector.detect = failing_detect  # type: ignore[method-assign]
     pipeline.classifier.network = _failing(pipeline.classifier.network, pipeline.classifier.config["normalisation"])
-    drawing.annotate = failing_annotate
+    draw.annotate = failing_annotate
     return pipeline
 
 

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from facemotion import images
+from facemotion import InputError, images
 
 ROOM_MB = 1000  # of addresses above what the process has: more than may be used, since allocators reserve without using
 LIMIT_S = 30  # of processor time
@@ -46,7 +46,7 @@ def measured(path: Path) -> list[object]:
     outcome: object
     try:
         outcome = list(images.load(path.read_text() if path.suffix == ".url" else path).shape)
-    except images.InputError as error:
+    except InputError as error:
         outcome = error.code
     return [outcome, time.process_time() - started, megabytes("VmHWM") - before]
 

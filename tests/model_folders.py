@@ -1,4 +1,4 @@
-"""Model folders as `training.export` writes them, of weights that no run gave."""
+"""Model folders as `training.expression.export` writes them, of weights that no run gave."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from facemotion import EMOTIONS
-from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
-from training.config import Config
+from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
+from training.expression.config import Config
 
 
 def write(folder: Path, tensors: Mapping[str, Tensor]) -> Path:

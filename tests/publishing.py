@@ -12,7 +12,8 @@ from facemotion import EmotionClassifier
 from facemotion.settings import Reference
 from tests.hub import Hub
 from tests.hub_uploads import OWNER, WRITER, Uploads
-from training import onnx_export, publish, space
+from training.expression import onnx_export
+from training.publish import cli, space
 
 EMBEDDED = Path(space.ROOT) / "facemotion" / "assets" / "simplecnn"
 REPO = f"{OWNER}/facemotion"
@@ -46,7 +47,7 @@ def uploads(hub: Hub, quick_export: None, monkeypatch: pytest.MonkeyPatch) -> It
 @pytest.fixture
 def published(uploads: Uploads, capsys: pytest.CaptureFixture[str]) -> Reference:
     """The pinned reference that publishing the embedded weights prints."""
-    publish.main(MODEL)
+    cli.main(MODEL)
     return reference_in(capsys.readouterr().out)
 
 
@@ -59,7 +60,7 @@ def reference_in(output: str) -> Reference:
 def refused(arguments: list[str]) -> str:
     """What is said on the way out, with status 1; no token in it."""
     with pytest.raises(SystemExit) as exit_:
-        publish.main(arguments)
+        cli.main(arguments)
     sentence = str(exit_.value)
     assert "hf_" not in sentence
     assert re.match(r"[A-Z'\w-].*\.$|.*requirements-train\.txt$|.*huggingface\.co/pricing$", sentence), sentence

@@ -19,14 +19,13 @@ MAX_LINES = 350
 # Each module may import those of its own row and of the rows above it. A new module takes its place here.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faces"),
-    ("settings", "uploads", "deadline", "interrupts", "logs"),
-    ("images", "_avif", "_colours", "_containers", "_formats", "_sources"),
-    ("crops", "networks", "quality", "weights", "compat"),
-    ("graphs", "runtime"),
-    ("detectors", "classifier"),
+    ("settings", "uploads", "deadline", "logs", "atomic"),
+    ("images", "weights", "runtime"),
+    ("detectors", "expression"),
     ("pipeline",),
-    ("tracking", "tally", "live", "drawing", "heatmap", "placement", "report", "video"),
-    ("webui", "cli", "cli_video", "__main__"),
+    ("tracking",),
+    ("output", "video"),
+    ("webui", "cli", "__main__"),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -34,15 +33,15 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 OWNERS: dict[str, tuple[str, ...]] = {
     "av": ("facemotion.video",),
     "gradio": ("facemotion.webui", "app"),
-    "huggingface_hub": ("facemotion.weights", "training.hub"),
-    "onnxruntime": ("facemotion.runtime", "training.onnx_export", "benchmarks"),
-    "torch": ("facemotion.networks", "facemotion.compat", "training", "benchmarks"),
+    "huggingface_hub": ("facemotion.weights", "training.publish.hub"),
+    "onnxruntime": ("facemotion.runtime", "training.expression.onnx_export", "benchmarks"),
+    "torch": ("facemotion.detectors.ultralytics_compat", "training", "benchmarks"),
     "ultralytics": (
-        "facemotion.detectors",
-        "facemotion.compat",
-        "training.detector",
-        "training.detector_trainer",
-        "training.evaluate_detector",
+        "facemotion.detectors.checkpoint",
+        "facemotion.detectors.ultralytics_compat",
+        "training.detector.train",
+        "training.detector.trainer",
+        "training.detector.evaluate",
     ),
 }
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from training.common.errors import DataError
 
-from facemotion import crops
+from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Box
-from training import distort
-from training.augment import augment, augmented
-from training.sources import DataError
-from training.targets import majority, shares, targets
+from training.expression.data import corruptions
+from training.expression.data.augment import augment, augmented
+from training.expression.data.soft_labels import majority, shares, targets
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def picture() -> np.ndarray:
     return grey.astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", distort.STRENGTHS)
+@pytest.mark.parametrize("name", corruptions.STRENGTHS)
 def test_stronger_distortions_change_more_and_none_touches_its_input(name: str, picture: np.ndarray) -> None:
     before = picture.copy()
     changes = []
-    for distortion in distort.STRENGTHS[name]:
+    for distortion in corruptions.STRENGTHS[name]:
         outputs = [distortion(picture, np.random.default_rng(seed)) for seed in range(20)]
         assert all(out.dtype == np.uint8 and out.shape == picture.shape for out in outputs)
         changes.append(np.mean([np.abs(out.astype(int) - picture).mean() for out in outputs]))
@@ -35,19 +35,19 @@ def test_stronger_distortions_change_more_and_none_touches_its_input(name: str, 
 
 def test_a_shifted_box_is_the_crop_that_serving_makes(picture: np.ndarray) -> None:
     served = crops.square(picture, Box(6, 0, 54, 48), margin=0)
-    assert np.array_equal(distort.shift_box(picture, 0.125, 0, 1), served)
-    assert np.array_equal(distort.shift_box(picture, 0, 0, 1), picture)
+    assert np.array_equal(corruptions.shift_box(picture, 0.125, 0, 1), served)
+    assert np.array_equal(corruptions.shift_box(picture, 0, 0, 1), picture)
 
 
 @pytest.mark.parametrize(
     ("changed", "mean"),
     [
-        (lambda p: distort.gamma(p, 2), "lower"),
-        (lambda p: distort.gamma(p, 0.5), "higher"),
-        (lambda p: distort.contrast(p, 1, 20), "higher"),
-        (lambda p: distort.contrast(p, 0.5, 0), "same"),
-        (lambda p: distort.blur(p, 1), "same"),
-        (lambda p: distort.cover(p, 0.4, 0.4, 0.2, 0.2), "lower"),
+        (lambda p: corruptions.gamma(p, 2), "lower"),
+        (lambda p: corruptions.gamma(p, 0.5), "higher"),
+        (lambda p: corruptions.contrast(p, 1, 20), "higher"),
+        (lambda p: corruptions.contrast(p, 0.5, 0), "same"),
+        (lambda p: corruptions.blur(p, 1), "same"),
+        (lambda p: corruptions.cover(p, 0.4, 0.4, 0.2, 0.2), "lower"),
     ],
 )
 def test_light(changed: object, mean: str, picture: np.ndarray) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import struct
+from importlib import import_module
 from typing import Any
 
 import pytest
 
-from facemotion import _avif, images
+from facemotion import images
 from facemotion.errors import CorruptImage, TooManyPixels
+from facemotion.images import avif as headers
 from tests.crafted import encoded, scene
 
+LOAD = import_module("facemotion.images.load")  # as an attribute of the package, `load` is the function
 PIXELS = 200 * 100
 
 
@@ -21,13 +24,13 @@ def avif(**options: Any) -> bytes:
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0", "4:0:0"])
 @pytest.mark.parametrize("speed", [0, 6, 10])
 def test_the_pixels_of_a_photo(subsampling: str, speed: int) -> None:
-    assert _avif.coded_pixels(avif(subsampling=subsampling, speed=speed)) == (PIXELS, PIXELS)
+    assert headers.coded_pixels(avif(subsampling=subsampling, speed=speed)) == (PIXELS, PIXELS)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 33), (255, 257), (1000, 20), (4097, 100)])
 def test_any_size(size: tuple[int, int]) -> None:
     pixels = size[0] * size[1]
-    assert _avif.coded_pixels(encoded(scene(*size), "AVIF", speed=10)) == (pixels, pixels)
+    assert headers.coded_pixels(encoded(scene(*size), "AVIF", speed=10)) == (pixels, pixels)
 
 
 def half_transparent() -> bytes:
@@ -37,17 +40,17 @@ def half_transparent() -> bytes:
 
 
 def test_opacity_is_a_picture_of_its_own() -> None:
-    assert _avif.coded_pixels(half_transparent()) == (PIXELS, 2 * PIXELS)
+    assert headers.coded_pixels(half_transparent()) == (PIXELS, 2 * PIXELS)
 
 
 def test_the_frames_of_an_animation_are_passed_over() -> None:
     """Their sizes stand elsewhere; so long a box as this one's head announces is one that readers understand too."""
     animated = avif(save_all=True, append_images=[scene(200, 100).rotate(180)])
-    assert animated[8:12] == b"avis" and _avif.stills_only(animated)[8:12] == b"avif"
+    assert animated[8:12] == b"avis" and headers.stills_only(animated)[8:12] == b"avif"
     size = int.from_bytes(animated[:4], "big")
     longer = b"\0\0\0\1ftyp" + struct.pack(">Q", size + 8) + animated[8:]
-    assert _avif.stills_only(longer)[16:20] == b"avif"
-    assert _avif.stills_only(avif()) == avif()
+    assert headers.stills_only(longer)[16:20] == b"avif"
+    assert headers.stills_only(avif()) == avif()
     assert images.load(animated).shape == (100, 200, 3)
 
 
@@ -76,13 +79,13 @@ def many_units(data: bytes) -> bytes:
 @pytest.mark.parametrize("make", [without_places, many_extents, many_units])
 def test_lists_without_end_are_not_walked(make: Any) -> None:
     with pytest.raises(CorruptImage):
-        _avif.coded_pixels(make(avif()))
+        headers.coded_pixels(make(avif()))
 
 
 @pytest.mark.parametrize("end", range(0, 400, 7))
 def test_what_breaks_off_is_damaged_or_short(end: int) -> None:
     try:
-        largest, total = _avif.coded_pixels(avif()[:end])
+        largest, total = headers.coded_pixels(avif()[:end])
     except CorruptImage:
         return
     assert (largest, total) in ((0, 0), (PIXELS, PIXELS))
@@ -90,8 +93,8 @@ def test_what_breaks_off_is_damaged_or_short(end: int) -> None:
 
 def test_many_cells_that_say_less_than_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each within the limit: together they would be decoded for minutes."""
-    monkeypatch.setattr(images, "_MAX_PIXELS_AT_ONCE", PIXELS)
+    monkeypatch.setattr(LOAD, "_MAX_PIXELS_AT_ONCE", PIXELS)
     assert images.load(half_transparent()).shape == (100, 200, 3)
-    monkeypatch.setattr(images, "_CODED_RENDERINGS", 1)
+    monkeypatch.setattr(LOAD, "_CODED_RENDERINGS", 1)
     with pytest.raises(TooManyPixels):
         images.load(half_transparent())

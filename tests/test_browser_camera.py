@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facemotion.drawing import COLOURS
+from facemotion.output.draw import COLOURS
 from tests import camera, chromium
 from tests.chromium import PATIENCE_MS, sync_api
 

@@ -6,29 +6,28 @@ from pathlib import Path
 
 import pytest
 import torch
+from training.common.errors import DataError
 
-from facemotion import networks
 from tests.training_tree import write_tree
-from training import candidates, export, train
-from training.config import Config
-from training.sources import DataError
+from training.expression import ablation_networks, export, networks, train
+from training.expression.config import Config
 
 
-@pytest.mark.parametrize("name", candidates.CANDIDATES)
+@pytest.mark.parametrize("name", ablation_networks.CANDIDATES)
 def test_a_candidate_learns_at_the_cost_of_the_network_it_stands_beside(name: str) -> None:
     torch.manual_seed(0)
-    network = candidates.build(name)
-    cost = candidates.multiply_adds(networks.build("emotionnet"))
-    assert 0.6 * cost < candidates.multiply_adds(network) < 1.01 * cost
+    network = ablation_networks.build(name)
+    cost = ablation_networks.multiply_adds(networks.build("emotionnet"))
+    assert 0.6 * cost < ablation_networks.multiply_adds(network) < 1.01 * cost
     assert networks.count_parameters(network) < 5_000_000
     network.train()(torch.randn(4, 1, 48, 48)).logsumexp(1).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
-@pytest.mark.parametrize("name", candidates.TEACHERS)
+@pytest.mark.parametrize("name", ablation_networks.TEACHERS)
 def test_a_teacher_may_cost_more(name: str) -> None:
-    network = candidates.build(name)
-    assert candidates.multiply_adds(network) == 266_004_160  # as its docstring tells
+    network = ablation_networks.build(name)
+    assert ablation_networks.multiply_adds(network) == 266_004_160  # as its docstring tells
     assert network.eval()(torch.randn(2, 1, 48, 48)).shape == (2, 7)
 
 
@@ -37,7 +36,7 @@ def test_multiply_adds_by_hand() -> None:
     convolutions = 48**2 * 3 * 64 * 9 + 24**2 * 64 * 128 * 25 + 12**2 * 128 * 512 * 9 + 6**2 * 512 * 512 * 9
     linear = 512 * 9 * 256 + 256 * 512 + 512 * 7
     network = networks.build("simplecnn").train()
-    assert candidates.multiply_adds(network) == convolutions + linear
+    assert ablation_networks.multiply_adds(network) == convolutions + linear
     assert network.training
 
 

@@ -9,13 +9,14 @@ import pytest
 import yaml
 
 from facemotion import EMOTIONS
-from training import card, export
-from training.config import Config
-from training.data import DROPS
-from training.sources import KNOWN_SPLITS
+from training.expression import export
+from training.expression.config import Config
+from training.expression.data.dataset import DROPS
+from training.expression.data.sources import KNOWN_SPLITS
+from training.publish import model_card
 
 REPO = "you/facemotion"
-ONNX = card.Onnx(parity=1e-7, samples=12)
+ONNX = model_card.Onnx(parity=1e-7, samples=12)
 
 
 def config(**metrics: Any) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def metadata(text: str) -> dict[str, Any]:
 
 
 def test_the_metadata_hold_licence_and_results() -> None:
-    found = metadata(card.render(config(accuracy=0.65432, macro_f1=0.5), REPO, ONNX))
+    found = metadata(model_card.render(config(accuracy=0.65432, macro_f1=0.5), REPO, ONNX))
     assert found["license"] == "agpl-3.0" and found["pipeline_tag"] == "image-classification"
     (result,) = found["model-index"][0]["results"]
     assert found["model-index"][0]["name"] == "facemotion" and result["dataset"]["split"] == "test"
@@ -47,15 +48,15 @@ def test_the_metadata_hold_licence_and_results() -> None:
 
 def test_the_metadata_name_the_interval_beside_its_figure() -> None:
     measured = config(accuracy=0.65432, macro_f1=0.5, intervals={"accuracy": [0.643219, 0.66]})
-    (result,) = metadata(card.render(measured, REPO, ONNX))["model-index"][0]["results"]
+    (result,) = metadata(model_card.render(measured, REPO, ONNX))["model-index"][0]["results"]
     assert [m["name"] for m in result["metrics"]] == ["Accuracy (95 % interval 0.6432 to 0.6600)", "Macro F1"]
 
 
 def test_a_model_that_nobody_measured_claims_nothing() -> None:
-    text = card.render(config(), REPO, ONNX)
+    text = model_card.render(config(), REPO, ONNX)
     assert "model-index" not in metadata(text)
     without = {name: value for name, value in config().items() if name not in ("metrics", "recipe", "data")}
-    assert "## Results" not in card.render(without, REPO, ONNX)
+    assert "## Results" not in model_card.render(without, REPO, ONNX)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_a_model_that_nobody_measured_claims_nothing() -> None:
     ],
 )
 def test_figures_stand_with_their_intervals(intervals: dict[str, Any], row: str) -> None:
-    text = card.render(config(accuracy=0.65, **intervals), REPO, ONNX)
+    text = model_card.render(config(accuracy=0.65, **intervals), REPO, ONNX)
     assert f"\n{row}\n" in text
     assert ("another seed" in text) is bool(intervals)
 
@@ -76,14 +77,14 @@ def test_every_expression_has_its_row_and_its_confusions() -> None:
     confusion = [[row * 10 + column for column in range(7)] for row in range(7)]
     metrics = {"per_class": dict.fromkeys(EMOTIONS, scores), "confusion": confusion}
     intervals = {f"f1_{emotion}": [0.3, 0.4] for emotion in EMOTIONS}
-    text = card.render(config(**metrics, intervals=intervals), REPO, ONNX)
+    text = model_card.render(config(**metrics, intervals=intervals), REPO, ONNX)
     for index, emotion in enumerate(EMOTIONS):
         assert f"\n| {emotion} | 0.500 | 0.250 | 0.333 | 1,234 | 0.3000 to 0.4000 |\n" in text
         assert f"\n| {emotion} | {' | '.join(map(str, confusion[index]))} |\n" in text
 
 
 def test_it_says_what_it_must() -> None:
-    text = card.render(config(accuracy=0.65), REPO, ONNX, ["figures/loss_curve.png"])
+    text = model_card.render(config(accuracy=0.65), REPO, ONNX, ["figures/loss_curve.png"])
     assert "FER2013, all of it." in text and "| epochs | `50` |" in text
     assert "![loss curve](figures/loss_curve.png)" in text and "1.0e-07" in text
     for heading in ("Use", "Data", "Recipe", "Results", "Figures", "Limits and bias", "Responsible use", "Licence"):
@@ -94,7 +95,7 @@ def test_the_hubs_own_library_reads_the_results() -> None:
     from huggingface_hub import ModelCard
 
     measured = config(accuracy=0.65432, balanced_accuracy=0.6, macro_f1=0.5, intervals={"accuracy": [0.64, 0.66]})
-    found = ModelCard(card.render(measured, REPO, ONNX), ignore_metadata_errors=False).data
+    found = ModelCard(model_card.render(measured, REPO, ONNX), ignore_metadata_errors=False).data
     assert found.license == "agpl-3.0" and found.model_name == "facemotion" and "fer2013" in found.tags
     assert [(one.metric_type, one.metric_value) for one in found.eval_results] == [
         ("accuracy", 0.6543),
@@ -107,7 +108,7 @@ def test_the_hubs_own_library_reads_the_results() -> None:
 @pytest.mark.parametrize(("kind", "is_fer2013"), [(None, True), ("fer2013", True), ("own", False)])
 def test_the_card_speaks_of_the_data_that_were_used(kind: str | None, is_fer2013: bool) -> None:
     about = {} if kind is None else {"dataset": kind}  # older configurations do not say
-    text = card.render(config(accuracy=0.65) | {"data": "All of it."} | about, REPO, ONNX)
+    text = model_card.render(config(accuracy=0.65) | {"data": "All of it."} | about, REPO, ONNX)
     (result,) = metadata(text)["model-index"][0]["results"]
     assert result["dataset"]["type"] == ("fer2013" if is_fer2013 else "own")
     assert ("fer2013" in text.lower()) is is_fer2013
@@ -153,9 +154,9 @@ def test_every_drop_has_its_words() -> None:
 
 
 def test_the_figures_are_captioned_and_in_the_order_of_the_report() -> None:
-    text = card.show(["figures/chain.png", "figures/curves.png", "figures/my_own.png"])
-    assert re.findall(r"!\[(.+)]", text) == [card.TITLES["curves"], card.TITLES["chain"], "my own"]
+    text = model_card.show(["figures/chain.png", "figures/curves.png", "figures/my_own.png"])
+    assert re.findall(r"!\[(.+)]", text) == [model_card.TITLES["curves"], model_card.TITLES["chain"], "my own"]
 
 
 def test_every_row_of_a_table_is_as_wide_as_its_head() -> None:
-    assert card.table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+    assert model_card.table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"

@@ -8,10 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from facemotion import images, networks, settings, weights
-from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier
+from facemotion import images, settings, weights
 from facemotion.errors import BadArray, ModelFailure, UnknownModel, UnsafeWeights, WeightsError, WeightsMismatch
+from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier
 from facemotion.faces import EMOTIONS
+from training.expression import networks
 
 
 @pytest.fixture(scope="module")

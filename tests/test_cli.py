@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from facemotion import __version__, cli, images
+from facemotion import __version__, images
+from facemotion.cli import photos as cli
 from facemotion.errors import HubUnavailable
 from facemotion.faces import Analysis
 from facemotion.pipeline import Pipeline

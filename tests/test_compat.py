@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(180)
 LEFT_ALONE = """
 import os, cv2, numpy, torch
 from PIL import Image
-from facemotion import compat
+from facemotion.detectors import ultralytics_compat as compat
 torch.set_num_threads(2), cv2.setNumThreads(2)
 def state():
     functions = Image.open, torch.save, cv2.imread, cv2.imwrite, cv2.imshow
@@ -57,12 +57,12 @@ def test_ultralytics_leaves_the_process_as_it_was(before: str) -> None:
 
 
 def test_what_the_user_has_set_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -> None:
-    from facemotion import compat
+    from facemotion.detectors import ultralytics_compat
 
     wanted = {"YOLO_AUTOINSTALL": "1", "YOLO_OFFLINE": "0", "YOLO_VERBOSE": "True", "YOLO_CONFIG_DIR": str(tmp_path)}
     for name, value in wanted.items():
         monkeypatch.setenv(name, value)
-    compat._set_switches()
+    ultralytics_compat._set_switches()
     assert {name: os.environ[name] for name in wanted} == wanted
 
 
@@ -71,13 +71,13 @@ def test_threads_are_given_back(monkeypatch: pytest.MonkeyPatch, variable: str |
     import cv2
     import torch
 
-    from facemotion import compat
+    from facemotion.detectors import ultralytics_compat
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if variable:
         monkeypatch.setenv("OMP_NUM_THREADS", variable)
     before = torch.get_num_threads(), cv2.getNumThreads()
-    with pytest.raises(KeyError), compat.keep_threads():
+    with pytest.raises(KeyError), ultralytics_compat.keep_threads():
         torch.set_num_threads(before[0] + 1)
         cv2.setNumThreads(1)
         os.environ["OMP_NUM_THREADS"] = "1"

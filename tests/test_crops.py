@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facemotion import crops
+from facemotion.expression import crops
 from facemotion.faces import Box
 
 

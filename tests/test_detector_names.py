@@ -119,11 +119,13 @@ def test_a_yolo_export_by_its_path(test_assets: Path, photos: dict[str, Picture]
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter
 def test_an_openvino_export(test_assets: Path, photos: dict[str, Picture], tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="openvino is not installed")
-    from facemotion import compat
+    from facemotion.detectors import ultralytics_compat
 
     checkpoint = shutil.copy(test_assets / "reference" / "yolov8n-face.pt", tmp_path / "face.pt")
-    with compat.keep_threads():
-        folder = compat.import_ultralytics().YOLO(checkpoint).export(format="openvino", imgsz=320, dynamic=True)
+    with ultralytics_compat.keep_threads():
+        folder = (
+            ultralytics_compat.import_ultralytics().YOLO(checkpoint).export(format="openvino", imgsz=320, dynamic=True)
+        )
     detector = FaceDetector.from_pretrained(str(Path(folder)))
     for name in PHOTOS:
         boxes, _ = detector.detect(photos[name])

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from tests import tiny_detector
-from training import detector, detector_report, evaluate_detector
+from training.detector import evaluate, train
+from training.reports import detector_report
 
 HEAD = "epoch,time,train/box_loss,train/cls_loss,val/box_loss,val/cls_loss,metrics/mAP50(B),metrics/mAP50-95(B)"
 
@@ -42,9 +43,9 @@ def data(tmp_path: Path, examples: Path) -> Path:
 
 
 def test_a_report(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    chosen = evaluate_detector.load(data)
+    chosen = evaluate.load(data)
     names = [str(tiny_detector.write(tmp_path / "tiny")), "yunet"]  # the tiny one's boxes are all false alarms
-    rows = {name: evaluate_detector.score(name, chosen, "fast") for name in names}
+    rows = {name: evaluate.score(name, chosen, "fast") for name in names}
     (run / "detectors.json").write_text(json.dumps(rows))
     out = tmp_path / "reports" / "detector.md"
     out.parent.mkdir()
@@ -65,7 +66,7 @@ def test_a_report(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_hits_misses_and_false_alarms_are_told_apart(data: Path) -> None:
     from facemotion import FaceDetector
 
-    chosen = evaluate_detector.load(data)
+    chosen = evaluate.load(data)
     found = detector_report.look(FaceDetector.from_pretrained("yunet"), chosen, "fast")
     titles = {k: figure.get_suptitle() for k, figure in detector_report.sheets(chosen, found, 0.6).items()}
     assert [title.partition("(")[2].partition(" ")[0] for title in titles.values()] == ["1", "1", "0"]
@@ -73,11 +74,11 @@ def test_hits_misses_and_false_alarms_are_told_apart(data: Path) -> None:
 
 def test_a_run_that_goes_on_says_so(run: Path, data: Path, tmp_path: Path) -> None:
     config = json.loads((run / "config.json").read_text()) | {"epochs": 9}
-    rows = {"yunet": evaluate_detector.score("yunet", evaluate_detector.load(data), "fast")}
-    assert "2 of 9 epochs so far" in detector_report.text(config, detector.read_history(run), rows, "detector", [])
+    rows = {"yunet": evaluate.score("yunet", evaluate.load(data), "fast")}
+    assert "2 of 9 epochs so far" in detector_report.text(config, train.read_history(run), rows, "detector", [])
 
 
 def test_what_is_no_run(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         detector_report.main([f"--run={tmp_path}", f"--data={data}", f"--out={tmp_path / 'a.md'}"])
-    assert "is no run of training.detector" in capsys.readouterr().err
+    assert "is no run of training.detector.train" in capsys.readouterr().err

@@ -7,23 +7,23 @@ import re
 from pathlib import Path
 
 import pytest
+from training.common.errors import DataError
 
-from facemotion import compat
+from facemotion.detectors import ultralytics_compat
 from tests import tiny_detector
-from training import detector_speed
-from training.sources import DataError
+from training.detector import speed
 
 
 def test_an_export_beside_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(detector_speed, "SIDES", (64, 96))
+    monkeypatch.setattr(speed, "SIDES", (64, 96))
     tiny = tiny_detector.write(tmp_path / "tiny")
-    compat.import_ultralytics().YOLO("yolov8n.yaml").save(tmp_path / "eight.pt")
+    ultralytics_compat.import_ultralytics().YOLO("yolov8n.yaml").save(tmp_path / "eight.pt")
     arguments = [f"--out={tmp_path}", "--rounds=2", "--networks", str(tiny), str(tmp_path / "eight.pt")]
-    detector_speed.main(arguments)
-    measured = json.loads((tmp_path / detector_speed.FILE).read_text())
-    assert detector_speed.read(tmp_path) == measured
+    speed.main(arguments)
+    measured = json.loads((tmp_path / speed.FILE).read_text())
+    assert speed.read(tmp_path) == measured
     times = measured["milliseconds"]
     assert list(times) == ["tiny", "eight.pt"] and times["eight.pt"]["96"] > times["tiny"]["96"]  # 1 layer, 60 layers
     lines = capsys.readouterr().out.splitlines()
@@ -36,18 +36,18 @@ def test_what_is_neither(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     (tmp_path / "a.txt").write_text("no network")
     for path, sentence in ((tmp_path / "a.txt", "neither a folder"), (tmp_path, "not of the format")):
         with pytest.raises(SystemExit):
-            detector_speed.main(["--networks", str(path)])
+            speed.main(["--networks", str(path)])
         assert sentence in capsys.readouterr().err
-    assert detector_speed.read(tmp_path) is None
-    (tmp_path / detector_speed.FILE).write_text("{}")
+    assert speed.read(tmp_path) is None
+    (tmp_path / speed.FILE).write_text("{}")
     with pytest.raises(DataError, match=r"speed\.json is none"):
-        detector_speed.read(tmp_path)
+        speed.read(tmp_path)
 
 
 def test_two_of_one_name_and_a_damaged_export_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = (tiny_detector.write(tmp_path / name / "export") for name in ("a", "b"))
     for given, sentence in (([one, other], "have the same name"), ([one], "is not the one that config.json")):
         with pytest.raises(SystemExit):
-            detector_speed.main(["--networks", *map(str, given)])
+            speed.main(["--networks", *map(str, given)])
         assert sentence in capsys.readouterr().err
         (one / "model.onnx").write_bytes(b"damaged")

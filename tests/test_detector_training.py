@@ -14,10 +14,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from training.common.errors import DataError
 
 from facemotion import FaceDetector
-from training import detector, detector_export, face_dataset
-from training.sources import DataError
+from training.detector import dataset as face_dataset
+from training.detector import export, train
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_a_run_is_stopped_resumed_exported_and_served(
     assert len(epochs(out)) == 1 and not (out / "summary.json").exists()
     with (out / "results.csv").open("a") as rows:  # as a run killed before its checkpoint leaves it
         rows.write(rows_of(out)[-1].replace("1,", "2,", 1) + "\n")
-    detector.main([f"--out={out}", "--resume", "--device=cpu"])
+    train.main([f"--out={out}", "--resume", "--device=cpu"])
     assert epochs(out) == ["1", "2"]
     assert "epoch 2/2: " in capsys.readouterr().out
     summary = json.loads((out / "summary.json").read_text())
@@ -72,14 +73,14 @@ def test_a_run_is_stopped_resumed_exported_and_served(
     assert (config["base"], config["imgsz"], len(config["sessions"])) == ("yolo26n.pt", 64, 2)
     assert config["sources"] == {"licences": {"": "public domain"}}
     with pytest.raises(SystemExit):
-        detector.main([f"--out={out}", "--resume"])
+        train.main([f"--out={out}", "--resume"])
     assert "has finished its 2 epochs" in capsys.readouterr().err
 
     folder = tmp_path / "export"
-    detector.main(["export", f"--run={out}", f"--out={folder}"])
+    train.main(["export", f"--run={out}", f"--out={folder}"])
     exported = json.loads((folder / "config.json").read_text())
-    assert exported["parity"]["opencv"]["pixels"] < detector_export.MAX_PX
-    assert (folder / "model.onnx").stat().st_size < detector_export.MAX_BYTES
+    assert exported["parity"]["opencv"]["pixels"] < export.MAX_PX
+    assert (folder / "model.onnx").stat().st_size < export.MAX_BYTES
     assert str(tmp_path).encode() not in (folder / "model.onnx").read_bytes()  # no folder's name is published
     assert str(tmp_path) not in (folder / "config.json").read_text()
     served = FaceDetector.from_pretrained(str(folder))
@@ -88,7 +89,7 @@ def test_a_run_is_stopped_resumed_exported_and_served(
 
 
 def test_small_photos_are_shown_at_their_own_size_too(tmp_path: Path) -> None:
-    from training import detector_trainer
+    from training.detector import trainer as detector_trainer
 
     picture = np.zeros((40, 80, 3), np.uint8)
     picture[:, 40:] = 255
@@ -112,7 +113,7 @@ def test_small_photos_are_shown_at_their_own_size_too(tmp_path: Path) -> None:
 
 def stop_after_one_epoch(arguments: list[str]) -> None:
     """A run that is killed as its second epoch starts; what it froze before is learning then."""
-    from training import detector_trainer
+    from training.detector import trainer as detector_trainer
 
     class Killed(Exception):
         pass
@@ -128,7 +129,7 @@ def stop_after_one_epoch(arguments: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(detector_trainer.FaceTraining, "_model_train", stop_at_the_second)
         with pytest.raises(Killed):
-            detector.main(arguments)
+            train.main(arguments)
     assert learning == [False, True]
 
 
@@ -145,11 +146,11 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "last.pt").write_bytes(b"")
     (tmp_path / "config.json").write_text(json.dumps({"base": "a.pt", "epochs": 3, "imgsz": 64}))
-    recipe = detector.continued(tmp_path)
+    recipe = train.continued(tmp_path)
     assert (recipe.base, recipe.epochs, recipe.imgsz, recipe.crowds) == ("a.pt", 3, 64, 1)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(DataError, match="neither base nor epochs"):
-        detector.continued(tmp_path)
+        train.continued(tmp_path)
 
 
 def test_sources_are_told_of_every_folder(tmp_path: Path) -> None:
@@ -160,10 +161,10 @@ def test_sources_are_told_of_every_folder(tmp_path: Path) -> None:
         if content:
             (folder / "SOURCES.json").write_text(json.dumps(content))
     expected = {"licences": {"web": "CC0", "negatives": "GPL"}, "sources": {"negatives": "stamps"}}
-    assert detector.sources(*folders, None) == expected
+    assert train.sources(*folders, None) == expected
     (folders[2] / "SOURCES.json").write_text("[1]")
     with pytest.raises(DataError, match="must hold sources and licences by set"):
-        detector.sources(*folders)
+        train.sources(*folders)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_what_cannot_be_run(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
-        detector.main([a.replace("OUT", str(tmp_path / "run")).replace("DATA", str(data)) for a in arguments])
+        train.main([a.replace("OUT", str(tmp_path / "run")).replace("DATA", str(data)) for a in arguments])
     assert exit_.value.code == 2 and sentence in capsys.readouterr().err
 
 
@@ -188,15 +189,15 @@ def test_a_run_is_not_written_over(data: Path, tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "last.pt").write_bytes(b"")
     with pytest.raises(SystemExit):
-        detector.main([f"--out={tmp_path}", f"--data={data}"])
+        train.main([f"--out={tmp_path}", f"--data={data}"])
     assert "already holds a run" in capsys.readouterr().err
 
 
 def test_a_limit_draws_evenly_and_keeps_photos_held_out(data: Path) -> None:
     source = face_dataset.read(data)
-    few = detector.limited(source, 2)
+    few = train.limited(source, 2)
     assert few.held_out.tolist().count(True) == 1 and len(few.photos) == 3
-    assert detector.limited(source, 0) is source
+    assert train.limited(source, 0) is source
 
 
 @pytest.mark.parametrize(
@@ -211,10 +212,10 @@ def test_a_limit_draws_evenly_and_keeps_photos_held_out(data: Path) -> None:
 def test_how_far_rows_are_apart(rows: list[list[float]], expected: dict[str, float]) -> None:
     mine = np.array([[10, 10, 20, 20, 0.9, 0]], np.float32)
     theirs = np.array(rows, np.float32).reshape(-1, 6)
-    assert detector_export.difference(mine, theirs) == pytest.approx(expected, abs=1e-6)
+    assert export.difference(mine, theirs) == pytest.approx(expected, abs=1e-6)
 
 
 def test_flags_are_the_recipe() -> None:
-    arguments = detector.parse_arguments(["--out", "x", "--teachers", "a", "b", "--epochs", "3"])
-    recipe = detector.recipe_of(arguments)
-    assert recipe == detector.Recipe(teachers=("a", "b"), epochs=3)
+    arguments = train.parse_arguments(["--out", "x", "--teachers", "a", "b", "--epochs", "3"])
+    recipe = train.recipe_of(arguments)
+    assert recipe == train.Recipe(teachers=("a", "b"), epochs=3)

@@ -13,7 +13,7 @@ from facemotion import settings
 from facemotion.detectors import FaceDetector
 from facemotion.detectors.base import Picture
 from facemotion.detectors.boxes import suppress
-from facemotion.detectors.passes import TILE_OVERLAP, tiles
+from facemotion.detectors.tiling import TILE_OVERLAP, tiles
 from facemotion.errors import BadArray, BadOption
 from tests.example_faces import FACES, PHOTOS, iou
 

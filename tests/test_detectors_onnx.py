@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from facemotion import FaceDetector, images, settings
-from facemotion.detectors import onnx as served
+from facemotion.detectors import onnx_yolo as served
 from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatch
 from tests import tiny_detector
 from tests.hub import Hub
-from training.detection_metrics import overlaps
+from training.detector.metrics import overlaps
 
 REPO = "you/face-detector"
 WHITE = np.full((130, 140, 3), 255, np.uint8)

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facemotion import images
-from facemotion.drawing import COLOURS, Pixels, annotate, contrast, text_colour
 from facemotion.errors import BadArray
 from facemotion.faces import EMOTIONS, Face
-from facemotion.placement import Layout, Rect
+from facemotion.output.draw import COLOURS, Pixels, annotate, contrast, text_colour
+from facemotion.output.label_layout import Layout, Rect
 from tests.builders import FAILED, analysis, face
 
 # Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency" (2009),

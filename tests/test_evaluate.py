@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training.common.errors import DataError
 
-from facemotion import EMOTIONS, EmotionClassifier, networks
+from facemotion import EMOTIONS, EmotionClassifier
 from tests import model_folders
-from training import evaluate, metrics
-from training.config import Config
-from training.data import DataError, Split
-from training.evaluate import Model
+from training.expression import networks
+from training.expression.config import Config
+from training.expression.data.dataset import Split
+from training.expression.evaluation import evaluate, metrics
+from training.expression.evaluation.evaluate import Model
 
 CERTAIN = 8.0  # a logit this far ahead of the others is nearly a probability of 1
 
@@ -153,9 +155,9 @@ def test_names_what_cannot_be_loaded(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="no function nowhere:logits"):
         evaluate.load_model("nowhere:logits")
     with pytest.raises(DataError, match=r"no function training\.metrics:nothing"):
-        evaluate.load_model("training.metrics:nothing")
+        evaluate.load_model("training.expression.evaluation.metrics:nothing")
     with pytest.raises(DataError, match=r"training\.metrics:BINS is no function to score with, but a int"):
-        evaluate.load_model("training.metrics:BINS")
+        evaluate.load_model("training.expression.evaluation.metrics:BINS")
     arguments = ["evaluate", "--weights", "no-such-model", "--data", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as ended:

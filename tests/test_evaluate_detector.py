@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from training.common.errors import DataError
 
-from training import evaluate_detector, photos
-from training.detection_metrics import Found, at_threshold, average_precision, curve, overlaps, sides
-from training.sources import DataError
+from training.detector import evaluate, yolo_format
+from training.detector.metrics import Found, at_threshold, average_precision, curve, overlaps, sides
 
 
 def found(boxes: list[tuple[list[float], float]], faces: list[list[float]]) -> Found:
@@ -83,11 +83,11 @@ def test_the_curve_by_hand() -> None:
 
 
 def test_average_precision_by_sets_by_hand() -> None:
-    def photo(name: str) -> photos.Photo:
-        return photos.Photo(Path(f"{name}.jpg"), name, 400, 400, np.zeros((0, 4), np.float32))
+    def photo(name: str) -> yolo_format.Photo:
+        return yolo_format.Photo(Path(f"{name}.jpg"), name, 400, 400, np.zeros((0, 4), np.float32))
 
     pictures = [found([(A, 0.9)], [A, B]), found([(NOWHERE, 0.9)], [A, SMALL]), found([], [SMALL]), found([], [])]
-    table = evaluate_detector.by_set(pictures, [photo(name) for name in ("one", "other", "tiny", "cats")])
+    table = evaluate.by_set(pictures, [photo(name) for name in ("one", "other", "tiny", "cats")])
     assert table == {
         "one": {"photos": 1, "faces": 2, "ap50": pytest.approx(51 / 101)},
         "other": {"photos": 1, "faces": 1, "ap50": 0},
@@ -121,17 +121,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_boxes_are_read_in_pixels_and_clipped(folder: Path) -> None:
-    photo = next(photo for photo in photos.load(folder) if photo.name == "web__07")
+    photo = next(photo for photo in yolo_format.load(folder) if photo.name == "web__07")
     assert photo.boxes.tolist() == [[30, 15, 50, 45], [0, 27, 12, 33]]
     assert (photo.set, photo.width, photo.height) == ("web", 80, 60)
     assert photo.largest_share == pytest.approx(20 * 30 / 4800)
 
 
 def test_a_tenth_of_the_source_photos_is_held_out_and_all_without_faces(folder: Path) -> None:
-    loaded = photos.load(folder)
-    out = {photo.name for photo, held in zip(loaded, photos.held_out(loaded), strict=True) if held}
+    loaded = yolo_format.load(folder)
+    out = {photo.name for photo, held in zip(loaded, yolo_format.held_out(loaded), strict=True) if held}
     assert {name for name in out if name.startswith("neg")} == {f"neg_cats__{n}" for n in range(5)}
-    sources = dict(zip([photo.name for photo in loaded], photos.source_photos(loaded), strict=True))
+    sources = dict(zip([photo.name for photo in loaded], yolo_format.source_photos(loaded), strict=True))
     assert len({sources[f"web__film_mp4-{n}"] for n in range(3)}) == 1
     assert sources["web__copy"] == sources["web__30"]
     held = {sources[name] for name in out if name.startswith("web")}
@@ -140,18 +140,18 @@ def test_a_tenth_of_the_source_photos_is_held_out_and_all_without_faces(folder: 
 
 
 def test_the_choice_does_not_depend_on_the_order(folder: Path) -> None:
-    loaded = photos.load(folder)
-    forwards = {p.name for p, held in zip(loaded, photos.held_out(loaded), strict=True) if held}
-    backwards = {p.name for p, held in zip(loaded[::-1], photos.held_out(loaded[::-1]), strict=True) if held}
+    loaded = yolo_format.load(folder)
+    forwards = {p.name for p, held in zip(loaded, yolo_format.held_out(loaded), strict=True) if held}
+    backwards = {p.name for p, held in zip(loaded[::-1], yolo_format.held_out(loaded[::-1]), strict=True) if held}
     assert forwards == backwards
 
 
 def test_folders_without_photos_and_broken_labels_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no pictures"):
-        photos.load(tmp_path / "nowhere")
+        yolo_format.load(tmp_path / "nowhere")
     (folder / "labels" / "web__07.txt").write_text("0 0.5 0.5 much 0.5\n")
     with pytest.raises(DataError, match=r"web__07\.txt"):
-        photos.load(folder)
+        yolo_format.load(folder)
 
 
 def test_a_detector_is_scored_on_real_photos(examples: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -163,16 +163,16 @@ def test_a_detector_is_scored_on_real_photos(examples: Path, tmp_path: Path, cap
     Image.new("RGB", (300, 200), (90, 120, 90)).save(tmp_path / "images" / "empty.jpg")
     for name, line in truth.items():
         (tmp_path / "labels" / f"{name}.txt").write_text(line)
-    chosen = evaluate_detector.load(tmp_path, everything=True)
-    row = evaluate_detector.score("yunet", chosen, "auto")
+    chosen = evaluate.load(tmp_path, everything=True)
+    row = evaluate.score("yunet", chosen, "auto")
     assert row["sizes"]["16"]["ap50"] == pytest.approx(1) and row["sizes"]["16"]["recall"] == 1
     assert row["without_faces"] == {"photos": 1, "false_alarms": 0}
     assert row["milliseconds"]["median"] > 0
-    text = evaluate_detector.markdown({"yunet": row})
+    text = evaluate.markdown({"yunet": row})
     assert "yunet (embedded" in text and "2 photos, 1 of them without faces" in text
     assert "faces)" not in text  # one set: no table by sets
     row["sets"] |= {"more": {"photos": 3, "faces": 7, "ap50": 0.25}}
-    lines = evaluate_detector.markdown({"yunet": row}).splitlines()
+    lines = evaluate.markdown({"yunet": row}).splitlines()
     assert lines[-3] == "| AP50 from 16 px | others (1 faces) | more (7 faces) |" and lines[-1].endswith(
         "| 1.000 | 0.250 |"
     )

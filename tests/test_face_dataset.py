@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from training.common.errors import DataError
 
 from facemotion import FaceDetector
-from training import face_dataset, face_pictures, negatives, photos
-from training.face_dataset import Plan, Source, prepare, read
-from training.sources import DataError
+from training.detector import augment, dataset, negatives, yolo_format
+from training.detector.dataset import Plan, Source, prepare, read
 
 NONE = np.zeros((0, 4), np.float32)
 
@@ -34,57 +34,57 @@ def noise(random: np.random.Generator) -> np.ndarray:
 
 
 def test_blanking_blurs_the_box_and_nothing_else(noise: np.ndarray) -> None:
-    result = face_pictures.blank(noise, boxes((20.4, 30, 25, 34.2), (100, 100, 104, 105)), boxes((98, 98, 110, 110)))
+    result = augment.blank(noise, boxes((20.4, 30, 25, 34.2), (100, 100, 104, 105)), boxes((98, 98, 110, 110)))
     changed = (result != noise).any(axis=2)
     rows, columns = np.nonzero(changed)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (30, 34, 20, 24)  # the second lies in a kept face
     assert result[30:35, 20:25].std() < noise[30:35, 20:25].std() / 3
-    np.testing.assert_array_equal(face_pictures.blank(noise, NONE, NONE), noise)
-    assert face_pictures.blank(noise, boxes((158, 118, 170, 130)), NONE).shape == noise.shape
+    np.testing.assert_array_equal(augment.blank(noise, NONE, NONE), noise)
+    assert augment.blank(noise, boxes((158, 118, 170, 130)), NONE).shape == noise.shape
 
 
 def test_a_close_up_is_filled_by_its_face(random: np.random.Generator) -> None:
     picture = np.zeros((400, 500, 3), np.uint8)
     faces = boxes((200, 150, 300, 270), (10, 10, 20, 20))
     for _ in range(20):
-        made = face_pictures.close_up(picture, faces, random)
+        made = augment.close_up(picture, faces, random)
         assert made is not None
         part, inside = made
         height, width = part.shape[:2]
         assert len(inside) == 1 and (inside >= 0).all() and (inside[:, 2:] <= [width, height]).all()
         assert inside[0, 2:] - inside[0, :2] == pytest.approx([100, 120])
         assert 0.28 <= 100 * 120 / (width * height) <= 0.92
-    assert face_pictures.close_up(picture, boxes((0, 0, 79, 200)), random) is None
-    assert face_pictures.close_up(picture, NONE, random) is None
+    assert augment.close_up(picture, boxes((0, 0, 79, 200)), random) is None
+    assert augment.close_up(picture, NONE, random) is None
 
 
 def test_a_part_without_faces_touches_none(random: np.random.Generator) -> None:
     picture = np.zeros((300, 400, 3), np.uint8)
     picture[:, 200:] = 255  # a face as large as half the picture
     for _ in range(10):
-        part = face_pictures.free_part(picture, boxes((200, 0, 400, 300)), random, attempts=200)
-        assert part is not None and not part.any() and part.shape[0] == part.shape[1] >= face_pictures.FREE_PX[0]
-    assert face_pictures.free_part(picture, boxes((0, 0, 400, 300)), random) is None
-    assert face_pictures.free_part(picture[:50], NONE, random) is None
+        part = augment.free_part(picture, boxes((200, 0, 400, 300)), random, attempts=200)
+        assert part is not None and not part.any() and part.shape[0] == part.shape[1] >= augment.FREE_PX[0]
+    assert augment.free_part(picture, boxes((0, 0, 400, 300)), random) is None
+    assert augment.free_part(picture[:50], NONE, random) is None
 
 
 def test_motion_blurs_along_its_line_only() -> None:
     picture = np.zeros((31, 31, 3), np.uint8)
     picture[15, 15] = 255
-    along = face_pictures.moved(picture, 5, 0.0)[..., 0]
+    along = augment.moved(picture, 5, 0.0)[..., 0]
     assert np.nonzero(along)[0].tolist() == [15] * 5 and np.nonzero(along)[1].tolist() == [13, 14, 15, 16, 17]
-    assert np.nonzero(face_pictures.moved(picture, 5, np.pi / 2)[..., 0])[1].tolist() == [15] * 5
+    assert np.nonzero(augment.moved(picture, 5, np.pi / 2)[..., 0])[1].tolist() == [15] * 5
 
 
 def test_pictures_get_worse_now_and_then(random: np.random.Generator) -> None:
     picture = np.tile(np.array([200, 120, 60], np.uint8), (64, 64, 1))
-    results = [face_pictures.worsen(picture, random) for _ in range(300)]
+    results = [augment.worsen(picture, random) for _ in range(300)]
     assert all(result.shape == picture.shape and result.dtype == np.uint8 for result in results)
     same = np.mean([np.array_equal(result, picture) for result in results])
     grey = np.mean([np.ptp(result.mean(axis=(0, 1))) < 2 for result in results])
     dark = np.mean([result.mean() < 100 for result in results])
     assert 0.6 < same < 0.9 and 0.05 < grey < 0.2 and 0.05 < dark < 0.2
-    assert len({face_pictures.pattern(random).tobytes() for _ in range(8)}) == 8
+    assert len({augment.pattern(random).tobytes() for _ in range(8)}) == 8
 
 
 class Teacher:
@@ -164,7 +164,7 @@ def test_the_folder_that_is_trained_from(folder: Path, teachers: dict[str, Teach
 
 
 def test_crowds_are_shown_more_often(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(face_dataset, "CROWD", 1)  # of the two boxes in photos of mgde2, one is too small to count
+    monkeypatch.setattr(dataset, "CROWD", 1)  # of the two boxes in photos of mgde2, one is too small to count
     counts = prepare(read(folder), tmp_path / "data", (), Plan(close_ups=0, free_parts=0, patterns=0, crowds=3))
     assert counts["train_photos"] == 12 and counts["repeated"] == 2 * 11
     pictures, labels = (
@@ -207,14 +207,14 @@ def test_without_teachers_labels_stay(folder: Path, tmp_path: Path) -> None:
 def test_a_jpeg_without_its_end_is_copied(tmp_path: Path, folder: Path) -> None:
     whole = folder / "images" / "p00.jpg"
     (tmp_path / "cut.jpg").write_bytes(whole.read_bytes()[:-2])
-    face_dataset.link(tmp_path / "cut.jpg", tmp_path / "a.jpg")
-    face_dataset.link(whole, tmp_path / "b.jpg")
+    dataset.link(tmp_path / "cut.jpg", tmp_path / "a.jpg")
+    dataset.link(whole, tmp_path / "b.jpg")
     assert not (tmp_path / "a.jpg").is_symlink() and (tmp_path / "b.jpg").is_symlink()
 
 
 def test_boxes_marked_invalid_are_blanked(folder: Path, tmp_path: Path) -> None:
     source = read(folder)
-    photo = photos.load(folder)[12]
+    photo = yolo_format.load(folder)[12]
     marked = Source([photo], np.zeros(1, bool), {photo.name: boxes((50, 50, 90, 90))})
     prepare(marked, tmp_path / "data", (), Plan(close_ups=0, free_parts=0, patterns=0))
     before, after = (cv2.imread(str(f)) for f in (photo.path, tmp_path / "data" / "images" / "train" / "p12.jpg"))

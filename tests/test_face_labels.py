@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from training.common.errors import DataError
 
-from training import face_labels, wider_face
-from training.detection_metrics import Boxes
-from training.face_labels import Seen
-from training.sources import DataError
+from training.detector import label_cleaning, wider_face
+from training.detector.label_cleaning import Seen
+from training.detector.metrics import Boxes
 
 
 def boxes(*rows: tuple[float, ...]) -> Boxes:
@@ -37,7 +37,7 @@ OTHER = (20, 20, 60, 76)  # by 40 / 56 = 0.71: the same face, but no agreement
     ],
 )
 def test_a_loose_label_is_tightened_only_to_what_all_teachers_say(label, teachers, expected) -> None:  # type: ignore[no-untyped-def]
-    tight = face_labels.tighten(boxes(label), [boxes(*found) for found in teachers])
+    tight = label_cleaning.tighten(boxes(label), [boxes(*found) for found in teachers])
     assert tight.tolist() == [pytest.approx(list(expected))]
 
 
@@ -56,7 +56,7 @@ def test_a_loose_label_is_tightened_only_to_what_all_teachers_say(label, teacher
     ],
 )
 def test_a_face_is_added_where_two_teachers_see_it_and_no_label_is(labels, teachers, expected) -> None:  # type: ignore[no-untyped-def]
-    new = face_labels.unlabelled(boxes(*labels), [boxes(*found) for found in teachers])
+    new = label_cleaning.unlabelled(boxes(*labels), [boxes(*found) for found in teachers])
     assert new.tolist() == [pytest.approx(list(box)) for box in expected]
 
 
@@ -64,14 +64,14 @@ def test_fusing_tells_what_it_changed_and_believes_only_the_sure() -> None:
     labels, new = boxes(LOOSE, (100, 100, 120, 120)), (200, 0, 230, 30)
     unsure = Seen(boxes(FACE, new), np.array([0.41, 0.5], np.float32), threshold=0.4)
     sure = Seen(boxes(FACE, new), np.array([0.9, 0.9], np.float32), threshold=0.4)
-    fused = face_labels.fuse(labels, [sure, sure], loose=True)
+    fused = label_cleaning.fuse(labels, [sure, sure], loose=True)
     assert fused.boxes.tolist() == [list(FACE), [100, 100, 120, 120], list(new)]
     assert (fused.tightened.tolist(), fused.added) == ([True, False], 1)
-    kept = face_labels.fuse(labels, [sure, sure], loose=False)
+    kept = label_cleaning.fuse(labels, [sure, sure], loose=False)
     assert (kept.tightened.any(), kept.added, kept.boxes[:2].tolist()) == (False, 1, labels.tolist())
-    doubted = face_labels.fuse(labels, [sure, unsure], loose=True)
+    doubted = label_cleaning.fuse(labels, [sure, unsure], loose=True)
     assert (doubted.tightened.tolist(), doubted.added) == ([True, False], 0)
-    assert face_labels.fuse(labels, [], loose=True).boxes.tolist() == labels.tolist()
+    assert label_cleaning.fuse(labels, [], loose=True).boxes.tolist() == labels.tolist()
 
 
 LISTED = """\

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training.common.errors import DataError
 
 from facemotion import EMOTIONS
-from facemotion.drawing import COLOURS
-from training import charts, figures, grids, metrics
-from training.data import DataError, Split, load_split
+from facemotion.output.draw import COLOURS
+from training.expression.data.dataset import Split, load_split
+from training.expression.evaluation import metrics
+from training.expression.figures import charts, image_grids, run_figures
 
 OF_THE_DATA = ["distribution.png", "samples.png", "equal.png", "near.png"]
 OF_THE_RUN = ["curves.png", "confusion/001.png", "confusion/002.png", "confusion.gif"]
@@ -60,7 +62,7 @@ def made(run, data, tmp_path_factory):
     """All figures but the chain, drawn without a network at hand."""
     out = tmp_path_factory.mktemp("figures")
     arguments = ["--run", run, "--data", data, "--out", out, "--reference", "0.6", "0.65"]
-    return out, figures.draw_all(figures.parse_arguments([*map(str, arguments)]))
+    return out, run_figures.draw_all(run_figures.parse_arguments([*map(str, arguments)]))
 
 
 def test_makes_every_figure(made):
@@ -75,16 +77,16 @@ def test_makes_every_figure(made):
 def test_the_animation_has_a_frame_for_each_epoch_and_rests_on_the_last(made):
     with Image.open(made[0] / "confusion.gif") as animation:
         assert animation.n_frames == 2
-        assert animation.size[0] == figures.GIF_WIDTH
+        assert animation.size[0] == run_figures.GIF_WIDTH
         first = animation.convert("RGB")
-        assert animation.info["duration"] == figures.FRAME_MS
+        assert animation.info["duration"] == run_figures.FRAME_MS
         animation.seek(1)
-        assert animation.info["duration"] == figures.LAST_FRAME_MS
+        assert animation.info["duration"] == run_figures.LAST_FRAME_MS
         assert first.tobytes() != animation.convert("RGB").tobytes()
 
 
 def test_reads_a_run(run):
-    record = figures.read_run(run)
+    record = run_figures.read_run(run)
     assert record.best == 2
     assert list(record.logits) == [1, 2]
     assert metrics.accuracy(record.logits[2], record.labels) == pytest.approx(18 / 21)
@@ -93,13 +95,13 @@ def test_reads_a_run(run):
 @pytest.mark.parametrize(("saved", "best"), [(None, 2), (3, 3), (1, 2)])
 def test_of_equally_good_epochs_the_saved_one_is_the_best(saved, best):
     history = [{"epoch": epoch, "validation_accuracy": a} for epoch, a in ((1, 0.4), (2, 0.6), (3, 0.6))]
-    assert figures.Record(history, {}, np.empty(0), (), "validation", saved).best == best
+    assert run_figures.Record(history, {}, np.empty(0), (), "validation", saved).best == best
 
 
 def test_reads_which_epoch_was_saved(run, tmp_path):
-    assert figures.saved_epoch(run) is None
+    assert run_figures.saved_epoch(run) is None
     torch.save({"network": {"weight": torch.zeros(3)}, "epoch": 7}, tmp_path / "best.pt")
-    assert figures.saved_epoch(tmp_path) == 7
+    assert run_figures.saved_epoch(tmp_path) == 7
 
 
 @pytest.mark.parametrize("missing", ["history.csv", "config.json", "predictions/002.npy", "validation_labels.npy"])
@@ -110,19 +112,19 @@ def test_refuses_a_folder_that_is_no_run(run, tmp_path, missing):
     shutil.copytree(run, broken)
     (broken / missing).unlink()
     with pytest.raises(DataError, match="is no run directory"):
-        figures.read_run(broken)
+        run_figures.read_run(broken)
 
 
 def test_refuses_predictions_of_other_pictures(run, data, tmp_path, monkeypatch, capsys):
-    record = figures.read_run(run)
+    record = run_figures.read_run(run)
     with pytest.raises(DataError, match=r"picture \('0', 0\), which the data don't hold"):
         others = load_split(data, "validation").where(np.arange(21) > 3)
-        figures.draw_mistakes(figures.Book(tmp_path), record, record.logits[1], others)
+        run_figures.draw_mistakes(run_figures.Book(tmp_path), record, record.logits[1], others)
     monkeypatch.setattr(sys, "argv", ["figures", "--run", str(tmp_path), "--out", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
-        figures.main()
+        run_figures.main()
     assert ended.value.code == 2
-    assert "is no run directory of training.train" in capsys.readouterr().err
+    assert "is no run directory of training.expression.train" in capsys.readouterr().err
 
 
 def test_the_confusion_matrix_shows_counts_and_shares():
@@ -176,7 +178,7 @@ def test_mistakes_are_the_surest_first_and_each_but_once():
     probabilities = np.full((4, 7), 0.0)
     probabilities[range(4), [0, 3, 3, 3]] = [0.95, 0.8, 0.9, 0.7]
     split = Split(pictures, np.array([0, 5, 6, 5]), tuple("abcd"))  # the first is right, the last equals the second
-    figure = grids.mistakes(split, probabilities)
+    figure = image_grids.mistakes(split, probabilities)
     texts = [axes.get_xlabel() for axes in figure.axes if axes.images]
     assert texts == ["happy 90 %\nlabel: surprise", "happy 80 %\nlabel: sad"]
     shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
@@ -186,21 +188,21 @@ def test_mistakes_are_the_surest_first_and_each_but_once():
 
 def test_perfect_scores_leave_an_empty_grid():
     split = Split(np.zeros((1, 48, 48), np.uint8), np.array([3]), ("0",))
-    assert not [axes for axes in grids.mistakes(split, np.eye(7)[[3]]).axes if axes.images]
+    assert not [axes for axes in image_grids.mistakes(split, np.eye(7)[[3]]).axes if axes.images]
 
 
 def test_conflicting_pairs_leave_blank_pictures_out():
     pictures = np.zeros((5, 48, 48), np.uint8)
     pictures[2:] = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
     split = Split(pictures, np.array([0, 1, 2, 2, 4]), tuple("abcde"))
-    assert figures.conflicting_pairs(split) == [(2, 4)]
+    assert run_figures.conflicting_pairs(split) == [(2, 4)]
 
 
 def test_the_chain_shows_a_photo_boxes_and_labels(tmp_path, examples, pipeline, monkeypatch):
     monkeypatch.setattr("facemotion.Pipeline.from_pretrained", lambda classifier: pipeline)
     drawn = []
-    monkeypatch.setattr(grids, "chain", lambda stages: drawn.extend(stages) or charts.Figure())
-    figures.draw_chain(figures.Book(tmp_path), examples / "astronaut.png", "default")
+    monkeypatch.setattr(image_grids, "chain", lambda stages: drawn.extend(stages) or charts.Figure())
+    run_figures.draw_chain(run_figures.Book(tmp_path), examples / "astronaut.png", "default")
     assert [text for text, _ in drawn] == ["The photo", "1 face found", "What each shows, and how sure that is"]
     photo, boxes, labelled = (pixels for _, pixels in drawn)
     assert (photo != boxes).any()

@@ -6,6 +6,7 @@ The same examples each time; `make fuzz` searches on its own for longer.
 from __future__ import annotations
 
 import random
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from facemotion import _formats, images
+from facemotion import images
 from facemotion.errors import InputError, UnsupportedFormat
+from facemotion.images import sanitize, sniff
 from tests import crafted
 from tests.bad_inputs import FILES, assert_helpful, assert_picture
 from tests.crafted import encoded, scene
 from tests.fuzz.oracle import CASES, check
 from tests.fuzz.seeds import repaired, seeds
 
+LOAD = import_module("facemotion.images.load")  # as an attribute of the package, `load` is the function
 LARGEST = 6000  # bytes of a file that is worth mutating
 FEW = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 MANY = settings(FEW, max_examples=600)
@@ -93,7 +96,7 @@ def test_any_bytes(data: bytes) -> None:
 
 
 @FEW
-@given(head=st.sampled_from(_formats._READ).map(lambda pair: pair[0]), data=st.binary(max_size=300))
+@given(head=st.sampled_from(sniff._READ).map(lambda pair: pair[0]), data=st.binary(max_size=300))
 def test_any_bytes_behind_a_good_beginning(head: bytes, data: bytes) -> None:
     check(head + data)
 
@@ -108,7 +111,7 @@ PLAIN = {
 @given(body=st.binary(max_size=60), start=st.sampled_from([b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08\0\1"]))
 def test_any_exif_leaves_the_picture_as_it_is_but_for_turning(kind: str, body: bytes, start: bytes) -> None:
     pixels, plain = images.load(getattr(crafted, f"{kind}_with_exif")(start + body)), PLAIN[kind]
-    turned = [turn(plain) for turn in images._UPRIGHT.values()]
+    turned = [turn(plain) for turn in LOAD._UPRIGHT.values()]
     assert any(np.array_equal(pixels, one) for one in turned)
 
 
@@ -167,15 +170,15 @@ def test_any_pil_image(mode: str, size: tuple[int, int], info: dict[str, Any]) -
 def test_the_rule_can_be_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mistake of our own, a thin sentence and a wrong array are each noticed."""
     with monkeypatch.context() as patch:
-        patch.setattr(images._containers, "_JPEG_KEPT", None)
-        with pytest.raises(AssertionError, match="TypeError in _containers"):
+        patch.setattr(sanitize, "_JPEG_KEPT", None)
+        with pytest.raises(AssertionError, match="TypeError in sanitize"):
             check(crafted.with_exif(1))
     with monkeypatch.context() as patch:
-        patch.setattr(images, "_read", lambda _: images.Picture(np.zeros((9, 9), np.uint8), (9, 9)))
+        patch.setattr(LOAD, "_read", lambda _: images.Picture(np.zeros((9, 9), np.uint8), (9, 9)))
         with pytest.raises(AssertionError):
             check(b"")
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(images, "_read", lambda _: 1 / 0)
+        patch.setattr(LOAD, "_read", lambda _: 1 / 0)
         check(b"")
 
 

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from facemotion import cli, report
 from facemotion import settings as limits
+from facemotion.cli import photos
 from facemotion.detectors import FaceDetector
 from facemotion.errors import BadOption, FacemotionError, UnknownModel
+from facemotion.output import tables
 from facemotion.pipeline import Pipeline
 from facemotion.webui.album import Album, Entry, zip_bytes
 from tests.bad_inputs import assert_helpful
@@ -107,11 +108,11 @@ def test_any_arguments_end_with_a_status(arguments: list[str], tmp_path_factory:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.getbasetemp())
         patch.setattr(Pipeline, "from_pretrained", lambda **_: Nobody())
-        patch.setattr(cli, "_write_csv", lambda *_: True)
+        patch.setattr(photos, "_write_csv", lambda *_: True)
         patch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), errors="strict", encoding="utf-8"))
         patch.setattr("sys.stderr", io.TextIOWrapper(io.BytesIO(), errors="backslashreplace", encoding="utf-8"))
         try:
-            status: Any = cli.main(arguments)
+            status: Any = photos.main(arguments)
         except SystemExit as end:
             status = end.code
     assert status in (0, 1, 2)
@@ -125,9 +126,9 @@ def test_any_arguments_end_with_a_status(arguments: list[str], tmp_path_factory:
 @example(name="\uff1d1+1")  # full-width, which some spreadsheets take for the other
 @example(name="'=1+1")
 def test_no_name_is_a_formula_in_the_table(name: str) -> None:
-    text = report.to_csv([FAILED, analysis(face())], [name, name])
+    text = tables.to_csv([FAILED, analysis(face())], [name, name])
     rows = list(csv.reader(io.StringIO(text, newline="")))
-    assert [len(row) for row in rows] == [len(report.COLUMNS)] * 3
+    assert [len(row) for row in rows] == [len(tables.COLUMNS)] * 3
     for cell in (rows[1][0], rows[2][0]):
         assert not cell.startswith(STARTS) and not cell.lstrip().startswith(STARTS)
         assert cell.removeprefix("'") == name.replace("\r", " ") or cell == name.replace("\r", " ")
@@ -136,7 +137,7 @@ def test_no_name_is_a_formula_in_the_table(name: str) -> None:
 @FEW
 @given(name=NAMES)
 def test_any_name_in_json(name: str) -> None:
-    [one] = json.loads(report.to_json([FAILED], [name], as_list=True))
+    [one] = json.loads(tables.to_json([FAILED], [name], as_list=True))
     assert one["name"] == name
 
 

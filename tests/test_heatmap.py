@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from facemotion import EmotionClassifier, Pipeline, crops, heatmap, images
+from facemotion import EmotionClassifier, Pipeline, images
 from facemotion.errors import BadArray, BadOption
+from facemotion.expression import crops, occlusion
 from facemotion.faces import EMOTIONS, Face
 from facemotion.webui import explain
 
@@ -46,7 +47,7 @@ def quarters(heat: np.ndarray) -> dict[str, float]:
 def test_the_part_that_the_label_rests_on_is_found() -> None:
     crop = bright_corner()
     classifier: EmotionClassifier = LooksAtOneCorner()  # type: ignore[assignment]
-    heat = heatmap.heatmap(classifier, crop, "happy")
+    heat = occlusion.heatmap(classifier, crop, "happy")
     assert heat.shape == crop.shape[:2] and heat.dtype == np.float32
     found = quarters(heat)
     assert found["upper left"] > 0.005 and abs(found["elsewhere"]) < 0.3 * found["upper left"]
@@ -57,16 +58,16 @@ def test_the_part_that_the_label_rests_on_is_found() -> None:
 def test_the_label_is_the_classifiers_own_unless_another_is_named() -> None:
     crop = bright_corner()
     classifier: EmotionClassifier = LooksAtOneCorner()  # type: ignore[assignment]
-    own = heatmap.heatmap(classifier, crop)  # sad, as the crop is dark
-    assert np.allclose(own, -heatmap.heatmap(classifier, crop, "happy"), atol=1e-6)
-    assert np.array_equal(own, heatmap.heatmap(classifier, crop, "sad"))
+    own = occlusion.heatmap(classifier, crop)  # sad, as the crop is dark
+    assert np.allclose(own, -occlusion.heatmap(classifier, crop, "happy"), atol=1e-6)
+    assert np.array_equal(own, occlusion.heatmap(classifier, crop, "sad"))
 
 
 def test_unknown_expressions_and_bad_crops_are_refused() -> None:
     with pytest.raises(BadOption, match="bored"):
-        heatmap.heatmap(LooksAtOneCorner(), bright_corner(), "bored")  # type: ignore[arg-type]
+        occlusion.heatmap(LooksAtOneCorner(), bright_corner(), "bored")  # type: ignore[arg-type]
     with pytest.raises(BadArray):
-        heatmap.heatmap(EmotionClassifier.from_pretrained("simplecnn"), np.zeros((9, 9), np.uint8))
+        occlusion.heatmap(EmotionClassifier.from_pretrained("simplecnn"), np.zeros((9, 9), np.uint8))
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "fr_obama.jpg"])
@@ -74,7 +75,7 @@ def test_a_smile_is_seen_in_the_mouth(name: str, examples: Path, pipeline: Pipel
     image = images.load(examples / name)
     [face] = pipeline.analyze(image).faces
     crop = crops.square(image, face.box)
-    heat = heatmap.heatmap(pipeline.classifier, crop)
+    heat = occlusion.heatmap(pipeline.classifier, crop)
     assert face.expression == "happy"
     row, column = (place / len(heat) for place in np.unravel_index(heat.argmax(), heat.shape))
     assert 0.5 < row < 0.95 and 0.25 < column < 0.75
@@ -84,7 +85,7 @@ def test_hiding_what_glows_costs_more_than_hiding_what_does_not(examples: Path, 
     image = images.load(examples / "grace_hopper.jpg")
     [face] = pipeline.analyze(image).faces
     crop = crops.square(image, face.box)
-    heat = heatmap.heatmap(pipeline.classifier, crop)
+    heat = occlusion.heatmap(pipeline.classifier, crop)
     column = EMOTIONS.index(face.expression)
     left = []
     for part in (heat >= np.quantile(heat, 0.85), heat <= np.quantile(heat, 0.15)):
@@ -97,11 +98,11 @@ def test_the_overlay_is_grey_where_nothing_matters_and_glows_where_it_does() -> 
     crop = np.full((40, 40, 3), (90, 120, 150), np.uint8)
     heat = np.zeros((40, 40), np.float32)
     heat[10:20, 10:20] = 0.4
-    drawn = heatmap.overlay(crop, heat)
+    drawn = occlusion.overlay(crop, heat)
     assert drawn.dtype == np.uint8 and drawn.shape == crop.shape
     spread = drawn.max(2).astype(int) - drawn.min(2)
     assert spread[30:, 30:].max() == 0 and spread[12:18, 12:18].min() > 40
-    assert (heatmap.overlay(crop, np.full((40, 40), -0.2, np.float32)) == crops.to_grey(crop)[:, :, None]).all()
+    assert (occlusion.overlay(crop, np.full((40, 40), -0.2, np.float32)) == crops.to_grey(crop)[:, :, None]).all()
 
 
 @pytest.mark.parametrize(
@@ -122,8 +123,8 @@ def test_a_sure_label_is_explained_too() -> None:
             return np.stack([happy if n == HAPPY else (1 - happy) / 6 for n in range(len(EMOTIONS))], axis=1)
 
     crop = bright_corner()
-    heat = heatmap.heatmap(Sure(), crop, "happy")  # type: ignore[arg-type]
-    drawn = heatmap.overlay(crop, heat)
+    heat = occlusion.heatmap(Sure(), crop, "happy")  # type: ignore[arg-type]
+    drawn = occlusion.overlay(crop, heat)
     colour = (drawn.max(2).astype(int) - drawn.min(2))[20:40, 20:40]
     assert heat.max() > 0.2 and colour.max() > 40
 

@@ -6,6 +6,7 @@ import base64
 import os
 import time
 from collections.abc import Callable
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tests import crafted
 from tests.bad_inputs import FILES, GENEROUS_S, KINDS, Case, assert_helpful, assert_picture
 from tests.crafted import encoded, scene
 
+LOAD = import_module("facemotion.images.load")  # as an attribute of the package, `load` is the function
 ROOT = Path(__file__).resolve().parent.parent
 Pixels = npt.NDArray[np.uint8]
 
@@ -269,7 +271,7 @@ def test_large_pictures_are_reduced(size: tuple[int, int], kind: str, expected: 
 
 def test_reducing_in_strips_leaves_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_SIDE", 300)
-    monkeypatch.setattr(images, "_STRIP_PIXELS", 5000)
+    monkeypatch.setattr(LOAD, "_STRIP_PIXELS", 5000)
     noise = np.random.default_rng(0).integers(0, 256, (430, 500, 3), dtype=np.uint8)
     pixels = images.load(noise)
     whole = Image.fromarray(noise).resize((300, 258), Image.Resampling.BILINEAR)

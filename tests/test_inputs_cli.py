@@ -107,10 +107,10 @@ def test_sources_that_are_no_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: repr(options)[:40])
 def test_options_outside_their_range(options: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    from facemotion import cli
+    from facemotion.cli import photos
 
     ((name, value),) = options.items()
     with pytest.raises(SystemExit) as ended:
-        cli.main(["photo.jpg", f"--{name}={value}"])
+        photos.main(["photo.jpg", f"--{name}={value}"])
     assert ended.value.code == 2
     assert "Traceback" not in capsys.readouterr().err

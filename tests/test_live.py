@@ -11,8 +11,8 @@ import pytest
 
 from facemotion import EMOTIONS, LiveSession
 from facemotion.errors import BadOption, CorruptImage
-from facemotion.live import TIMELINE_MOMENTS, TIMELINE_SECONDS, timeline_csv
-from facemotion.tally import GAP_S, MAX_PEOPLE, tally_csv
+from facemotion.tracking.live import TIMELINE_MOMENTS, TIMELINE_SECONDS, timeline_csv
+from facemotion.tracking.screen_time import GAP_S, MAX_PEOPLE, tally_csv
 from tests.scenes import FRAME, Scene, Turnstile
 
 

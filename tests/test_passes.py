@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facemotion.detectors import FaceDetector
-from facemotion.detectors.passes import Window, resize, whole
+from facemotion.detectors.tiling import Window, resize, whole
 
 
 def gradient(width: int, height: int) -> np.ndarray:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facemotion import EMOTIONS, Pipeline, deadline, images, quality, runtime
-from facemotion import crops as cropping
+from facemotion import EMOTIONS, Pipeline, deadline, images, runtime
 from facemotion.errors import BadOption, InputError, ModelFailure
+from facemotion.expression import crops as cropping
+from facemotion.expression import quality
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "fr_obama.jpg"])

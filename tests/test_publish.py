@@ -19,10 +19,11 @@ from tests import publishing
 from tests.hub import Hub
 from tests.hub_uploads import READER, Uploads
 from tests.publishing import EMBEDDED, MODEL, REPO, SPACE, reference_in, refused
-from training import onnx_export, publish
-from training.config import Config
-from training.data import load_split
-from training.inference import predict, to_device, torch_network
+from training.expression import onnx_export
+from training.expression.config import Config
+from training.expression.data.dataset import load_split
+from training.expression.inference import predict, to_device, torch_network
+from training.publish import cli
 
 MODEL_FILES = {"model.safetensors", "config.json", "model.onnx", "README.md", "LICENSE"}
 
@@ -97,13 +98,13 @@ def test_the_pin_is_written_where_the_app_reads_it(
 ) -> None:
     file = tmp_path / ".env"
     file.write_text(f"{name}=simplecnn\nGRADIO_SERVER_PORT=7861\n")
-    publish.main([*MODEL, "--write-env", str(file)])
+    cli.main([*MODEL, "--write-env", str(file)])
     reference = reference_in(capsys.readouterr().out)
     assert file.read_text() == f"GRADIO_SERVER_PORT=7861\nFACEMOTION_WEIGHTS={reference}\n"
 
 
 def test_a_pull_request_leaves_main_as_it_is(hub: Hub, uploads: Uploads, capsys: pytest.CaptureFixture[str]) -> None:
-    publish.main([*MODEL, "--pr"])
+    cli.main([*MODEL, "--pr"])
     output = capsys.readouterr().out
     assert f"{REPO}/discussions/1" in output
     reference = reference_in(output)
@@ -115,7 +116,7 @@ def test_a_pull_request_leaves_main_as_it_is(hub: Hub, uploads: Uploads, capsys:
 def test_publishing_twice_makes_a_second_commit_in_the_same_repository(
     hub: Hub, published: Reference, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    publish.main(MODEL)
+    cli.main(MODEL)
     second = reference_in(capsys.readouterr().out)
     assert second.revision != published.revision and second.sha256 == published.sha256
 
@@ -125,7 +126,7 @@ def test_figures_travel_and_stand_on_the_card(uploads: Uploads, tmp_path: Path, 
     (tmp_path / "figures" / "loss_curve.png").write_bytes((examples / "astronaut.png").read_bytes())
     (tmp_path / "figures" / "notes.txt").write_text("not a figure")
     (tmp_path / "figures" / "mistakes.png").write_bytes(b"pictures of the data, which stay at home")
-    publish.main([*MODEL, "--figures", str(tmp_path / "figures")])
+    cli.main([*MODEL, "--figures", str(tmp_path / "figures")])
     files = uploads.files(REPO)
     assert set(files) == MODEL_FILES | {"figures/loss_curve.png"}
     assert "![loss curve](figures/loss_curve.png)" in files["README.md"].decode()
@@ -133,7 +134,7 @@ def test_figures_travel_and_stand_on_the_card(uploads: Uploads, tmp_path: Path, 
 
 def test_a_run_is_exported_and_published_with_its_figures(uploads: Uploads, tmp_path: Path) -> None:
     run, pictures = a_run(tmp_path / "run", tmp_path / "data")
-    publish.main(["model", "--run", str(run), "--data", str(pictures), "--repo", REPO])
+    cli.main(["model", "--run", str(run), "--data", str(pictures), "--repo", REPO])
     files = uploads.files(REPO)
     assert set(files) == MODEL_FILES | {"figures/curves.png"}
     config = json.loads(files["config.json"])
@@ -170,7 +171,7 @@ def test_a_dry_run_shows_all_and_asks_nothing(
     hub: Hub, quick_export: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    publish.main([*MODEL, "--dry-run"])
+    cli.main([*MODEL, "--dry-run"])
     output = capsys.readouterr().out
     sha256 = hashlib.sha256((EMBEDDED / "model.safetensors").read_bytes()).hexdigest()
     assert all(re.search(rf"^[0-9a-f]{{64}} +[0-9,]+  {name}$", output, re.MULTILINE) for name in MODEL_FILES)
@@ -228,7 +229,7 @@ def test_somebody_elses_model_gets_a_pull_request(
     hub: Hub, uploads: Uploads, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main = hub.publish("them/theirs", {"README.md": b"theirs"})
-    publish.main(["model", "--folder", str(EMBEDDED), "--repo", "them/theirs", "--pr"])
+    cli.main(["model", "--folder", str(EMBEDDED), "--repo", "them/theirs", "--pr"])
     output = capsys.readouterr().out
     assert "Pull request: " in output and "them/theirs/discussions/1" in output and "Downloaded and compared" in output
     assert uploads.pull_requests == [main] == [hub.repositories["them/theirs"].main]

@@ -17,7 +17,8 @@ from tests import publishing, tiny_detector
 from tests.hub import Hub
 from tests.hub_uploads import OWNER, WRITER, Uploads
 from tests.publishing import refused
-from training import evaluate_detector, publish
+from training.detector import evaluate
+from training.publish import cli
 
 REPO = f"{OWNER}/faces"
 ROW = {
@@ -27,7 +28,7 @@ ROW = {
     "threshold": 0.5,
     "sizes": {
         str(px): {"ap50": 0.912, "ap50_95": 0.5, "precision": 0.9, "recall": 0.8, "false_alarms": 1, "faces": 20}
-        for px in evaluate_detector.LEAST_PX
+        for px in evaluate.LEAST_PX
     },
     "close_ups": {"photos": 2, "recall": 1.0},
     "without_faces": {"photos": 4, "false_alarms": 1},
@@ -76,7 +77,7 @@ def test_a_detector_goes_up_in_one_commit_and_is_served_from_there(
 ) -> None:
     file = tmp_path / ".env"
     file.write_text("FACEMOTION_DETECTOR=yunet\nFACEMOTION_WEIGHTS=simplecnn\n")  # pragma: allowlist secret
-    publish.main([*arguments, "--write-env", str(file)])
+    cli.main([*arguments, "--write-env", str(file)])
     files = uploads.files(REPO)
     assert set(files) == {"model.onnx", "config.json", "README.md", "LICENSE"}
     assert len(uploads.hub.repositories[REPO].commits) == 2  # the Hub's own, and this one
@@ -91,7 +92,7 @@ def test_a_detector_goes_up_in_one_commit_and_is_served_from_there(
 
 
 def test_the_card_tells_data_licences_results_and_limits(uploads: Uploads, arguments: list[str]) -> None:
-    publish.main(arguments)
+    cli.main(arguments)
     card = uploads.files(REPO)["README.md"].decode()
     front = yaml.safe_load(card.split("---\n")[1])
     assert front["license"] == "agpl-3.0" and front["pipeline_tag"] == "object-detection"
@@ -103,7 +104,7 @@ def test_the_card_tells_data_licences_results_and_limits(uploads: Uploads, argum
 
 
 def test_a_dry_run_sends_nothing(uploads: Uploads, arguments: list[str], capsys: pytest.CaptureFixture) -> None:
-    publish.main([*arguments, "--dry-run"])
+    cli.main([*arguments, "--dry-run"])
     output = capsys.readouterr().out
     assert "Dry run: nothing was sent." in output and "# faces\n" in output
     assert uploads.hub.requests == []

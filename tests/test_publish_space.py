@@ -18,7 +18,7 @@ from tests import publishing
 from tests.hub import Faults, Hub
 from tests.hub_uploads import Uploads
 from tests.publishing import DEMO, EMBEDDED, PIN, REPO, SPACE, refused
-from training import publish, space
+from training.publish import cli, space
 
 pytestmark = publishing.MARKS
 uploads, quick_export, published = publishing.uploads, publishing.quick_export, publishing.published
@@ -26,7 +26,7 @@ uploads, quick_export, published = publishing.uploads, publishing.quick_export, 
 
 def test_a_space_holds_exactly_the_files_of_the_app(hub: Hub, uploads: Uploads) -> None:
     hub.publish(f"spaces/{DEMO}", {".gitattributes": b"", "tests/old.py": b"", ".env": b"", "app.py": b"old"})
-    publish.main(SPACE)
+    cli.main(SPACE)
     files = uploads.files(f"spaces/{DEMO}")
     tops = {path.split("/")[0] for path in files}
     assert tops == {"app.py", "facemotion", "requirements.txt", "README.md", "LICENSE", "NOTICE"}
@@ -88,7 +88,7 @@ def test_what_travels_runs_alone(tmp_path: Path) -> None:
 def test_a_space_fetches_and_serves_the_weights_that_were_pinned(
     uploads: Uploads, published: Reference, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    publish.main([*SPACE, "--weights", f"{REPO}@{published.revision}"])
+    cli.main([*SPACE, "--weights", f"{REPO}@{published.revision}"])
     output = capsys.readouterr().out
     front_matter = yaml.safe_load(uploads.files(f"spaces/{DEMO}")["README.md"].decode().split("---\n")[1])
     assert front_matter["preload_from_hub"] == [f"{REPO} model.safetensors,config.json {published.revision}"]
@@ -101,7 +101,7 @@ def test_private_weights_need_a_secret_and_are_fetched_at_the_start(
     uploads: Uploads, published: Reference, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uploads.private.add(REPO)
-    publish.main([*SPACE, "--weights", str(published)])
+    cli.main([*SPACE, "--weights", str(published)])
     output = capsys.readouterr().out
     assert f"{REPO} is private or gated" in output and "a secret named HF_TOKEN" in output
     assert f"/spaces/{DEMO}/settings" in output
@@ -147,7 +147,7 @@ def test_a_dry_run_of_a_space_asks_nothing(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    publish.main([*SPACE, "--weights", PIN, "--dry-run"])
+    cli.main([*SPACE, "--weights", PIN, "--dry-run"])
     output = capsys.readouterr().out
     assert "app.py" in output and f"FACEMOTION_WEIGHTS={PIN}" in output and "Published" not in output
     assert "If you/facemotion is private or gated, the Space needs a secret named HF_TOKEN" in output

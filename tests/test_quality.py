@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facemotion import crops, images, quality
+from facemotion import images
+from facemotion.expression import crops, quality
 from facemotion.faces import Box
 
 FACE = Box(183, 120, 353, 333)  # in grace_hopper.jpg

@@ -13,18 +13,13 @@ from typing import NamedTuple
 
 import pytest
 
-from training import (
-    adjust,
-    config,
-    detector,
-    detector_export,
-    detector_report,
-    detector_speed,
-    evaluate,
-    evaluate_detector,
-    export,
-    publish,
-)
+from training.detector import evaluate as evaluate_detector
+from training.detector import export as detector_export
+from training.detector import speed, train
+from training.expression import config, export
+from training.expression.evaluation import evaluate, logit_bias
+from training.publish import cli
+from training.reports import detector_report
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -123,28 +118,35 @@ def training_commands() -> list[tuple[str, list[str]]]:
 def test_the_training_commands_are_understood(part: str, given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [part, *given])
     parse = {
-        "detector": (lambda: detector_export.parse_arguments(given[1:]))
-        if given[0] == "export"
-        else detector.parse_arguments,
-        "detector_report": detector_report.parse_arguments,
-        "detector_speed": detector_speed.parse_arguments,
-        "evaluate_detector": evaluate_detector.parse_arguments,
-        "train": lambda: config.chosen(config.parse()),
-        "adjust": adjust.parse_arguments,
-        "evaluate": evaluate.parse_arguments,
-        "export": export.parse_arguments,
-        "publish": lambda: publish.parse_arguments(None),
+        "detector.train": train.parse_arguments,
+        "detector.export": lambda: detector_export.parse_arguments(given),
+        "reports.detector_report": detector_report.parse_arguments,
+        "detector.speed": speed.parse_arguments,
+        "detector.evaluate": evaluate_detector.parse_arguments,
+        "expression.train": lambda: config.chosen(config.parse()),
+        "expression.evaluation.logit_bias": logit_bias.parse_arguments,
+        "expression.evaluation.evaluate": evaluate.parse_arguments,
+        "expression.export": export.parse_arguments,
+        "publish": lambda: cli.parse_arguments(None),
     }
     parsed = parse[part]()
-    if part == "train" and "modern" not in given:
+    if part == "expression.train" and "modern" not in given:
         assert parsed == config.PRESETS["study"]
 
 
 def test_a_newcomer_is_told_in_five_commands_to_train_judge_publish_and_serve() -> None:
     [five] = [
-        s.code.splitlines() for s in snippets("shell") if "training.train" in s.code and "training.publish" in s.code
+        s.code.splitlines()
+        for s in snippets("shell")
+        if "training.expression.train" in s.code and "training.publish" in s.code
     ]
-    words = ("make train-smoke", "training.train", "training.evaluate", "training.publish model", "make demo")
+    words = (
+        "make train-smoke",
+        "training.expression.train",
+        "training.expression.evaluation.evaluate",
+        "training.publish model",
+        "make demo",
+    )
     assert len(five) == 5 and all(word in line for word, line in zip(words, five, strict=True))
     run, repo_file = re.search(r"--out (\S+)", five[1]), re.search(r"--write-env (\S+)", five[3])  # each uses the last
     assert run and f"--weights {run[1]} " in five[2] and f"--run {run[1]} " in five[3]

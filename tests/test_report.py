@@ -7,7 +7,7 @@ import json
 import pytest
 
 from facemotion.faces import EMOTIONS
-from facemotion.report import COLUMNS, to_csv, to_json, to_rows, totals
+from facemotion.output.tables import COLUMNS, to_csv, to_json, to_rows, totals
 from tests.builders import FAILED, analysis, face
 
 TWO = analysis(

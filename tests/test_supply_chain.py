@@ -71,7 +71,7 @@ def unsafe(file: Path) -> list[str]:
 
 @pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_nothing_is_unpickled_and_no_string_is_run(file: Path) -> None:
-    """A detector that the user names is a pickle, and ultralytics loads it; see facemotion/detectors/yolo.py."""
+    """A detector that the user names is a pickle, and ultralytics loads it; see facemotion/detectors/checkpoint.py."""
     assert unsafe(file) == []
 
 

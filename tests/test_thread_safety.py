@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facemotion import Analysis, FaceDetector, LiveSession, Pipeline, compat, images
+from facemotion import Analysis, FaceDetector, LiveSession, Pipeline, images
+from facemotion.detectors import ultralytics_compat
 from facemotion.settings import DETAILS
 
 THREADS = 8
@@ -163,7 +164,7 @@ def test_callers_of_ultralytics_side_by_side_leave_the_thread_counts_alone() -> 
     before = cv2.getNumThreads()
 
     def predict() -> None:
-        with compat.keep_threads():
+        with ultralytics_compat.keep_threads():
             cv2.setNumThreads(before + 1)
             time.sleep(0.02)
 

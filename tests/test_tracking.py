@@ -10,7 +10,7 @@ import pytest
 
 from facemotion import EMOTIONS, Analysis, Box, Face, FaceTracker
 from facemotion.errors import BadOption
-from facemotion.tracking import LABEL_MARGIN, MAX_MISS_S, RESET_GAP_S
+from facemotion.tracking.tracker import LABEL_MARGIN, MAX_MISS_S, RESET_GAP_S
 
 Path = Callable[[float], tuple[float, float] | None]  # seconds -> centre, or None when not detected
 

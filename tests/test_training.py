@@ -17,10 +17,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from torch.nn import functional
 
-from facemotion import EmotionClassifier, networks
+from facemotion import EmotionClassifier
 from tests.training_tree import write_tree
-from training import data, export, metrics, run_directory, train, winograd
-from training.config import Config
+from training.expression import export, networks, run_dir, train, winograd
+from training.expression.config import Config
+from training.expression.data import dataset
+from training.expression.evaluation import metrics
 
 
 def test_confusion_and_what_follows_from_it():
@@ -113,25 +115,25 @@ def tree(tmp_path_factory):
 
 
 def test_loads_a_tree_in_order(tree):
-    split = data.load_split(tree, "train")
+    split = dataset.load_split(tree, "train")
     assert split.pictures.shape == (42, 48, 48)
     assert split.labels.tolist() == sorted([*range(7)] * 6)
     assert split.names[:2] == ("0", "1")
 
 
 def test_refuses_wrong_trees_with_a_sentence(tree, tmp_path):
-    with pytest.raises(data.DataError, match="no folder 'test'"):
-        data.load_split(tree, "test")
+    with pytest.raises(dataset.DataError, match="no folder 'test'"):
+        dataset.load_split(tree, "test")
     (tmp_path / "train" / "joy").mkdir(parents=True)
-    with pytest.raises(data.DataError, match="holds joy, but the folders must be named angry"):
-        data.load_split(tmp_path, "train")
+    with pytest.raises(dataset.DataError, match="holds joy, but the folders must be named angry"):
+        dataset.load_split(tmp_path, "train")
 
 
 def test_refuses_a_picture_of_another_size(tmp_path):
     (tmp_path / "train" / "happy").mkdir(parents=True)
     Image.new("L", (64, 48)).save(tmp_path / "train" / "happy" / "1.png")
-    with pytest.raises(data.DataError, match="64 x 48, but the pictures must be 48 x 48"):
-        data.load_split(tmp_path, "train")
+    with pytest.raises(dataset.DataError, match="64 x 48, but the pictures must be 48 x 48"):
+        dataset.load_split(tmp_path, "train")
 
 
 CONFIG = Config(epochs=2, batch_size=14, seed=7, mean=0.4, limit=20)
@@ -148,7 +150,7 @@ def runs(tree, tmp_path_factory):
     # As if it had been killed between logging the second epoch and keeping it.
     shutil.copytree(folder / "straight" / "tensorboard", folder / "stopped" / "tensorboard", dirs_exist_ok=True)
     command = shlex.split(said.splitlines()[-1])
-    assert command[:3] == ["python", "-m", "training.train"]
+    assert command[:3] == ["python", "-m", "training.expression.train"]
     call([*command[3:], "--no-figures"])
     return folder
 
@@ -205,13 +207,13 @@ def test_tensorboard_holds_each_epoch_once(runs):
     for run in (runs / "straight", runs / "stopped"):
         with (run / "history.csv").open(newline="") as lines:
             history = list(csv.DictReader(lines))
-        expected = {(tag, int(r["epoch"])): float(r[name]) for r in history for name, tag in run_directory.TAGS.items()}
+        expected = {(tag, int(r["epoch"])): float(r[name]) for r in history for name, tag in run_dir.TAGS.items()}
         logged = [
             (value.tag, event.step, value.tensor.float_val[0])
             for file in sorted((run / "tensorboard").iterdir())
             for event in EventFileLoader(str(file)).Load()
             for value in event.summary.value
-            if value.tag in run_directory.TAGS.values()
+            if value.tag in run_dir.TAGS.values()
         ]
         assert len(logged) == len(expected) == 10
         assert {(tag, step): value for tag, step, value in logged} == pytest.approx(expected)
@@ -264,7 +266,7 @@ def test_a_run_says_what_it_does_and_where_it_leaves_it(tree, tmp_path, capsys):
 
 def test_weights_that_run_away_end_the_run_with_a_sentence(tree, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "step", lambda *_: torch.tensor([float("nan"), 0.0]))
-    with pytest.raises(data.DataError, match=r"epoch 1 ended without a finite loss: .* a smaller --learning-rate"):
+    with pytest.raises(dataset.DataError, match=r"epoch 1 ended without a finite loss: .* a smaller --learning-rate"):
         train.train(Config(epochs=1, batch_size=21), tree, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run" / "last.pt").exists()
 
@@ -301,14 +303,14 @@ def test_a_checkpoint_from_before_the_newer_knobs_goes_on(runs, tree, tmp_path):
 
 
 def test_a_finished_run_is_not_overwritten(runs, tree):
-    with pytest.raises(data.DataError, match="already holds a run"):
+    with pytest.raises(dataset.DataError, match="already holds a run"):
         train.train(Config(epochs=1), tree, runs / "straight")
 
 
 def test_the_exported_folder_loads_and_agrees_with_the_run(runs, tree, tmp_path):
     config = export.export(runs / "straight", tree, tmp_path / "model")
     classifier = EmotionClassifier.from_pretrained(str(tmp_path / "model"))
-    split = data.limited(data.load_split(tree, "validation"), CONFIG.limit, CONFIG.seed)
+    split = dataset.limited(dataset.load_split(tree, "validation"), CONFIG.limit, CONFIG.seed)
     probabilities = classifier.classify([np.dstack([picture] * 3) for picture in split.pictures])
     assert metrics.accuracy(probabilities, split.labels) == pytest.approx(config["metrics"]["accuracy"])
     assert config["metrics"]["rows_not_in_train"] == 20
@@ -324,7 +326,7 @@ def test_a_checkpoint_that_is_not_the_recorded_one_is_not_exported(runs, tree, t
     name, biases = list(saved["network"].items())[-1]
     saved["network"][name] = biases + torch.arange(7)
     torch.save(saved, run / "best.pt")
-    with pytest.raises(data.DataError, match="answers otherwise than the run recorded"):
+    with pytest.raises(dataset.DataError, match="answers otherwise than the run recorded"):
         export.export(run, tree, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
@@ -336,7 +338,7 @@ def test_small_networks_are_published_as_they_were_trained(tmp_path):
         torch.float32,
         torch.float16,
     )
-    split = data.Split(np.random.default_rng(5).integers(0, 256, (9, 48, 48), np.uint8), np.zeros(9, np.int64), ())
+    split = dataset.Split(np.random.default_rng(5).integers(0, 256, (9, 48, 48), np.uint8), np.zeros(9, np.int64), ())
     config = Config(network="emotionnet")
     served = export.served_logits(config, export.as_numbers(trained, torch.float32), split)
     np.testing.assert_allclose(served, export.logits_of(config, trained, split), atol=2e-6)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training.common.errors import DataError
+from training.common.files import write_json
 
 from facemotion import EMOTIONS, EmotionClassifier, images
 from tests.test_training_report import write_run
 from tests.training_tree import EXAMPLES, write_tree
-from training import adjust, export, metrics, tries
-from training.config import Config
-from training.run_directory import write_json
-from training.sources import DataError
+from training.expression import export
+from training.expression.config import Config
+from training.expression.evaluation import ablations, logit_bias, metrics
 
 ANGRY, HAPPY = EMOTIONS.index("angry"), EMOTIONS.index("happy")
 
@@ -49,9 +50,9 @@ def test_a_file_that_is_no_adjustment_is_refused(content: str, tmp_path: Path) -
 def test_fitted_biases_answer_by_the_frequencies_of_the_faces_they_were_fitted_on() -> None:
     labels = np.array([HAPPY] * 90 + [ANGRY] * 10)
     knows_nothing = np.zeros((100, 7))
-    shares = metrics.softmax(adjust.fit(knows_nothing, labels, pull=0.0)[None].astype(float))[0]
+    shares = metrics.softmax(logit_bias.fit(knows_nothing, labels, pull=0.0)[None].astype(float))[0]
     assert shares[[HAPPY, ANGRY]] == pytest.approx([0.9, 0.1], abs=1e-3)
-    pulled = [adjust.fit(knows_nothing, labels, pull) for pull in (0.1, 1.0, 1e6)]
+    pulled = [logit_bias.fit(knows_nothing, labels, pull) for pull in (0.1, 1.0, 1e6)]
     assert pulled[0][HAPPY] > pulled[1][HAPPY] > pulled[2][HAPPY] == pytest.approx(0, abs=1e-5)
     assert pulled[0].mean() == pytest.approx(0, abs=1e-6)
 
@@ -59,9 +60,9 @@ def test_fitted_biases_answer_by_the_frequencies_of_the_faces_they_were_fitted_o
 def test_cross_validation_hides_each_face_from_the_biases_that_judge_it() -> None:
     labels = np.arange(70) % 7
     logits = np.zeros((70, 7))
-    shifted = adjust.cross_validated(logits, labels, pull=0.01)
+    shifted = logit_bias.cross_validated(logits, labels, pull=0.01)
     assert metrics.accuracy(shifted, labels) < 1 / 7  # what a fold lacks, the others have more of
-    seen = logits + adjust.fit(logits, labels, 0.01)
+    seen = logits + logit_bias.fit(logits, labels, 0.01)
     assert np.abs(seen).max() < 1e-4 < np.abs(shifted).max()
 
 
@@ -71,9 +72,9 @@ def test_the_table_of_adjustments_shows_what_each_pull_gives() -> None:
     logits = random.normal(0, 0.1, (120, 7))
     logits[:, HAPPY] += 3  # never right on angry faces, until it is shifted
     logits[labels == ANGRY, ANGRY] += 2
-    lines = adjust.to_markdown((logits, labels), (logits[:60], labels[:60])).splitlines()
+    lines = logit_bias.to_markdown((logits, labels), (logits[:60], labels[:60])).splitlines()
     rows = {cells[0]: cells for line in lines[2:] for cells in [line.strip("| ").split(" | ")]}
-    assert list(rows) == ["none", *(f"{pull:g}" for pull in adjust.PULLS)]
+    assert list(rows) == ["none", *(f"{pull:g}" for pull in logit_bias.PULLS)]
     assert rows["none"][-4] == "0.500" and rows["0.01"][-4] == "1.000"
     assert rows["none"][1:8] == ["0.00"] * 7 and rows["none"][-2] == "1.000"
     assert float(rows["0.01"][1 + ANGRY]) > float(rows["1"][1 + ANGRY]) > 0
@@ -81,11 +82,11 @@ def test_the_table_of_adjustments_shows_what_each_pull_gives() -> None:
 
 def test_a_recipe_is_told_by_what_differs() -> None:
     first = Config(augment=True, views=3, drop=("blank",))
-    assert tries.told(first, None) == "`--drop blank` `--augment` `--views 3`"
-    assert tries.told(Config(augment=True, views=3, drop=("blank",), seed=7), first) == "the same"
+    assert ablations.told(first, None) == "`--drop blank` `--augment` `--views 3`"
+    assert ablations.told(Config(augment=True, views=3, drop=("blank",), seed=7), first) == "the same"
     other = Config(epochs=9, teachers=("a#12", "b#34"), teaching=0.5)
     expected = "`--drop ''` `--no-augment` `--views 0` `--teachers a,b` `--teaching 0.5` `--epochs 9`"
-    assert tries.told(other, first) == expected
+    assert ablations.told(other, first) == expected
 
 
 def test_the_table_of_tries_shows_each_run(
@@ -98,12 +99,12 @@ def test_the_table_of_tries_shows_each_run(
         for number in range(3):
             (tmp_path / "wild" / emotion / f"{number}.jpg").write_bytes((EXAMPLES / "grace_hopper.jpg").read_bytes())
     monkeypatch.setattr(sys, "argv", ["tries", "--runs", str(run), "--wild", str(tmp_path / "wild"), "--out", str(out)])
-    tries.main()
+    ablations.main()
     assert out.read_text() == capsys.readouterr().out.removesuffix("\n")
     cells = out.read_text().splitlines()[2].strip("| ").split(" | ")
     assert cells[0] == "run" and cells[2] == "293" and cells[5].endswith(" of 21")
     assert "Real faces: 10, the half that is chosen by" in out.read_text()
     monkeypatch.setattr(sys, "argv", ["tries", "--runs", str(tmp_path), "--wild", str(tmp_path / "wild")])
     with pytest.raises(SystemExit):
-        tries.main()
+        ablations.main()
     assert "holds no config.json" in capsys.readouterr().err

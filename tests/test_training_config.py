@@ -8,11 +8,12 @@ import re
 
 import pytest
 import torch
+from training.common.errors import DataError
 
-from training import config, devices
-from training.config import PRESETS, Config, ConfigError, asked, chosen, continued, parse
-from training.devices import Precision
-from training.sources import DataError
+from training.common import devices
+from training.common.devices import Precision
+from training.expression import config
+from training.expression.config import PRESETS, Config, ConfigError, asked, chosen, continued, parse
 
 PLACES = ["--data", "fer2013", "--out", "runs/a"]
 STUDY = {

@@ -8,11 +8,13 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from training.common.errors import DataError
 
 from facemotion import EMOTIONS
-from training import check, duplicates, sources
-from training.data import DataError, load_split
-from training.votes import VOTES, load_votes, not_a_face
+from training.common import duplicates
+from training.expression.data import inspect, sources
+from training.expression.data.dataset import load_split
+from training.expression.data.ferplus import VOTES, load_votes, not_a_face
 
 
 def picture(seed: int) -> np.ndarray:
@@ -130,7 +132,7 @@ def test_refuses_what_is_not_there(tmp_path):
     with pytest.raises(DataError, match="does not exist: name a folder that holds train and validation"):
         load_split(tmp_path / "nowhere", "train")
     with pytest.raises(DataError, match="holds none of train, validation, test"):
-        check.inspect(tmp_path)
+        inspect.inspect(tmp_path)
     (tmp_path / "train" / "happy").mkdir(parents=True)
     with pytest.raises(DataError, match="holds no pictures in 'train'"):
         load_split(tmp_path, "train")
@@ -211,7 +213,7 @@ def test_refuses_wrong_votes(tmp_path, rows, message):
 def test_the_check_counts_everything(tree, votes):
     (tree / "train" / "happy" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     put(tree, "validation", "sad", "wide", np.zeros((48, 50), np.uint8))
-    report = check.inspect(tree, votes)
+    report = inspect.inspect(tree, votes)
     assert report["splits"]["train"] == {e: {"neutral": 2, "disgust": 0}.get(e, 1) for e in EMOTIONS} | {"all": 7}
     assert (report["pictures"], report["different"]) == (10, 7)
     assert report["unreadable"] == ["train/happy/broken"]
@@ -226,7 +228,7 @@ def test_the_check_counts_everything(tree, votes):
     }
     assert [pair["pictures"] for pair in report["near"]] == [["train/sad/2", "validation/sad/9"]]
     assert json.loads(json.dumps(report)) == report
-    markdown = check.to_markdown(report)
+    markdown = inspect.to_markdown(report)
     for line in ("| all | 7 | 3 |", "| of validation, also in train | 1 |", "| of these, across splits | 1 |"):
         assert line in markdown.splitlines()
     assert "- train/angry/0 = train/fear/3" in markdown
@@ -238,7 +240,7 @@ def test_the_check_writes_both_files_and_ends_with_a_status(tree, tmp_path, monk
         (tree / "train" / "happy" / "broken.png").write_bytes(b"")
     monkeypatch.setattr(sys, "argv", ["check", "--data", str(tree), "--out", str(tmp_path / "report")])
     with pytest.raises(SystemExit) as ended:
-        check.main()
+        inspect.main()
     assert ended.value.code == status
     assert capsys.readouterr().out.startswith("# The data\n\n| pictures | train | validation |")
     assert json.loads((tmp_path / "report" / "data.json").read_text())["different"] == 7
@@ -248,7 +250,7 @@ def test_the_check_writes_both_files_and_ends_with_a_status(tree, tmp_path, monk
 def test_the_check_refuses_with_a_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["check", "--data", str(tmp_path)])
     with pytest.raises(SystemExit) as ended:
-        check.main()
+        inspect.main()
     assert ended.value.code == 2
     assert "holds none of train, validation, test" in capsys.readouterr().err
 
@@ -303,9 +305,9 @@ def test_the_numbers_of_fer2013(monkeypatch, fer2013, form, sizes, shared):
             if sources.USAGES.get(row[form], row[form]) == split:
                 yield sources.Entry(str(number), EMOTIONS.index(row["emotion"]), pictures[number])
 
-    monkeypatch.setattr("training.data.scan", scan)
-    monkeypatch.setattr(check, "available", lambda data: tuple(sizes))
-    report = check.inspect(votes.parent, votes, near=False)
+    monkeypatch.setattr("training.expression.data.dataset.scan", scan)
+    monkeypatch.setattr(inspect, "available", lambda data: tuple(sizes))
+    report = inspect.inspect(votes.parent, votes, near=False)
     assert {name: counts["all"] for name, counts in report["splits"].items()} == sizes
     assert (report["pictures"], report["different"]) == (35_887, 34_034)
     assert shared.items() <= report["equal"]["across"].items()

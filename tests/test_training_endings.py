@@ -7,10 +7,19 @@ import sys
 import pytest
 
 from tests.training_tree import write_tree
-from training import endings
+from training.common import cli_errors
+
+COMMANDS = {
+    "check": "data.inspect",
+    "evaluate": "evaluation.evaluate",
+    "export": "export",
+    "figures": "figures.run_figures",
+    "framing": "data.crop_margin",
+    "train": "train",
+}
 
 
-@pytest.mark.parametrize("part", ["train", "check", "evaluate", "export", "figures", "framing"])
+@pytest.mark.parametrize("part", sorted(COMMANDS))
 def test_every_command_refuses_with_a_sentence(tmp_path, monkeypatch, capsys, part):
     flags = {"--data": tmp_path / "nowhere", "--out": tmp_path / "out"}
     flags |= {"evaluate": {"--weights": "simplecnn"}, "export": {"--run": tmp_path}}.get(part, {})
@@ -18,7 +27,7 @@ def test_every_command_refuses_with_a_sentence(tmp_path, monkeypatch, capsys, pa
         del flags["--out"]
     monkeypatch.setattr(sys, "argv", [part, *(str(word) for pair in flags.items() for word in pair)])
     with pytest.raises(SystemExit) as ended:
-        importlib.import_module(f"training.{part}").main()
+        importlib.import_module(f"training.expression.{COMMANDS[part]}").main()
     assert ended.value.code == 2
     said = capsys.readouterr().err
     expected = "holds no best.pt" if part == "export" else "nowhere does not exist: name a folder"
@@ -34,7 +43,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch, capsys, 
     flags |= {"evaluate": {"--weights": "simplecnn", "--resamples": 2}, "train": {"--epochs": 1}}.get(part, {})
     monkeypatch.setattr(sys, "argv", [part, *(str(word) for pair in flags.items() for word in pair)])
     with pytest.raises(SystemExit) as ended:
-        importlib.import_module(f"training.{part}").main()
+        importlib.import_module(f"training.expression.{COMMANDS[part]}").main()
     assert ended.value.code == 2
     assert re.search(r"file\S* cannot be read or written: Not a directory\.\n$", capsys.readouterr().err)
 
@@ -48,12 +57,12 @@ def test_a_run_that_cannot_go_on_is_told(tmp_path, monkeypatch, capsys, content,
         (tmp_path / "last.pt").write_bytes(content)
     monkeypatch.setattr(sys, "argv", ["train", "--data", str(tmp_path), "--out", str(tmp_path), "--resume"])
     with pytest.raises(SystemExit) as ended:
-        importlib.import_module("training.train").main()
+        importlib.import_module("training.expression.train").main()
     assert ended.value.code == 2
     assert re.search(sentence + r".*\.\n$", capsys.readouterr().err)
 
 
 def test_a_fault_of_the_program_keeps_its_traceback():
     for fault in (OSError("no file in it"), KeyError("x")):
-        with pytest.raises(type(fault)), endings.explained():
+        with pytest.raises(type(fault)), cli_errors.explained():
             raise fault

@@ -13,19 +13,11 @@ from torch import nn
 from torch.nn import functional
 
 from tests.training_tree import write_tree
-from training import train
-from training.config import PRESETS, Config, ConfigError
-from training.data import load_split
-from training.lessons import Lessons
-from training.optimisation import (
-    average_of,
-    losses_of,
-    mixed,
-    optimizer_for,
-    prior_of,
-    right_answers,
-    step_size,
-)
+from training.expression import train
+from training.expression.config import PRESETS, Config, ConfigError
+from training.expression.data.dataset import load_split
+from training.expression.data.epoch_data import Lessons
+from training.expression.optim import average_of, losses_of, mixed, optimizer_for, prior_of, right_answers, step_size
 
 COSINE = Config(optimizer="sgd", learning_rate=0.2, schedule="cosine", epochs=10, warm_up=2.0, weight_decay=0.01)
 

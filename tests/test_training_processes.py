@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from training.common.errors import DataError
 
 from tests import training_worker
 from tests.training_tree import write_tree
-from training import train
-from training.processes import World, batches
-from training.sources import DataError
+from training.expression import train
+from training.expression.distributed import World, batches
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT_S = 500  # it takes ten on an idle machine

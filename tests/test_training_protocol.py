@@ -10,16 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from training.common.errors import DataError
 
-from facemotion import EMOTIONS, crops, images
+from facemotion import EMOTIONS, images
 from facemotion.detectors import FaceDetector
+from facemotion.expression import crops
 from tests.test_training_report import write_run
 from tests.training_tree import EXAMPLES, FACE, write_tree
-from training import distort, evaluate, metrics, protocol, protocol_sections, report, robustness, wild
-from training.data import Split, load_split
-from training.evaluate import Model
-from training.sources import DataError
-from training.votes import VOTES
+from training.expression.data import corruptions
+from training.expression.data.dataset import Split, load_split
+from training.expression.data.ferplus import VOTES
+from training.expression.evaluation import evaluate, in_the_wild, metrics, robustness, test_protocol
+from training.expression.evaluation.evaluate import Model
+from training.reports import run_report, test_protocol_sections
 
 ANGRY, HAPPY = EMOTIONS.index("angry"), EMOTIONS.index("happy")
 SURE = 8.0  # a logit this far ahead is nearly a probability of 1
@@ -45,11 +48,13 @@ def wild_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wild_faces(wild_folder: Path) -> wild.WildFaces:
-    return wild.load(wild_folder, FaceDetector.from_pretrained("yunet"))
+def wild_faces(wild_folder: Path) -> in_the_wild.WildFaces:
+    return in_the_wild.load(wild_folder, FaceDetector.from_pretrained("yunet"))
 
 
-def test_real_faces_are_seen_whole_and_as_the_detector_cuts_them(wild_faces: wild.WildFaces, wild_folder: Path) -> None:
+def test_real_faces_are_seen_whole_and_as_the_detector_cuts_them(
+    wild_faces: in_the_wild.WildFaces, wild_folder: Path
+) -> None:
     assert wild_faces.labels.tolist() == [0, 0, 1, 2, 3, 4, 5, 6]
     assert wild_faces.found.tolist() == [True, False, *[True] * 6]
     picture = images.load(wild_folder / "happy" / "a.png")
@@ -59,16 +64,16 @@ def test_real_faces_are_seen_whole_and_as_the_detector_cuts_them(wild_faces: wil
     assert not wild_faces.framed[1].any()
 
 
-def test_a_face_that_was_not_found_counts_as_wrong(wild_faces: wild.WildFaces) -> None:
-    angry = wild.judge(constant(ANGRY), wild_faces)
+def test_a_face_that_was_not_found_counts_as_wrong(wild_faces: in_the_wild.WildFaces) -> None:
+    angry = in_the_wild.judge(constant(ANGRY), wild_faces)
     assert angry["whole"]["accuracy"] == 2 / 8
     assert (angry["framed"]["accuracy"], angry["framed"]["accuracy_of_all"]) == (1 / 7, 1 / 8)
     assert angry["framed"]["found"] == 7 / 8
     assert angry["whole"]["lowest_recall_of_highest"] == 0
-    assert "| always angry | used as they are | 8 | 0.250 |" in wild.to_markdown([angry])
+    assert "| always angry | used as they are | 8 | 0.250 |" in in_the_wild.to_markdown([angry])
 
 
-def test_halves_of_the_real_faces_share_no_picture(wild_faces: wild.WildFaces) -> None:
+def test_halves_of_the_real_faces_share_no_picture(wild_faces: in_the_wild.WildFaces) -> None:
     sizes = [len(wild_faces.half(name).labels) for name in ("choose", "report", "all")]
     assert sizes == [4, 4, 8]
     both = np.concatenate([wild_faces.half("choose").labels, wild_faces.half("report").labels])
@@ -77,12 +82,12 @@ def test_halves_of_the_real_faces_share_no_picture(wild_faces: wild.WildFaces) -
 
 def test_an_expression_without_pictures_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="angry holds no pictures: expected a folder for each of angry, disgust"):
-        wild.load(tmp_path, FaceDetector.from_pretrained("yunet"))
+        in_the_wild.load(tmp_path, FaceDetector.from_pretrained("yunet"))
 
 
 def test_the_largest_of_several_faces_is_taken() -> None:
     boxes = np.array([[0, 0, 10, 10], [5, 5, 50, 45], [0, 0, 20, 30]], np.float32)
-    assert tuple(wild.largest(boxes)) == (5, 5, 50, 45)
+    assert tuple(in_the_wild.largest(boxes)) == (5, 5, 50, 45)
 
 
 def test_distortions_are_the_same_for_every_model_and_their_losses_are_told() -> None:
@@ -94,27 +99,27 @@ def test_distortions_are_the_same_for_every_model_and_their_losses_are_told() ->
         return SURE * np.eye(7)[np.where(given.mean((1, 2)) > 190, HAPPY, ANGRY)]
 
     result = robustness.measure([Model("by light", by_light), constant(HAPPY)], split)
-    assert set(result["models"]["by light"]["distorted"]) == set(distort.STRENGTHS)
+    assert set(result["models"]["by light"]["distorted"]) == set(corruptions.STRENGTHS)
     assert result["models"]["by light"]["clean"] == 1
     assert result["models"]["always happy"]["distorted"]["blur of 0.5, 1, 1.5 pixels"] == [0.5] * 3
-    dark, light = (k for k in distort.STRENGTHS if k.startswith(("dark", "light")))
+    dark, light = (k for k in corruptions.STRENGTHS if k.startswith(("dark", "light")))
     assert result["models"]["by light"]["distorted"][dark] == [0.5] * 3  # 200 becomes 186 and less
     assert result["models"]["by light"]["distorted"][light][0] == 1
     assert robustness.defects(result) == {"by light": [dark], "always happy": []}
     assert f"by light: {dark} costs more than 5 points" in robustness.to_markdown(result)
-    noisy = distort.STRENGTHS["noise of 5, 10, 20 levels"][0]
+    noisy = corruptions.STRENGTHS["noise of 5, 10, 20 levels"][0]
     assert np.array_equal(robustness.distorted(pictures, noisy), robustness.distorted(pictures, noisy))
 
 
 def test_the_crowd_is_asked_only_where_one_expression_led() -> None:
     logits = SURE * np.eye(7)[[HAPPY, HAPPY, ANGRY]]
-    found = protocol.agreement(logits, np.array([HAPPY, -1, HAPPY]))
+    found = test_protocol.agreement(logits, np.array([HAPPY, -1, HAPPY]))
     assert (found["rows"], found["accuracy"]) == (2, 0.5)
 
 
 def test_two_views_are_averaged_as_probabilities() -> None:
     rows = np.array([[2.0, 0, 0, 0, 0, 0, 0]]), np.array([[0.0, 4, 0, 0, 0, 0, 0]])
-    mean = metrics.softmax(protocol.with_mirror(*rows, temperature=2.0), 2.0)
+    mean = metrics.softmax(test_protocol.with_mirror(*rows, temperature=2.0), 2.0)
     assert np.allclose(mean, (metrics.softmax(rows[0], 2.0) + metrics.softmax(rows[1], 2.0)) / 2)
 
 
@@ -140,8 +145,8 @@ def judged(wild_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         given = [text for name, value in named.items() for text in (f"--{name}", str(value))]
         patch.setattr(sys, "argv", ["protocol", *given, "--out", str(folder / "protocol.json")])
-        protocol.main()
-    report.write(run, data, folder / "net.md", protocol=folder / "protocol.json", votes=votes)
+        test_protocol.main()
+    run_report.write(run, data, folder / "net.md", protocol=folder / "protocol.json", votes=votes)
     return folder
 
 
@@ -169,9 +174,9 @@ def test_the_report_tells_what_the_protocol_found_and_what_was_missed(judged: Pa
     text = (judged / "net.md").read_text()
     result = json.loads((judged / "protocol.json").read_text())
     accuracy = result["test"]["single view"]["accuracy"]
-    assert f"missed by {100 * (protocol_sections.TEST_ACCURACY - accuracy):.1f} points" in text
+    assert f"missed by {100 * (test_protocol_sections.TEST_ACCURACY - accuracy):.1f} points" in text
     for title in ("## The official splits", "## Real faces", "## Distortions of serving", "## What it costs"):
         assert title in text
     assert "](net/robustness.png)" in text and (judged / "net" / "robustness.png").is_file()
-    assert "training.protocol --weights" in text
+    assert "training.expression.evaluation.test_protocol --weights" in text
     assert "The same recipe from 2 seeds" in text and "| mean ± standard deviation | " in text

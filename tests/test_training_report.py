@@ -15,10 +15,11 @@ from PIL import Image
 
 from facemotion import EMOTIONS, EmotionClassifier
 from tests.training_tree import write_tree
-from training import metrics, report, report_sections, study
-from training.config import Config
-from training.data import load_split
-from training.inference import predict, to_device, torch_network
+from training.expression.config import Config
+from training.expression.data.dataset import load_split
+from training.expression.evaluation import metrics
+from training.expression.inference import predict, to_device, torch_network
+from training.reports import paper_results, run_report, run_report_sections
 
 ANGRY, DISGUST, FEAR, HAPPY, NEUTRAL, SAD, SURPRISE = range(7)
 COLUMNS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
@@ -59,7 +60,7 @@ def written(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     """The report of a run of which two of three epochs were run."""
     folder = tmp_path_factory.mktemp("report")
     run = write_run(folder / "run", data, planned=3)
-    return folder / "net.md", report.write(run, data, folder / "net.md", machine="an abacus")
+    return folder / "net.md", run_report.write(run, data, folder / "net.md", machine="an abacus")
 
 
 def test_every_figure_is_shown_and_there(written: tuple[Path, list[Path]]) -> None:
@@ -67,7 +68,7 @@ def test_every_figure_is_shown_and_there(written: tuple[Path, list[Path]]) -> No
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", out.read_text())
     assert sorted(out.parent / path for path in shown) == sorted(files[1:])
     absent = {"equal", "robustness"}  # no labels differ here, and there is no protocol
-    assert {Path(path).stem for path in shown} == set(report_sections.TITLES) - absent
+    assert {Path(path).stem for path in shown} == set(run_report_sections.TITLES) - absent
     for file in files[1:]:
         with Image.open(file) as picture:
             assert min(picture.size) >= 200
@@ -86,7 +87,7 @@ def test_the_numbers_are_those_of_the_files(written: tuple[Path, list[Path]], da
     fresh = np.ones(len(split), bool)
     fresh[np.flatnonzero(split.labels == HAPPY)[0]] = False
     unseen = metrics.accuracy(logits[fresh], split.labels[fresh])
-    assert f"| **2, the best** | 1.500 | 40.00 % | 1.600 | 20.00 % | {study.percent(unseen)} |" in text
+    assert f"| **2, the best** | 1.500 | 40.00 % | 1.600 | 20.00 % | {paper_results.percent(unseen)} |" in text
     assert "| on the 20 not in train |" in text and "1 of the 21 validation pictures also stand" in text
     assert "| the reference run's last five | 0.29 |  |  | 63.5 % to 65.4 % |" in text
     counts = metrics.confusion(logits, split.labels)
@@ -100,15 +101,15 @@ def test_a_report_on_ones_own_pictures_does_not_call_them_fer2013(written: tuple
     text = written[0].read_text()
     assert text.startswith("# simplecnn on pictures of our own\n") and "Goodfellow" not in text
     assert "--photo PHOTO\n" in text  # and no votes, for none were given
-    assert report_sections.is_fer2013(SimpleNamespace(model={"dataset": "fer2013"}))
+    assert run_report_sections.is_fer2013(SimpleNamespace(model={"dataset": "fer2013"}))
 
 
 def test_a_run_that_was_started_twice_tells_both_machines() -> None:
     sessions = [{"processor": "one", "gpu": None, "torch": "2", "dirty": False}, {"processor": "two", "torch": "2"}]
-    twice = report_sections.machines(SimpleNamespace(machines=sessions, config={}), None)
+    twice = run_report_sections.machines(SimpleNamespace(machines=sessions, config={}), None)
     assert "| processor | one, then two |" in twice and "| torch | 2 |" in twice and "gpu" not in twice
     assert "started 2 times" in twice and "was changed" not in twice
-    once = report_sections.machines(SimpleNamespace(machines=[{"dirty": True}], config={}), None)
+    once = run_report_sections.machines(SimpleNamespace(machines=[{"dirty": True}], config={}), None)
     assert "did not record its processor" in once and "was changed" in once and "started" not in once
 
 
@@ -117,7 +118,7 @@ def test_a_shrunk_figure_keeps_the_colours_that_matter(tmp_path: Path) -> None:
     pixels[:20, :20] = (30, 85, 212)
     pixels[0, 50:] = np.random.default_rng(1).integers(0, 256, (50, 3))
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    report.shrink(tmp_path / "a.png", tmp_path / "b.png")
+    run_report.shrink(tmp_path / "a.png", tmp_path / "b.png")
     with Image.open(tmp_path / "b.png") as picture:
         assert picture.mode == "P"
         after = np.asarray(picture.convert("RGB"))
@@ -132,15 +133,15 @@ def test_what_is_no_run_is_refused_with_a_sentence(
     run = write_run(tmp_path / "run", data)
     (run / missing).unlink()
     with pytest.raises(SystemExit) as ended:
-        report.main(["--run", str(run), "--data", str(data), "--out", str(tmp_path / "net.md")])
+        run_report.main(["--run", str(run), "--data", str(data), "--out", str(tmp_path / "net.md")])
     assert ended.value.code == 2
-    assert "is no run directory of training.train" in capsys.readouterr().err
+    assert "is no run directory of training.expression.train" in capsys.readouterr().err
 
 
 def test_a_figure_of_an_older_report_does_not_stay(tmp_path: Path) -> None:
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "old.png").write_bytes(b"")
-    assert report.keep([], tmp_path / "net") == [] and list((tmp_path / "net").iterdir()) == []
+    assert run_report.keep([], tmp_path / "net") == [] and list((tmp_path / "net").iterdir()) == []
 
 
 def history(*accuracies: float, loss: float = 0.3) -> list[dict[str, float]]:
@@ -160,11 +161,11 @@ def history(*accuracies: float, loss: float = 0.3) -> list[dict[str, float]]:
     ],
 )
 def test_the_verdict(epochs: list[float], config: dict[str, object], beginning: str) -> None:
-    assert study.verdict(history(*epochs), config).startswith(beginning)
+    assert paper_results.verdict(history(*epochs), config).startswith(beginning)
 
 
 def test_the_last_five_epochs_stand_beside_the_reference_runs() -> None:
-    text = study.beside_reference(history(0.1, 0.62, 0.64, 0.645, 0.65, 0.66, loss=0.3456))
+    text = paper_results.beside_reference(history(0.1, 0.62, 0.64, 0.645, 0.65, 0.66, loss=0.3456))
     assert "The last 5 epochs have 62.00 % to 66.00 %" in text and "3 of ours lie within" in text and "is 0.35" in text
 
 
@@ -186,13 +187,16 @@ def matrix(*cells: tuple[int, int, int]) -> np.ndarray:
     ],
 )
 def test_whether_sad_is_confused_with_angry_and_neutral(last: np.ndarray, holds: tuple[str, str]) -> None:
-    row, column, _ = study.findings(matrix(), last, 50)
+    row, column, _ = paper_results.findings(matrix(), last, 50)
     assert (row.holds, column.holds) == holds
 
 
 def test_a_finding_tells_its_numbers() -> None:
     last = matrix((SAD, ANGRY, 5), (SAD, NEUTRAL, 25))
-    assert study.findings(matrix(), last, 50)[0].numbers == "of 40 labelled sad: neutral 25 (62.5 %), angry 5 (12.5 %)"
+    assert (
+        paper_results.findings(matrix(), last, 50)[0].numbers
+        == "of 40 labelled sad: neutral 25 (62.5 %), angry 5 (12.5 %)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,4 +208,4 @@ def test_a_finding_tells_its_numbers() -> None:
     ],
 )
 def test_whether_happy_and_neutral_are_over_predicted(first: np.ndarray, holds: str) -> None:
-    assert study.findings(first, matrix(), 50)[-1].holds == holds
+    assert paper_results.findings(first, matrix(), 50)[-1].holds == holds

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from training.common.errors import DataError
 
 from facemotion import EMOTIONS
 from training import smoke
-from training.data import load_split
-from training.sources import DataError
+from training.expression.data.dataset import load_split
 
 MADE = (
     "check/data.md",

@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from training.common.errors import DataError
 
-from facemotion import networks
-from facemotion.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.errors import WeightsError
+from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.weights import embedded, sha256
 from tests import model_folders
 from tests.hub import Hub
 from tests.training_tree import write_tree
-from training import beginning, evaluate, export, study, train
-from training.config import Config, ConfigError
-from training.sources import DataError
+from training.expression import export, initial_weights, networks, train
+from training.expression.config import Config, ConfigError
+from training.expression.evaluation import evaluate
+from training.reports import paper_results
 
 CONFIG = Config(epochs=1, batch_size=14, learning_rate=1e-30)  # which moves no weight
 
@@ -42,7 +43,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def begun(start: str, **knobs: object) -> tuple[dict[str, torch.Tensor], str]:
     config = dataclasses.replace(CONFIG, start=start, **knobs)
     network = networks.build(config.network)
-    origin = beginning.begin(network, config)
+    origin = initial_weights.begin(network, config)
     return network.state_dict(), origin
 
 
@@ -140,7 +141,7 @@ def test_the_run_records_what_it_began_from_and_no_path(run: Path, model: Path) 
     text = (run / "config.json").read_text()
     assert json.loads(text)["start"] == f"model#{sha256(model / WEIGHTS_FILE)}"
     assert str(run.parent) not in text
-    assert study.deviations(json.loads(text))[0].startswith("start 'model#")
+    assert paper_results.deviations(json.loads(text))[0].startswith("start 'model#")
     assert evaluate.load_model(str(run)).description.startswith("simplecnn, epoch ")
 
 

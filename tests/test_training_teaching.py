@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training.views import Views
+from training.expression.data.augmentation_cache import Views
 
 from tests.training_tree import write_tree
-from training import teaching, train, views
-from training.augment import augmented
-from training.config import PRESETS, Config, ConfigError
-from training.data import load_split
-from training.lessons import Lessons
-from training.optimisation import prior_of
-from training.teaching import Teacher
+from training.expression import distill, train
+from training.expression.config import PRESETS, Config, ConfigError
+from training.expression.data import augmentation_cache
+from training.expression.data.augment import augmented
+from training.expression.data.dataset import load_split
+from training.expression.data.epoch_data import Lessons
+from training.expression.distill import Teacher
+from training.expression.optim import prior_of
 
 CPU = torch.device("cpu")
 
@@ -48,7 +49,7 @@ def test_views_come_in_turn_and_are_the_same_for_every_seed(tree: Path) -> None:
 def test_views_are_kept_by_what_they_were_made_of(tmp_path: Path) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (5, 48, 48), np.uint8)
     kept = Views(pictures, 3, tmp_path)
-    np.testing.assert_array_equal(kept[1], augmented(pictures, np.arange(5), views.SEED, 1))
+    np.testing.assert_array_equal(kept[1], augmented(pictures, np.arange(5), augmentation_cache.SEED, 1))
     assert [file.name for file in tmp_path.glob("*/*")] == ["001.npy"]
     kept._file(1).write_bytes(kept._file(1).read_bytes()[:-1] + b"\x07")
     assert Views(pictures, 3, tmp_path)[1][-1, -1, -1] == 7  # read, not made again
@@ -61,7 +62,7 @@ def test_views_are_made_ahead_as_the_run_would_make_them(
 ) -> None:
     command = f"views --data {tree} --drop blank --count 2 --out {tmp_path}"
     monkeypatch.setattr(sys, "argv", command.split())
-    views.main()
+    augmentation_cache.main()
     assert f"2 views of 42 pictures are in {tmp_path}" in capsys.readouterr().out
     files = sorted(tmp_path.glob("*/*"))
     assert [file.name for file in files] == ["000.npy", "001.npy"]
@@ -87,11 +88,11 @@ def test_teachers_answer_with_the_mean_and_by_the_frequencies_they_learned_witho
     prior = torch.tensor([0.5, 0.25, 0.25]).log()
     pictures = np.zeros((4, 48, 48), np.uint8)
     plain, balanced = Teacher(Says(0, 0, 0), Config(), ""), Teacher(Says(0, 0, 0), Config(balance=1), "")
-    said = teaching.answers([plain], pictures, prior, CPU, bf16=False)
+    said = distill.answers([plain], pictures, prior, CPU, bf16=False)
     assert said[3].tolist() == pytest.approx([1 / 3] * 3)
-    said = teaching.answers([balanced], pictures, prior, CPU, bf16=False)
+    said = distill.answers([balanced], pictures, prior, CPU, bf16=False)
     assert said[0].tolist() == pytest.approx([0.5, 0.25, 0.25])
-    said = teaching.answers([plain, balanced], pictures, prior, CPU, bf16=False)
+    said = distill.answers([plain, balanced], pictures, prior, CPU, bf16=False)
     assert said[0].tolist() == pytest.approx([5 / 12, 7 / 24, 7 / 24])
 
 
@@ -99,18 +100,18 @@ def test_a_run_is_taught_on_the_pictures_it_sees(tree: Path, taught_run: Path) -
     split = load_split(tree, "train")
     config = Config(augment=True, views=2, teachers=(str(taught_run),), teaching=0.25)
     lessons = Lessons(split, config, CPU)
-    teacher = teaching.load(taught_run, CPU)
+    teacher = distill.load(taught_run, CPU)
     assert teacher.config.balance == 0.5 and teacher.pin.startswith("teacher#")
     prior = prior_of(nn.functional.one_hot(torch.from_numpy(split.labels), 7).float())
     for epoch in (1, 2):
-        shown = augmented(split.pictures, np.arange(42), views.SEED, epoch - 1)
-        said = teaching.answers([teacher], shown, prior, CPU, bf16=False)
+        shown = augmented(split.pictures, np.arange(42), augmentation_cache.SEED, epoch - 1)
+        said = distill.answers([teacher], shown, prior, CPU, bf16=False)
         own = nn.functional.one_hot(torch.from_numpy(split.labels), 7)
         torch.testing.assert_close(lessons.of(epoch)[1], 0.75 * own + 0.25 * said)
     assert not torch.equal(lessons.of(1)[1], lessons.of(2)[1])
     still = Lessons(split, dataclasses.replace(config, augment=False, views=0, teaching=1.0), CPU)
     torch.testing.assert_close(
-        still.of(5)[1], teaching.answers([teacher], split.pictures, prior, CPU, bf16=False), rtol=0, atol=1e-5
+        still.of(5)[1], distill.answers([teacher], split.pictures, prior, CPU, bf16=False), rtol=0, atol=1e-5
     )
 
 
@@ -150,4 +151,4 @@ def test_knobs_that_do_not_go_together(wrong: dict[str, object], message: str) -
 def test_a_run_without_an_epoch_cannot_teach(taught_run: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((taught_run / "config.json").read_text())
     with pytest.raises(ConfigError, match=r"which holds no best\.pt: it is no run with an epoch in it"):
-        teaching.load(tmp_path, CPU)
+        distill.load(tmp_path, CPU)

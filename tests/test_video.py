@@ -17,10 +17,10 @@ import pytest
 from facemotion import Analysis
 from facemotion.errors import ModelFailure, StorageError
 from facemotion.faces import EMOTIONS
+from facemotion.tracking.interpolate import between
+from facemotion.tracking.timeline import MAX_PEOPLE, MAX_RUNS, Timeline
 from facemotion.video import VideoJob, annotate_video
-from facemotion.video.between import between
 from facemotion.video.frames import LONG_SIDE
-from facemotion.video.timeline import MAX_PEOPLE, MAX_RUNS, Timeline
 from tests.builders import analysis, face
 from tests.synthetic_videos import ONE, Recipe, Scene, turn, write, write_frames
 

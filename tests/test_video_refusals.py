@@ -30,7 +30,7 @@ from facemotion.errors import (
     UnsupportedVideo,
     VideoTooLong,
 )
-from facemotion.video import annotate_video, containers, reading
+from facemotion.video import annotate_video, reader, sniff
 from tests.synthetic_videos import Recipe, write, write_frames
 from tests.test_video import PLAIN, Finder, left_over
 
@@ -141,8 +141,8 @@ def test_refuses_a_file_above_the_limit(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_length_is_measured_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "a.mp4", PLAIN, Recipe(seconds=4, fps=10, sound=None))
     monkeypatch.setattr(settings, "MAX_VIDEO_SECONDS", 2)
-    monkeypatch.setattr(reading.Reader, "duration_s", 1.0)
-    monkeypatch.setattr(reading, "_check", lambda container, stream: None)
+    monkeypatch.setattr(reader.Reader, "duration_s", 1.0)
+    monkeypatch.setattr(reader, "_check", lambda container, stream: None)
     with pytest.raises(VideoTooLong, match="2 seconds"):
         annotate_video(Finder(), source, tmp_path / "out.mp4")
 
@@ -253,7 +253,7 @@ def test_a_list_of_other_files_is_not_followed(
     other = write(tmp_path / "other.mp4", PLAIN, Recipe(seconds=0.2))
     kind, text = TEMPTERS[name]
     if not as_named:
-        monkeypatch.setattr(containers, "sniff", lambda head: kind)
+        monkeypatch.setattr(sniff, "sniff", lambda head: kind)
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         url = f"http://127.0.0.1:{server.getsockname()[1]}"

@@ -14,7 +14,7 @@ from gradio.data_classes import ImageData
 
 from facemotion.errors import MissingInput
 from facemotion.images import Picture
-from facemotion.live import Moment
+from facemotion.tracking.live import Moment
 from facemotion.webui import camera, live_words, viewer, webcam_tab
 from facemotion.webui.curve import curve
 from facemotion.webui.timeline import MAX_PEOPLE, SPAN_S, strips

@@ -1,4 +1,4 @@
-"""A detector in the form that `training.detector export` writes, so small that its boxes are known: three faces in
+"""A detector in the form that `training.detector.export` writes, so small that its boxes are known: three faces in
 every picture, the scores times the brightest value in it."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from facemotion.detectors import onnx as served
+from facemotion.detectors import onnx_yolo as served
 from facemotion.weights import sha256
 
 ROWS = [[10, 20, 50, 70, 0.9, 0], [60, 8, 90, 44.5, 0.7, 0], [100, 100, 126, 126, 0.3, 0]]

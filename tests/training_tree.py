@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facemotion import EMOTIONS, crops, images
+from facemotion import EMOTIONS, images
+from facemotion.expression import crops
 from facemotion.faces import Box
-from training import data
+from training.expression.data import dataset
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "facemotion" / "assets" / "examples"
 FACE = Box(183, 120, 353, 333)  # in grace_hopper.jpg
@@ -19,7 +20,7 @@ TRAIN, VALIDATION = 6, 3  # pictures of each emotion
 
 def write_tree(root: Path) -> Path:
     """Writes 42 pictures to train and 21 to validation, all different; returns `root`."""
-    face = crops.resize(crops.square(images.load(EXAMPLES / "grace_hopper.jpg"), FACE)[..., 0], data.SIDE)
+    face = crops.resize(crops.square(images.load(EXAMPLES / "grace_hopper.jpg"), FACE)[..., 0], dataset.SIDE)
     generator = np.random.default_rng(0)
     for split, count in (("train", TRAIN), ("validation", VALIDATION)):
         for label, emotion in enumerate(EMOTIONS):

@@ -19,9 +19,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from facemotion import networks
-from training import train
-from training.config import Config
+from training.expression import networks, train
+from training.expression.config import Config
 
 WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir")
 

@@ -38,7 +38,7 @@ def _named(name: str) -> FaceDetector:
 
         return YuNet.embedded()
     if name == "yolo":
-        from facemotion.detectors.onnx import OnnxYolo  # noqa: PLC0415
+        from facemotion.detectors.onnx_yolo import OnnxYolo  # noqa: PLC0415
 
         return OnnxYolo.embedded()
     return _from_path(Path(name)) if _is_path(name) else _from_hub(name)
@@ -48,21 +48,21 @@ def _from_hub(name: str) -> FaceDetector:
     """An export of ours by its config.json, else a checkpoint; of `CHECKPOINTS` without asking for more."""
     reference = _reference(name)
     if reference.repo not in CHECKPOINTS:
-        from facemotion.detectors.onnx import OnnxYolo  # noqa: PLC0415
+        from facemotion.detectors.onnx_yolo import OnnxYolo  # noqa: PLC0415
 
         if (ours := OnnxYolo.from_hub(reference)) is not None:
             return ours
-    from facemotion.detectors.yolo import Yolo  # noqa: PLC0415
+    from facemotion.detectors.checkpoint import Yolo  # noqa: PLC0415
 
     return Yolo.from_hub(reference)
 
 
 def _from_path(path: Path) -> FaceDetector:
-    from facemotion.detectors import onnx  # noqa: PLC0415
+    from facemotion.detectors import onnx_yolo  # noqa: PLC0415
 
-    if path.is_dir() and onnx.is_ours(path / onnx.CONFIG_FILE):
-        return onnx.OnnxYolo.from_path(path)
-    from facemotion.detectors.yolo import Yolo  # noqa: PLC0415
+    if path.is_dir() and onnx_yolo.is_ours(path / onnx_yolo.CONFIG_FILE):
+        return onnx_yolo.OnnxYolo.from_path(path)
+    from facemotion.detectors.checkpoint import Yolo  # noqa: PLC0415
 
     return Yolo.from_path(path)
 

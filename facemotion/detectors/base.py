@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from facemotion import deadline, settings
 from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppress
-from facemotion.detectors.passes import AUTO_SIDE, CLOSE_UP_SIDE, Window, resize, tiles, whole
+from facemotion.detectors.tiling import AUTO_SIDE, CLOSE_UP_SIDE, Window, resize, tiles, whole
 from facemotion.errors import BadArray, BadOption
 
 Picture = npt.NDArray[np.uint8]
@@ -50,7 +50,7 @@ class FaceDetector(ABC):
         "default" (FACEMOTION_DETECTOR, else "yolo"), "live" (for a camera's frames: FACEMOTION_LIVE_DETECTOR, else
         FACEMOTION_DETECTOR, else "yunet"), "yolo" (embedded, our own) or "yunet" (embedded, quicker),
         `owner/name[@revision[#sha256]]` on the Hub, as arnabdhar/YOLOv8-Face-Detection, or a path: of a folder that
-        `training.detector export` wrote, or of an Ultralytics checkpoint (.pt, .onnx or an OpenVINO folder).
+        `training.detector.export` wrote, or of an Ultralytics checkpoint (.pt, .onnx or an OpenVINO folder).
 
         Raises:
             WeightsError: the weights cannot be had, or are not what they should be.

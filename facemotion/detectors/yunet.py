@@ -1,8 +1,8 @@
 """YuNet, the embedded detector: OpenCV's model zoo, face_detection_yunet_2023mar.onnx, MIT licence.
 
 Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 2023. ONNX Runtime computes
-it, in a third of the time of OpenCV's own FaceDetectorYN; how its outputs are read follows that class. `training.yunet`
-tells how the file differs from the model zoo's.
+it, in a third of the time of OpenCV's own FaceDetectorYN; how its outputs are read follows that class.
+`training.detector.convert_yunet` tells how the file differs from the model zoo's.
 """
 
 from __future__ import annotations

@@ -12,16 +12,17 @@ from typing import Any
 
 from av.packet import Packet
 
-from facemotion import drawing, settings
+from facemotion import settings
+from facemotion.atomic import under_other_names
 from facemotion.errors import TookTooLong
 from facemotion.faces import Analysis
-from facemotion.live import Analyzer, LiveSession
-from facemotion.video.between import between
+from facemotion.output import draw
+from facemotion.tracking.interpolate import between
+from facemotion.tracking.live import Analyzer, LiveSession
+from facemotion.tracking.timeline import Person, Table, Timeline
 from facemotion.video.frames import Frame
-from facemotion.video.outputs import under_other_names
-from facemotion.video.reading import Reader
-from facemotion.video.timeline import Person, Table, Timeline
-from facemotion.video.writing import Writer
+from facemotion.video.reader import Reader
+from facemotion.video.writer import Writer
 
 ANALYSED_PER_S = 10
 """Frames of each second that are searched for faces, as many as of a camera; an expression takes half a second."""
@@ -209,7 +210,7 @@ class _Film:
 
     def _write(self, frame: Frame, analysis: Analysis) -> None:
         self._frames += 1
-        self.writer.write(drawing.annotate(frame.pixels, analysis), frame.time_s)
+        self.writer.write(draw.annotate(frame.pixels, analysis), frame.time_s)
 
     def finish(self) -> None:
         """Analyses the last frame, whenever it comes, for the sake of those that wait for the next."""

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemotion import drawing, images, report, settings
+from facemotion import images, settings
 from facemotion.errors import FacemotionError, MissingInput, TooManyPictures
 from facemotion.faces import Analysis
+from facemotion.output import draw, tables
 from facemotion.pipeline import Pipeline
 from facemotion.webui import pictures
 from facemotion.webui.errors import explain
@@ -101,7 +102,7 @@ def _entry(pipeline: Pipeline, path: str, keep: Keep) -> Entry:
     try:
         picture = images.load_picture(path)
         analysis = pipeline.analyze(picture)
-        large = drawing.annotate(pictures.reduce(picture.pixels, LARGE_SIDE), analysis)
+        large = draw.annotate(pictures.reduce(picture.pixels, LARGE_SIDE), analysis)
     except (FacemotionError, MemoryError) as error:
         shown = explain(error)
         failed = Analysis(0, 0, (0, 0), models=pipeline.models, error=(str(shown.title), shown.message))
@@ -117,12 +118,12 @@ def _entry(pipeline: Pipeline, path: str, keep: Keep) -> Entry:
 
 def csv_bytes(album: Album) -> bytes:
     """One row a face, and one for each photo that could not be read."""
-    return report.to_csv(album.analyses, album.names).encode()
+    return tables.to_csv(album.analyses, album.names).encode()
 
 
 def json_bytes(album: Album) -> bytes:
     """A list of what `/analyze` returns, each with its photo's name."""
-    return report.to_json(album.analyses, album.names, as_list=True).encode()
+    return tables.to_json(album.analyses, album.names, as_list=True).encode()
 
 
 def zip_bytes(album: Album) -> bytes:

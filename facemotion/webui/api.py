@@ -8,9 +8,10 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import drawing, settings
+from facemotion import settings
 from facemotion.errors import MissingInput, TooManyPictures
 from facemotion.images import Picture
+from facemotion.output import draw
 from facemotion.pipeline import Pipeline
 from facemotion.webui import explain as explaining
 from facemotion.webui.photo_input import PhotoInput, PhotosInput
@@ -102,7 +103,7 @@ def _analyze(pipeline: Pipeline, picture: Picture | None, threshold: float | Non
 
 def _annotate(pipeline: Pipeline, picture: Picture | None, threshold: float | None, detail: str) -> NDArray[np.uint8]:
     picture = _present(picture)
-    return drawing.annotate(picture.pixels, pipeline.analyze(picture, threshold=threshold, detail=detail))
+    return draw.annotate(picture.pixels, pipeline.analyze(picture, threshold=threshold, detail=detail))
 
 
 def _explain(

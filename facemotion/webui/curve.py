@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemotion.faces import EMOTIONS
-from facemotion.live import Moment
+from facemotion.tracking.live import Moment
 from facemotion.webui import words
 from facemotion.webui.timeline import GAP_S
 

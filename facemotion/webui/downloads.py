@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from facemotion import drawing, report
 from facemotion.errors import MissingInput
 from facemotion.faces import Analysis
 from facemotion.images import Picture
+from facemotion.output import draw, tables
 from facemotion.webui.photo_input import PhotoInput
 from facemotion.webui.whole_files import save_bytes
 
@@ -37,19 +37,19 @@ def build(row: gr.Row, photo: PhotoInput, state: gr.State, labels: gr.Checkbox) 
 def jpeg_bytes(picture: Picture, analysis: Analysis, labels: bool = True) -> bytes:
     """The picture at its own size with its boxes, and its labels if wanted, without any metadata."""
     stream = io.BytesIO()
-    drawn = drawing.annotate(picture.pixels, analysis, labels=labels)
+    drawn = draw.annotate(picture.pixels, analysis, labels=labels)
     Image.fromarray(drawn).save(stream, "JPEG", quality=JPEG_QUALITY)
     return stream.getvalue()
 
 
 def csv_bytes(analysis: Analysis) -> bytes:
     """One row a face."""
-    return report.to_csv([analysis], [NAME]).encode()
+    return tables.to_csv([analysis], [NAME]).encode()
 
 
 def json_bytes(analysis: Analysis) -> bytes:
     """What `/analyze` returns."""
-    return report.to_json([analysis], [NAME], as_list=False).encode()
+    return tables.to_json([analysis], [NAME], as_list=False).encode()
 
 
 def _on_click(button: gr.Button, make: Callable[..., str], inputs: list[Any], file: gr.DownloadButton) -> None:

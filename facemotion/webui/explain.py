@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemotion import crops, heatmap
 from facemotion.errors import BadOption, MissingInput
+from facemotion.expression import crops, occlusion
 from facemotion.faces import Analysis, Face
 from facemotion.pipeline import Pipeline
 
@@ -46,15 +46,15 @@ def explanation(pipeline: Pipeline, shown: Any) -> str:
         raise MissingInput(_NOTHING)
     face: Face = shown.face
     crop = np.repeat(shown.grey[face.id - 1][:, :, None], 3, axis=2)
-    heat = heatmap.heatmap(pipeline.classifier, crop, face.expression)
+    heat = occlusion.heatmap(pipeline.classifier, crop, face.expression)
     said = sentence(face, float(heat.max()))
-    picture = f'<img src="{_data_url(heatmap.overlay(crop, heat))}" alt="{said}">'
+    picture = f'<img src="{_data_url(occlusion.overlay(crop, heat))}" alt="{said}">'
     return f'<figure class="fm-heat" role="status">{picture}<figcaption>{said}</figcaption></figure>'
 
 
 def sentence(face: Face, fall: float) -> str:
     """What the heatmap shows, in words; `fall` is its highest value."""
-    points = 100 * (face.confidence - heatmap.lowered(face.confidence, fall))
+    points = 100 * (face.confidence - occlusion.lowered(face.confidence, fall))
     if points < PLAIN_POINTS:
         least = f"less than {PLAIN_POINTS} points of a hundred"
         return f"No single part decides: hiding the one that matters most lowers “{face.expression}” by {least}."
@@ -75,7 +75,7 @@ def drawn(pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysis, numb
         raise BadOption(f"face must be a number from 1 to {len(faces)}, the largest face first, but is {number!r}.")
     face = faces[int(number)]
     crop = crops.square(image, face.box)
-    return heatmap.overlay(crop, heatmap.heatmap(pipeline.classifier, crop, face.expression))
+    return occlusion.overlay(crop, occlusion.heatmap(pipeline.classifier, crop, face.expression))
 
 
 def _data_url(pixels: NDArray[np.uint8]) -> str:

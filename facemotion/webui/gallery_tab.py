@@ -9,8 +9,9 @@ from typing import Any
 
 import gradio as gr
 
-from facemotion import report, settings
+from facemotion import settings
 from facemotion.faces import EMOTIONS
+from facemotion.output import tables
 from facemotion.pipeline import Pipeline
 from facemotion.webui import album as albums
 from facemotion.webui import words
@@ -203,7 +204,7 @@ def _caption(entry: Entry) -> str:
 
 def _totals(album: Album) -> str:
     """How many faces show each expression, as bars with names and numbers."""
-    counts = report.totals(album.analyses)
+    counts = tables.totals(album.analyses)
     most = max(1, *(counts[name] for name in EMOTIONS))
     rows = "".join(_total(name, counts[name], most) for name in EMOTIONS)
     doubt = f"<p>{counts['uncertain']} of these readings are uncertain.</p>" if counts["uncertain"] else ""

@@ -9,9 +9,10 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops, drawing
+from facemotion.expression import crops
 from facemotion.faces import Analysis, Face
 from facemotion.images import Picture
+from facemotion.output import draw
 from facemotion.pipeline import Pipeline
 from facemotion.webui import downloads, explain, pictures, words
 from facemotion.webui.chosen import ChosenItem, ChosenPoint, require_choice
@@ -214,7 +215,7 @@ def _draw(shown: Shown | None, labels: bool) -> NDArray[np.uint8] | None:
     if shown is None:
         return None
     selected = shown.selected if len(shown.analysis.faces) > 1 else None
-    return drawing.annotate(shown.picture, shown.analysis, labels=labels, selected=selected)
+    return draw.annotate(shown.picture, shown.analysis, labels=labels, selected=selected)
 
 
 def _choose(shown: Shown | None, face_id: int | None, labels: bool) -> list[Any]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from facemotion import settings
 from facemotion.faces import Analysis, Face
-from facemotion.live import Moment
-from facemotion.tally import Share
+from facemotion.tracking.live import Moment
+from facemotion.tracking.screen_time import Share
 from facemotion.webui import shares, words
 from facemotion.webui.curve import curve
 from facemotion.webui.timeline import SPAN_S, strips

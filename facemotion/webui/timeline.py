@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from facemotion.drawing import COLOURS, text_colour
 from facemotion.faces import EMOTIONS
-from facemotion.live import Moment
+from facemotion.output.draw import COLOURS, text_colour
+from facemotion.tracking.live import Moment
 from facemotion.webui import words
 
 SPAN_S = 20.0  # shown; the whole record can be downloaded

@@ -11,11 +11,11 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import drawing
 from facemotion.faces import Analysis
 from facemotion.images import Picture
-from facemotion.live import LiveSession
+from facemotion.output import draw
 from facemotion.pipeline import Pipeline
+from facemotion.tracking.live import LiveSession
 from facemotion.webui import camera, live_words, pictures
 from facemotion.webui.timeline import SPAN_S
 from facemotion.webui.turns import Turns, processors
@@ -71,7 +71,7 @@ class Viewer:
         analysis = self.session.step(frame, time_s)
         self._seen |= {face.id: time_s for face in analysis.faces}
         followed = self._followed(analysis)
-        drawn = drawing.annotate(frame, analysis, selected=followed if len(analysis.faces) > 1 else None)
+        drawn = draw.annotate(frame, analysis, selected=followed if len(analysis.faces) > 1 else None)
         if time_s - self._told_s < READOUT_EVERY_S:
             return drawn, None, None
         self._told_s = time_s

@@ -11,9 +11,9 @@ from gradio.context import Context
 from facemotion import settings
 from facemotion.errors import MissingInput
 from facemotion.images import Picture
-from facemotion.live import timeline_csv
 from facemotion.pipeline import Pipeline
-from facemotion.tally import tally_csv
+from facemotion.tracking.live import timeline_csv
+from facemotion.tracking.screen_time import tally_csv
 from facemotion.webui import camera, live_words
 from facemotion.webui.live_words import STATE_SECONDS
 from facemotion.webui.photo_input import PhotoInput

@@ -15,7 +15,7 @@ from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 
 from facemotion import settings
-from facemotion.video import containers
+from facemotion.video import sniff
 
 
 def install() -> None:
@@ -121,5 +121,5 @@ class UploadParser(route_utils.GradioMultiPartParser):
 
 def upload_limit(name: str) -> int:
     """The most bytes of an upload of this name. Its content is looked at when it is decoded."""
-    is_video = name.lower().endswith(containers.SUFFIXES)
+    is_video = name.lower().endswith(sniff.SUFFIXES)
     return settings.MAX_VIDEO_BYTES if is_video else settings.MAX_FILE_BYTES

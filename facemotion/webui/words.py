@@ -6,8 +6,8 @@ from __future__ import annotations
 from html import escape
 
 from facemotion import settings
-from facemotion.drawing import COLOURS
 from facemotion.faces import EMOTIONS, Analysis, Face
+from facemotion.output.draw import COLOURS
 
 QUALITY_WORDS = {
     "small": "the face has few pixels",
