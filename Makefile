@@ -46,8 +46,8 @@ bench-live: $(VENV)/.installed-dev browser ## measure the camera in a real brows
 	@$(BIN)/python -m benchmarks.live $(PARTS)
 
 fuzz: $(VENV)/.installed-fuzz ## mutate pictures, guided by coverage; SECONDS=3600 for an hour, 300 unless given
-	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),300)
-	@! ls tests/fuzz/cases/found-* 2>/dev/null || { echo "tests/fuzz/README.md says what to do with these."; exit 1; }
+	@$(BIN)/python -m tests.security.fuzz $(or $(SECONDS),300)
+	@! ls tests/security/fuzz/cases/found-* 2>/dev/null || { echo "tests/security/fuzz/README.md says what to do with these."; exit 1; }
 
 load: $(VENV)/.installed-dev ## 8 visitors for MINUTES=5, then 500 equal requests: what is answered, what is kept
 	@MINUTES=$(MINUTES) $(BIN)/python -m benchmarks.load

@@ -16,7 +16,7 @@ from facemotion.tracking.live import LiveSession
 from facemotion.tracking.tracker import FaceTracker
 from facemotion.webui import camera as page_camera
 from facemotion.webui import live_words
-from tests import camera
+from tests.support import camera
 
 FPS, FRAMES, EVERY = 15, 150, 3
 STAGES = ("decode", "detect", "classify", "draw", "encode", "readout")

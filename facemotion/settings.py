@@ -23,7 +23,7 @@ def _number(name: str, default: int) -> int:
     return value
 
 
-# Limits. Who meets one is told so in a sentence; tests/test_server_limits.py meets each.
+# Limits. Who meets one is told so in a sentence; tests/security/test_server_limits.py meets each.
 MAX_FILE_BYTES = _number("MAX_FILE_BYTES", 20_000_000)  # a 24-megapixel phone photo has about 12 MB
 MAX_PIXELS = _number("MAX_PIXELS", 50_000_000)  # in the file's header, checked before decoding
 MAX_SIDE = _number("MAX_SIDE", 4096)  # longer pictures are reduced; keeps a 12-megapixel photo (4000 x 3000) as it is

@@ -25,7 +25,6 @@ from facemotion.errors import FacemotionError
 from training.common.errors import DataError
 from training.detector import yolo_format
 from training.detector.metrics import Found, at_threshold, average_precision, sides
-from training.publish import model_card
 
 LEAST_PX = (10, 16, 32)
 SET_PX = 16  # the least for the table by sets
@@ -162,7 +161,7 @@ def markdown(table: dict[str, dict[str, Any]]) -> str:
         f"{first['photos']} photos, {first['without_faces']['photos']} of them without faces and "
         f"{first['close_ups']['photos']} filled by one; faces: {faces}; detail {first['detail']}."
     )
-    return "\n".join([model_card.table(head, list(map(_cells, table.values()))), note, "", _sets(table)])
+    return "\n".join([table(head, list(map(_cells, table.values()))), note, "", _sets(table)])
 
 
 def _sets(table: dict[str, dict[str, Any]]) -> str:
@@ -172,7 +171,7 @@ def _sets(table: dict[str, dict[str, Any]]) -> str:
         return ""
     head = [f"AP50 from {SET_PX} px", *(f"{name or 'others'} ({row['faces']} faces)" for name, row in sets.items())]
     rows = [[row["detector"], *(_share(one["ap50"]) for one in row["sets"].values())] for row in table.values()]
-    return model_card.table(head, rows)
+    return table(head, rows)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

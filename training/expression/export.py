@@ -23,12 +23,12 @@ from safetensors.torch import save_file
 from facemotion.expression import onnx_network
 from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.faces import EMOTIONS
-from facemotion.weights import CHECKSUMS, sha256
+from facemotion.weights import CHECKSUMS
 from training.common import duplicates
 from training.common.cli_errors import explained
 from training.common.constants import FER2013, OWN
 from training.common.errors import DataError
-from training.common.files import write_json
+from training.common.files import update_checksums, write_json
 from training.expression import networks
 from training.expression.config import Config
 from training.expression.data.dataset import Split, limited, load_split
@@ -159,13 +159,6 @@ def numbers_of(tensors: dict[str, torch.Tensor]) -> torch.dtype:
 def as_numbers(tensors: dict[str, torch.Tensor], numbers: torch.dtype) -> dict[str, torch.Tensor]:
     """The tensors as such numbers; counters of whole numbers stay as they are."""
     return {n: (t.to(numbers) if t.is_floating_point() else t).contiguous() for n, t in tensors.items()}
-
-
-def update_checksums(assets: Path) -> None:
-    """Writes SHA256SUMS anew for the weights and configurations embedded in the package."""
-    files = sorted(file for file in assets.glob("*/*") if file.suffix in {".safetensors", ".json", ".onnx"})
-    lines = [f"{sha256(file)}  {file.relative_to(assets).as_posix()}\n" for file in files]
-    (assets / CHECKSUMS).write_text("".join(lines))
 
 
 def judge(logits: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str, Any]:

@@ -18,15 +18,15 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from training.common.errors import DataError
+from training.common.files import replace, write_array, write_json, write_text
 from training.expression.data.dataset import Split
 
 Row = dict[str, float]
@@ -171,26 +171,3 @@ class Board:
 def save(path: Path, content: dict[str, Any]) -> None:
     """`torch.save`, atomically: a run killed while saving keeps its former checkpoint."""
     replace(path, lambda file: torch.save(content, file))
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    """`numpy.save`, atomically."""
-    replace(path, lambda file: np.save(file, array))
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Indented JSON, atomically."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """UTF-8, with line ends as they are, atomically."""
-    replace(path, lambda file: file.write(text.encode("utf-8")))
-
-
-def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes beside `path` and renames."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        write(file)
-    temporary.replace(path)

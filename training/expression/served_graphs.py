@@ -21,13 +21,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-import facemotion
 from facemotion.expression import onnx_network
 from facemotion.weights import CHECKSUMS
+from training.common.constants import ASSETS
 from training.common.files import update_checksums, write_json
 from training.expression import networks
 
-ASSETS = Path(facemotion.__file__).resolve().parent / "assets"
 OPSET = 18  # as training/expression/onnx_export.py has it
 MAX_PARITY_ERROR = 1e-4  # of a probability
 PICTURES = 8

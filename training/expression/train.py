@@ -323,19 +323,10 @@ def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str
     }
     write_json(run.directory.folder / "metrics.json", metrics)
     if draw:
-        draw_figures(run.directory.folder, training, validation)
+        run_figures.draw_finished(run.directory.folder, training, validation)
     right = f"{best['validation_accuracy']:.1%} of {len(validation):,} pictures right"
     print(f"done: best in epoch {best['epoch']:.0f}, {right}; all of it is in {run.directory.folder}", flush=True)
     return metrics
-
-
-def draw_figures(out: Path, training: Split, validation: Split) -> None:
-    """The figures of the run and of its data, into out/figures."""
-    print("drawing the figures ...", flush=True)
-    book = run_figures.Book(out / "figures")
-    run_figures.draw_data(book, {"train": training, "validation": validation}, near=False)
-    record = run_figures.read_run(out)
-    run_figures.draw_mistakes(book, record, run_figures.draw_run(book, record), validation)
 
 
 def load_training(config: Config, data: Path, world: World) -> Split:

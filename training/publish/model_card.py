@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
+from training.common.constants import FER2013, OWN
+from training.common.markdown import table
 from training.expression import networks
 
 LICENSE = "agpl-3.0"
-FER2013 = {"name": "FER2013 (ICML 2013 challenge)", "type": "fer2013"}
-OWN = {"name": "pictures of the publisher's own", "type": "own"}
 
 # Key in config.json's metrics -> how the card names it.
 SHARES = {
@@ -281,8 +281,3 @@ def show(figures: Sequence[str], titles: Mapping[str, str] = TITLES) -> str:
     shown = sorted(figures, key=lambda path: order.index(names[path]))
     captions = {name: titles.get(name, name.replace("_", " ").replace("-", " ")) for name in order}
     return "## Figures\n\n" + "\n".join(f"![{captions[names[path]]}]({path})\n" for path in shown)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

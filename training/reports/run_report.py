@@ -13,75 +13,26 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 import facemotion
-from training.common import duplicates
 from training.common.cli_errors import explained
 from training.common.errors import DataError
 from training.expression import export
-from training.expression.data import inspect
-from training.expression.data.dataset import Split, load_split
+from training.expression.data.dataset import load_split
 from training.expression.data.sources import available
-from training.expression.evaluation import evaluate, metrics
+from training.expression.evaluation import metrics
 from training.expression.figures import charts, run_figures
-from training.expression.figures.run_figures import Book, Record
+from training.expression.figures.run_figures import Book
 from training.reports import paper_results, run_report_sections
+from training.reports.material import Material
 
 PHOTO = Path(facemotion.__file__).parent / "assets" / "examples" / "group.jpg"
 COLOURS = 256  # of a palette
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that the sections are written from.
-
-    `config` is the run's config.json, `machines` its environment.json, one entry for each time it was started;
-    `splits` are the data by name, `model` is the exported configuration, `votes` FER+'s file, and `protocol` what
-    `training.expression.evaluation.test_protocol` wrote.
-    """
-
-    record: Record
-    config: dict[str, Any]
-    machines: list[dict[str, Any]]
-    splits: dict[str, Split]
-    model: dict[str, Any]
-    votes: Path | None = None
-    protocol: dict[str, Any] | None = None
-
-    @cached_property
-    def fresh(self) -> NDArray[np.bool_]:
-        """Which of the judged pictures don't stand in train, pixel for pixel: bool [N]."""
-        judged = run_figures.judged_on(self.record, self.splits[self.record.split])
-        return ~duplicates.stand_in(judged.pictures, self.splits[self.config["train_split"]].pictures)
-
-    @cached_property
-    def best(self) -> dict[str, Any]:
-        """The best epoch, as `evaluate.judge` judges it."""
-        return evaluate.judge(self.record.logits[self.record.best], self.record.labels, fresh=self.fresh)
-
-    @cached_property
-    def data(self) -> dict[str, Any]:
-        """What `check` says of the data."""
-        return inspect.describe(self.splits, votes=self.votes)
-
-    def counts(self, epoch: int) -> NDArray[np.int64]:
-        """The confusion matrix of an epoch, [7, 7]."""
-        return metrics.confusion(self.record.logits[epoch], self.record.labels)
-
-    def accuracy_on_fresh(self, epoch: int) -> float | None:
-        """Accuracy on the judged pictures that don't stand in train; None when all do."""
-        if not self.fresh.any():
-            return None
-        return metrics.accuracy(self.record.logits[epoch][self.fresh], self.record.labels[self.fresh])
 
 
 def main(given: list[str] | None = None) -> None:

@@ -18,7 +18,7 @@ from training.common.errors import DataError
 from training.expression.data.ferplus import load_votes, not_a_face
 from training.expression.data.sources import Entry, available, scan
 
-__all__ = ["DROPS", "SIDE", "SUFFIXES", "DataError", "Split", "collect", "leave_out", "limited", "load_split", "others"]
+__all__ = ["DROPS", "Split", "collect", "leave_out", "limited", "load_split", "others"]
 
 DROPS = ("duplicates", "conflicts", "blank", "not_a_face", "judged")
 """What `load_split` can leave out: all but the first of equal pictures, equal pictures with different labels, blank

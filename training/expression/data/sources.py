@@ -18,9 +18,9 @@ from PIL import Image, UnidentifiedImageError
 
 from facemotion.expression import crops
 from facemotion.faces import EMOTIONS
+from training.common.constants import SIDE, SUFFIXES
+from training.common.errors import DataError
 
-SIDE = 48  # FER2013's pictures are 48 x 48 grey
-SUFFIXES = {".png", ".jpg", ".jpeg"}
 SPLITS = ("train", "validation", "test")
 
 # fer2013.csv numbers the emotions in this order, which is not the alphabetical one of `EMOTIONS`.
@@ -34,10 +34,6 @@ KAGGLE_SET = "jonathanoheix/face-expression-recognition-dataset"
 
 # Pictures in the train and the validation folder -> which of FER2013's splits it is. Others are somebody's own.
 KNOWN_SPLITS = {(28_821, 7_066): f"the split of {KAGGLE_SET}", (28_709, 3_589): "its official split"}
-
-
-class DataError(Exception):
-    """The data cannot be trained on; the message says what is wrong and what was expected."""
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,15 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+def draw_finished(out: Path, training: Split, validation: Split) -> None:
+    """The figures of the run and of its data, into out/figures."""
+    print("drawing the figures ...", flush=True)
+    book = Book(out / "figures")
+    draw_data(book, {"train": training, "validation": validation}, near=False)
+    record = read_run(out)
+    draw_mistakes(book, record, draw_run(book, record), validation)
+
+
 def draw_all(arguments: argparse.Namespace) -> list[str]:
     """Writes the figures that were asked for, and returns their names.
 
