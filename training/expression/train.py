@@ -102,7 +102,7 @@ def train(
     Raises:
         DataError: the data, the recipe, the device or the directory won't do.
     """
-    if photos and config.network != "multihead":
+    if photos and config.network != mixture.MULTI_HEAD:
         raise DataError(f"{config.network} has a single head: several sources of --data need --network multihead")
     world = World.from_environment()
     where = choose_device(device, world.local_rank)
@@ -114,7 +114,7 @@ def train(
     with world.joined(where):
         splits = load_training(config, data, world), load_validation(config, data, photos)
         run = Run(config, out, where, world, resume)
-        if config.network == "multihead":
+        if config.network == mixture.MULTI_HEAD:
             sources = [splits[0], *(mixture.training_photos(root, config) for root in photos)]
             lessons: Lessons | mixture.Mixture = mixture.Mixture(sources, config, where)
             if not resume:
@@ -346,9 +346,7 @@ def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> 
     Raises:
         DataError: there are fewer than two, too few to choose a temperature on one half and judge on the other.
     """
-    whole = load_split(data, config.validation_split)
-    if config.network == "multihead":
-        whole = mixture.validation_of(whole, photos, config)
+    whole = mixture.validation_of(load_split(data, config.validation_split), photos, config)
     split = limited(whole, config.limit, config.seed)
     if len(split) < LEAST_JUDGED:
         raise DataError(f"{data} holds {len(split)} picture in {config.validation_split}: judging needs {LEAST_JUDGED}")

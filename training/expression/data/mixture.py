@@ -31,6 +31,7 @@ from training.expression.data.sources import available
 from training.expression.networks import HEADS
 
 PHOTO_SIDE = 2 * SIDE  # of stored photos: twice the network's input, so that a smaller crop of them is still sharp
+MULTI_HEAD = "multihead"  # of `networks.NETWORKS`
 HELD_OUT = 10  # one photo in so many of a tree that has no validation part
 
 
@@ -196,7 +197,9 @@ def consensus(split: Split, votes: Path) -> Split:
 
 def validation_of(split: Split, photos: Sequence[Path], config: Config) -> Split:
     """Pictures to choose epochs by: FER2013's validation part by its voters' majority, and the photos' held-out tenth,
-    in the network's size."""
+    in the network's size. Of a network of a single head, the validation part with its own labels."""
+    if config.network != MULTI_HEAD:
+        return split
     parts = [consensus(split, Path(config.votes)) if config.crowd else split]
     parts += [load_photos(root, config.train_split, SIDE, held_out=True) for root in photos]
     return Split(
