@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from training.expression.data.augmentation_cache import Views
 
 from tests.support.arithmetic import UNIT
 from tests.support.training_tree import write_tree
@@ -18,7 +19,6 @@ from training.expression import distill, train
 from training.expression.config import PRESETS, Config, ConfigError
 from training.expression.data import augmentation_cache
 from training.expression.data.augment import augmented
-from training.expression.data.augmentation_cache import Views
 from training.expression.data.dataset import load_split
 from training.expression.data.epoch_data import Lessons
 from training.expression.distill import Teacher

@@ -67,7 +67,7 @@ def test_every_figure_is_shown_and_there(written: tuple[Path, list[Path]]) -> No
     out, files = written
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", out.read_text())
     assert sorted(out.parent / path for path in shown) == sorted(files[1:])
-    absent = {"equal", "robustness"}  # no labels differ here, and there is no protocol
+    absent = {"equal"}  # no labels differ here
     assert {Path(path).stem for path in shown} == set(run_report_sections.TITLES) - absent
     for file in files[1:]:
         with Image.open(file) as picture:

@@ -32,6 +32,7 @@ def knob(default: Any, group: str, help: str) -> Any:
 
 NETWORK, DATA, OPTIMISATION = "the network", "the data", "the optimisation"
 OPTIMIZERS, SCHEDULES = ("adam", "sgd"), ("constant", "cosine")
+FORMER = {"views"}  # knobs of former versions, which change nothing in how a run goes on
 METAVARS = {
     "start": "FOLDER_OR_REFERENCE",
     "votes": "FILE",
@@ -67,8 +68,11 @@ class Config:
     votes: str = knob("", DATA, "FER+'s votes, fer2013new.csv, by which --crowd and --drop not_a_face go.")
     limit: int = knob(0, DATA, "Pictures of each part to use, drawn by the seed; 0 takes all.")
     augment: bool = knob(False, DATA, "Show every picture as serving might meet it: another box, light, blur, noise.")
-    views: int = knob(
-        0, DATA, "With --augment: versions of each picture, made once and seen in turn; 0: every epoch makes new ones."
+    photo_weight: float = knob(
+        1.0, DATA, "How often a photo of the further --data is seen, for each time that a picture of the first is."
+    )
+    rare: float = knob(
+        0.0, DATA, "See pictures of rare classes more often: by this power of how rare they are in their source, 0..1."
     )
     crowd: float = knob(0.0, DATA, "How much FER+'s voters count beside FER2013's label, 0..1; needs --votes.")
     teachers: tuple[str, ...] = knob(
@@ -125,7 +129,8 @@ class Config:
             "std": (0 < self.std < float("inf"), "above 0"),
             "limit": (self.limit >= 0, "0 (all) or more"),
             "drop": (set(self.drop) <= set(DROPS), f"some of {', '.join(DROPS)}"),
-            "views": (self.views >= 0, "0 or more"),
+            "photo_weight": (0 < self.photo_weight < float("inf"), "above 0"),
+            "rare": (0 <= self.rare <= 1, "from 0 to 1"),
             "teaching": (
                 0 <= self.teaching <= 1 and bool(self.teaching) == bool(self.teachers),
                 "0, or with --teachers above 0 and at most 1",
@@ -147,6 +152,7 @@ class Config:
         Raises:
             ConfigError: it holds a knob that this version does not know, or a value outside its range.
         """
+        values = {name: value for name, value in values.items() if name not in FORMER}
         if unknown := sorted(set(values) - set(cls.__dataclass_fields__)):
             raise ConfigError(f"the recipe has {', '.join(unknown)}, which this version does not know: use a newer one")
         return cls(**values)
@@ -168,25 +174,25 @@ class Config:
 PRESETS = {
     "study": Config(),
     "modern": Config(
-        network="emotionnet",
+        network="multihead",
         drop=("blank", "judged"),
         augment=True,
-        views=24,
         epochs=150,
-        batch_size=256,
+        batch_size=128,
         optimizer="sgd",
-        learning_rate=0.2,
+        learning_rate=0.1,
         schedule="cosine",
-        warm_up=3.0,
+        warm_up=2.0,
         weight_decay=5e-4,
         average=0.998,
-        balance=0.5,
+        label_smoothing=0.1,
+        rare=0.25,
     ),
     "smoke": Config(epochs=2, batch_size=32, limit=84),
 }
 PRESET_HELP = {
     "study": "the original study's recipe to the letter: SimpleCNN, cross entropy, Adam, 50 epochs",
-    "modern": "EmotionNet, augmented as serving meets faces; with --votes FILE --crowd 0.5 on FER+'s labels too",
+    "modern": "a head for each source of labels, augmented anew in every epoch; --votes FILE --crowd 0.5 for FER+'s",
     "smoke": "two epochs on few pictures: whether everything runs, not how well",
 }
 
@@ -243,7 +249,8 @@ def parse(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("what and where")
-    where.add_argument("--data", type=Path, default=None, help="a folder of pictures, fer2013.csv, or kaggle")
+    data = "a folder of pictures, fer2013.csv, or kaggle; for a network of several heads further folders of photos"
+    where.add_argument("--data", type=Path, nargs="+", default=[], help=data)
     where.add_argument("--out", type=Path, default=None, help="the run directory to write; it holds one run")
     resume = "go on with the run in --out, by the recipe in its checkpoint, to the result it would have had"
     where.add_argument("--resume", action="store_true", default=False, help=resume)
@@ -253,11 +260,6 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     machine.add_argument(
         "--device", choices=DEVICES, default="auto", help="auto takes the fastest there is (%(default)s)"
     )
-    cache = (
-        "keep what --views makes in this folder, for other runs on the same pictures; "
-        "training.expression.data.augmentation_cache fills it ahead"
-    )
-    machine.add_argument("--cache", type=Path, default=None, metavar="FOLDER", help=cache)
     figures = "draw the figures when the run has ended, into --out/figures"
     machine.add_argument("--figures", action=argparse.BooleanOptionalAction, default=True, help=figures)
 

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facemotion import weights
 from training.expression import ablation_networks
 from training.expression.config import Config, ConfigError
-from training.expression.inference import normalised, predict
+from training.expression.inference import predict
 
 BATCH = 1024  # pictures
 
@@ -44,9 +42,7 @@ def load(run: Path, device: torch.device) -> Teacher:
     return Teacher(ready, config, f"{run.absolute().name}#{weights.sha256(file)}")
 
 
-def answers(
-    teachers: Sequence[Teacher], pictures: NDArray[np.uint8], prior: Tensor, device: torch.device, bf16: bool
-) -> Tensor:
+def answers(teachers: Sequence[Teacher], pictures: Tensor, prior: Tensor, bf16: bool) -> Tensor:
     """The mean of the teachers' probabilities, float32 [N, 7].
 
     A teacher that learned with `balance` has logits that are to be shifted by as much of the log shares before they
@@ -54,13 +50,12 @@ def answers(
 
     Args:
         teachers: one or more.
-        pictures: grey uint8 [N, S, S].
+        pictures: grey float32 [N, 1, S, S], 0..1, where the teachers are.
         prior: log share of each class among the pictures, [7].
-        device: where the teachers are.
         bf16: whether they compute in bfloat16.
     """
-    mean = torch.zeros(len(pictures), len(prior), device=device)
+    mean = torch.zeros(len(pictures), len(prior), device=pictures.device)
     for teacher in teachers:
-        logits = predict(teacher.network, normalised(pictures, teacher.config, device), bf16, BATCH)
+        logits = predict(teacher.network, (pictures - teacher.config.mean) / teacher.config.std, bf16, BATCH)
         mean += (logits + teacher.config.balance * prior).softmax(1) / len(teachers)
     return mean

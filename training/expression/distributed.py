@@ -96,18 +96,18 @@ class World:
         return sums
 
 
-def batches(count: int, size: int, world: World) -> list[Tensor]:
-    """All row numbers below `count` in random order, in batches of `size`; every process must draw the same ones.
+def batches(rows: Tensor, size: int, world: World) -> list[Tensor]:
+    """The rows in their order, in batches of `size`; every process must give the same ones.
 
     A last batch too small to give each process `LEAST_SHARE` rows is joined to the one before it.
 
     Raises:
-        DataError: `size` or `count` is too small for that.
+        DataError: `size` or the number of rows is too small for that.
     """
     least = LEAST_SHARE * world.size
-    if min(count, size) < least:
+    if min(len(rows), size) < least:
         raise DataError(f"{world.size} process(es) need {least} training pictures and a batch of {least} at least")
-    chunks = list(torch.randperm(count).split(size))
+    chunks = list(rows.split(size))
     if len(chunks[-1]) < least:
         chunks[-2:] = [torch.cat(chunks[-2:])]
     return chunks

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import nn
 
 from facemotion import EmotionClassifier, settings, weights
 from facemotion.expression import onnx_network
+from facemotion.faces import EMOTIONS
 from training.expression.config import Config, ConfigError
-from training.expression.inference import load_strictly
+from training.expression.inference import load_strictly, torch_network
+from training.expression.networks import HEADS, MultiHeadNet
 
 
 def begin(network: nn.Module, config: Config) -> str:
@@ -23,13 +28,33 @@ def begin(network: nn.Module, config: Config) -> str:
     if published.notice:  # "default" never fails, but falls back
         raise ConfigError(published.notice.rstrip("."))
     found = {"network": published.config["network"], **published.config["normalisation"]}
+    if config.network == "multihead" and found["network"] == "emotionnet":
+        found["network"] = "multihead"  # the same trunk
     if different := [name for name, value in found.items() if getattr(config, name) != value]:
         flags = " ".join(f"--{name} {found[name]}" for name in different)
         raise ConfigError(f"the weights in --start {config.start} need {flags}")
     served = published.network
     assert isinstance(served, onnx_network.Network)  # from_pretrained makes no other
-    load_strictly(network, served.file)
+    if isinstance(network, MultiHeadNet) and served.name == "emotionnet":
+        begin_heads(network, torch_network(published), published.config)
+    else:
+        load_strictly(network, served.file)
     return pin(config.start, served.file)
+
+
+def begin_heads(network: MultiHeadNet, single: nn.Module, config: Mapping[str, Any]) -> None:
+    """Takes the trunk of `EmotionNet` over, and its one linear layer for every head.
+
+    Versions up to 0.1 added seven numbers to the biases of the published layer; they are taken off again.
+    """
+    tensors = dict(single.state_dict())
+    weight, bias = list(tensors)[-2:]
+    if adjustment := config.get("recipe", {}).get("logit_adjustment"):
+        tensors[bias] = tensors[bias] - torch.tensor([adjustment["biases"][emotion] for emotion in EMOTIONS])
+    state = {name: tensor for name, tensor in tensors.items() if name not in (weight, bias)}
+    for name in HEADS:
+        state |= {f"heads.{name}.weight": tensors[weight], f"heads.{name}.bias": tensors[bias]}
+    network.load_state_dict(state | {"mix": network.mix})
 
 
 def pin(start: str, file: Path) -> str:

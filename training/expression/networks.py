@@ -8,6 +8,11 @@ from torch.nn import functional
 
 from facemotion.faces import EMOTIONS
 
+HEADS = ("labels", "votes", "photos")
+"""The sources of labels that `MultiHeadNet` has heads for: FER2013's own labels, which come from search words; the
+votes of FER+ on the same pictures; photos that many people labelled (RAF-DB)."""
+
+LEAST_PROBABILITY = 1e-9  # before a logarithm
 DROPOUT = 0.25  # the study's value, after every convolution block
 
 
@@ -84,6 +89,32 @@ class EmotionNet(nn.Module):
         return logits
 
 
+class MultiHeadNet(EmotionNet):
+    """The trunk of `EmotionNet` with a linear head for each source of labels; one head's answers do not bend another's.
+
+    In training mode the output is the logits of every head, float [N, 3, 7], in the order of `HEADS`. In evaluation
+    mode it is the logarithm of the heads' mean probabilities, weighted by the buffer `mix`, float [N, 7].
+
+    Input: float [N, 1, 48, 48], grey, normalised.
+    """
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__(dropout)
+        channels = int(self.head[-1].in_features)  # type: ignore[arg-type]
+        self.head = nn.Sequential(*self.head[:-1])
+        self.heads = nn.ModuleDict({name: nn.Linear(channels, len(EMOTIONS)) for name in HEADS})
+        self.mix: Tensor
+        self.register_buffer("mix", torch.full((len(HEADS),), 1 / len(HEADS)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.head(self.body(self.stem(images)))
+        logits = torch.stack([head(features) for head in self.heads.values()], dim=1)
+        if self.training:
+            return logits
+        mean = (logits.float().softmax(2) * self.mix[:, None]).sum(1)
+        return mean.clamp_min(LEAST_PROBABILITY).log()
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions and a gate for each channel, added to what came in."""
 
@@ -124,7 +155,7 @@ def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Sequential
     )
 
 
-NETWORKS: dict[str, type[nn.Module]] = {"simplecnn": SimpleCNN, "emotionnet": EmotionNet}
+NETWORKS: dict[str, type[nn.Module]] = {"simplecnn": SimpleCNN, "emotionnet": EmotionNet, "multihead": MultiHeadNet}
 
 
 def build(name: str) -> nn.Module:
@@ -148,4 +179,13 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-__all__ = ["NETWORKS", "EmotionNet", "SimpleCNN", "build", "count_parameters", "input_channels"]
+__all__ = [
+    "HEADS",
+    "NETWORKS",
+    "EmotionNet",
+    "MultiHeadNet",
+    "SimpleCNN",
+    "build",
+    "count_parameters",
+    "input_channels",
+]

@@ -34,6 +34,7 @@ from training.common.errors import DataError
 from training.common.files import write_json
 from training.expression import ablation_networks, initial_weights, networks
 from training.expression.config import Config, asked, chosen, continued, parse
+from training.expression.data import mixture
 from training.expression.data.dataset import Split, leave_out, limited, load_split, others
 from training.expression.data.epoch_data import Lessons
 from training.expression.distributed import World, batches
@@ -62,11 +63,12 @@ def main() -> None:
         with explained():
             if arguments.smoke:
                 smoke = import_module("training.smoke")  # a command above this one, which runs it: found by its name
-                smoke.run(arguments.out, arguments.data, arguments.device)
+                smoke.run(arguments.out, next(iter(arguments.data), None), arguments.device)
                 return
             config = continued(saved_config(arguments.out), asked(arguments)) if arguments.resume else chosen(arguments)
-            options = {"device": arguments.device, "draw": arguments.figures, "cache": arguments.cache}
-            train(config, arguments.data, arguments.out, arguments.resume, **options)
+            data, *photos = arguments.data
+            options = {"device": arguments.device, "draw": arguments.figures, "photos": photos}
+            train(config, data, arguments.out, arguments.resume, **options)
     except KeyboardInterrupt:
         if World.from_environment().is_first:
             print(f"\n{how_to_go_on(arguments.data, arguments.out)}", file=sys.stderr)
@@ -81,7 +83,7 @@ def train(
     *,
     device: str = "auto",
     draw: bool = False,
-    cache: Path | None = None,
+    photos: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Runs a recipe, or its part of it where torchrun started several processes.
 
@@ -92,7 +94,7 @@ def train(
         resume: go on with the run in `out`.
         device: one of `training.common.devices.DEVICES`.
         draw: make the figures when the run has ended.
-        cache: where augmented pictures are kept, as for `training.expression.data.augmentation_cache.Views`.
+        photos: trees of photos, for a network of several heads.
 
     Returns:
         what metrics.json holds.
@@ -100,6 +102,8 @@ def train(
     Raises:
         DataError: the data, the recipe, the device or the directory won't do.
     """
+    if photos and config.network != mixture.MULTI_HEAD:
+        raise DataError(f"{config.network} has a single head: several sources of --data need --network multihead")
     world = World.from_environment()
     where = choose_device(device, world.local_rank)
     if resume:
@@ -108,11 +112,18 @@ def train(
     else:
         RunDirectory(out).check_free()
     with world.joined(where):
-        splits = load_training(config, data, world), load_validation(config, data)
-        run, lessons = Run(config, out, where, world, resume), Lessons(splits[0], config, where, cache)
+        splits = load_training(config, data, world), load_validation(config, data, photos)
+        run = Run(config, out, where, world, resume)
+        if config.network == mixture.MULTI_HEAD:
+            sources = [splits[0], *(mixture.training_photos(root, config) for root in photos)]
+            lessons: Lessons | mixture.Mixture = mixture.Mixture(sources, config, where)
+            if not resume:
+                mixture.set_mix(run.network, config, len(photos))
+        else:
+            lessons = Lessons(splits[0], config, where)
         run.write_start(splits[1], [teacher.pin for teacher in lessons.teachers])
         if world.is_first:
-            print(f"{len(splits[0]):,} pictures to learn from, {len(splits[1]):,} to judge on, {run.how()}", flush=True)
+            print(f"{len(lessons):,} pictures to learn from, {len(splits[1]):,} to judge on, {run.how()}", flush=True)
         try:
             fit(run, lessons, to_device(splits[1], config, where))
         finally:
@@ -209,7 +220,7 @@ class Run:
         print(", ".join(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
 
 
-def fit(run: Run, lessons: Lessons, validation: tuple[Tensor, Tensor]) -> None:
+def fit(run: Run, lessons: Lessons | mixture.Mixture, validation: tuple[Tensor, Tensor]) -> None:
     """Trains from where the run stands to its last epoch; the first process judges and writes after each."""
     for epoch in range(run.epoch + 1, run.config.epochs + 1):
         started = time.perf_counter()
@@ -230,22 +241,21 @@ def fit(run: Run, lessons: Lessons, validation: tuple[Tensor, Tensor]) -> None:
             run.finish_epoch(row, logits)
 
 
-def train_epoch(run: Run, lessons: Lessons, epoch: int) -> tuple[float, float]:
+def train_epoch(run: Run, lessons: Lessons | mixture.Mixture, epoch: int) -> tuple[float, float]:
     """One pass over the training pictures in random order; returns the mean loss and accuracy on the way."""
     run.parallel.train()
-    pictures, targets = lessons.of(epoch)
     title = f"epoch {epoch}/{run.config.epochs}"
-    order = batches(len(targets), run.config.batch_size, run.world)  # drawn alike in every process, unlike dropout
+    order = batches(lessons.rows(), run.config.batch_size, run.world)  # drawn alike in every process, unlike dropout
     if run.world.rank:
         torch.manual_seed(torch.initial_seed() + (run.world.rank << 32))
     sums = torch.zeros(2, device=run.device)
     silent = not run.world.is_first
-    with tqdm(total=len(targets), desc=title, unit=" pictures", mininterval=5, leave=False, disable=silent) as bar:
+    with tqdm(total=len(lessons), desc=title, unit=" pictures", mininterval=5, leave=False, disable=silent) as bar:
         for number, batch in enumerate(order):
-            rows = run.world.share(batch).to(run.device)
+            rows = run.world.share(batch)
             progress = (epoch - 1 + number / len(order)) / run.config.epochs
             set_step_size(run.optimizer, step_size(run.config, progress))
-            sums += step(run, pictures[rows], targets[rows], lessons.prior, len(batch))
+            sums += step(run, lessons, rows, len(batch))
             bar.update(len(batch))
             if number % SHOW_EVERY == 0 and not silent:
                 bar.set_postfix(loss=f"{sums[0].item() * run.world.size / bar.n:.3f}", refresh=False)
@@ -254,23 +264,44 @@ def train_epoch(run: Run, lessons: Lessons, epoch: int) -> tuple[float, float]:
         raise DataError(
             f"epoch {epoch} ended without a finite loss: the weights have run away, try a smaller --learning-rate"
         )
-    return loss / len(targets), right / len(targets)
+    return loss / len(lessons), right / len(lessons)
 
 
-def step(run: Run, pictures: Tensor, targets: Tensor, prior: Tensor, batch_rows: int) -> Tensor:
+def step(run: Run, lessons: Lessons | mixture.Mixture, rows: Tensor, batch_rows: int) -> Tensor:
     """One step of the optimizer on this process's share of a batch; returns its summed loss and its right answers."""
-    if run.config.mixup:
-        pictures, targets = mixed(pictures, targets, run.config.mixup)
-    with run.precision.autocast(run.device.type):
-        logits = run.parallel(as_input(pictures, run.network))
-    losses = losses_of(logits, targets, run.config, prior)
+    losses, right = (
+        answers_of_heads(run, lessons, rows) if isinstance(lessons, mixture.Mixture) else answers(run, lessons, rows)
+    )
     run.optimizer.zero_grad(set_to_none=True)
     run.scaler.scale(run.world.loss(losses, batch_rows)).backward()
     run.scaler.step(run.optimizer)
     run.scaler.update()
     if run.average:
         run.average.update_parameters(run.network)
-    return torch.stack([losses.detach().sum(), right_answers(logits, targets)])
+    return torch.stack([losses.detach().sum(), right])
+
+
+def answers(run: Run, lessons: Lessons, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The losses [n] of the rows, and how many answers are right."""
+    pictures, targets = lessons.batch(rows)
+    if run.config.mixup:
+        pictures, targets = mixed(pictures, targets, run.config.mixup)
+    logits = forward(run, pictures)
+    return losses_of(logits, targets, run.config, lessons.prior), right_answers(logits, targets)
+
+
+def answers_of_heads(run: Run, sources: mixture.Mixture, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Likewise for a network of several heads."""
+    batch = sources.batch(rows)
+    logits = forward(run, batch.pictures)
+    return mixture.losses_of_heads(logits, batch), mixture.right_of_heads(logits, batch)
+
+
+def forward(run: Run, pictures: Tensor) -> Tensor:
+    """Logits of normalised pictures, computed in the run's numbers."""
+    with run.precision.autocast(run.device.type):
+        logits: Tensor = run.parallel(as_input(pictures, run.network))
+    return logits
 
 
 def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str, Any]:
@@ -309,13 +340,14 @@ def load_training(config: Config, data: Path, world: World) -> Split:
     return limited(kept, config.limit, config.seed)
 
 
-def load_validation(config: Config, data: Path) -> Split:
+def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> Split:
     """The pictures to judge on: all, whatever the training leaves out, but for the limit.
 
     Raises:
         DataError: there are fewer than two, too few to choose a temperature on one half and judge on the other.
     """
-    split = limited(load_split(data, config.validation_split), config.limit, config.seed)
+    whole = mixture.validation_of(load_split(data, config.validation_split), photos, config)
+    split = limited(whole, config.limit, config.seed)
     if len(split) < LEAST_JUDGED:
         raise DataError(f"{data} holds {len(split)} picture in {config.validation_split}: judging needs {LEAST_JUDGED}")
     return split
@@ -332,13 +364,13 @@ def seed_everything(seed: int, epoch: int) -> None:
     torch.manual_seed(seed * 100_003 + epoch)
 
 
-def how_to_go_on(data: Path | None, out: Path | None) -> str:
+def how_to_go_on(data: Sequence[Path], out: Path | None) -> str:
     """What to tell a person who pressed Ctrl-C."""
     if out is None or not RunDirectory(out).last.exists():
         return "Stopped before an epoch was finished: there is nothing to go on from; give the same command again."
     epoch = RunDirectory(out).read_checkpoint(torch.device("cpu"))["epoch"]
     command = shlex.join(
-        ["python", "-m", "training.expression.train", "--data", str(data), "--out", str(out), "--resume"]
+        ["python", "-m", "training.expression.train", "--data", *map(str, data), "--out", str(out), "--resume"]
     )
     return f"Stopped. What was done up to epoch {epoch} is kept; go on with\n  {command}"
 

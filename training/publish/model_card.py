@@ -35,7 +35,6 @@ TITLES = {
     "classes": "Precision, recall and F1 of each expression",
     "reliability": "How often the network is right when it says how sure it is",
     "coverage": "Accuracy when only the surest answers count",
-    "robustness": "What each distortion of serving costs",
     "mistakes": "The most confident mistakes",
     "distribution": "Pictures per expression and split",
     "samples": "Random pictures of each expression",

@@ -23,8 +23,7 @@ class Material:
     """All that the sections are written from.
 
     `config` is the run's config.json, `machines` its environment.json, one entry for each time it was started;
-    `splits` are the data by name, `model` is the exported configuration, `votes` FER+'s file, and `protocol` what
-    `training.expression.evaluation.test_protocol` wrote.
+    `splits` are the data by name, `model` is the exported configuration, and `votes` FER+'s file.
     """
 
     record: Record
@@ -33,7 +32,6 @@ class Material:
     splits: dict[str, Split]
     model: dict[str, Any]
     votes: Path | None = None
-    protocol: dict[str, Any] | None = None
 
     @cached_property
     def fresh(self) -> NDArray[np.bool_]:

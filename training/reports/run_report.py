@@ -2,7 +2,6 @@
 
     python -m training.reports.run_report --run runs/study --data fer2013 --out training/reports/simplecnn.md
     python -m training.reports.run_report --run runs/study --data fer2013 --out report.md --photo photo.jpg
-    python -m training.reports.run_report --run runs/modern --data official --out report.md --protocol protocol.json
 
 The figures go to a folder named like the report (simplecnn.md: simplecnn/); what lay there before is replaced. The
 report of a run that is not finished says so at the top.
@@ -38,7 +37,7 @@ COLOURS = 256  # of a palette
 def main(given: list[str] | None = None) -> None:
     arguments = parse_arguments(given)
     with explained():
-        options = {name: getattr(arguments, name) for name in ("photo", "machine", "votes", "protocol")}
+        options = {name: getattr(arguments, name) for name in ("photo", "machine", "votes")}
         files = write(arguments.run, arguments.data, arguments.out, **options)
     size = sum(file.stat().st_size for file in files)
     print(f"wrote {arguments.out} with {len(files) - 1} figures, {size / 1e6:.1f} MB in all")
@@ -53,11 +52,6 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--photo", type=Path, default=PHOTO, help="the photo to show the whole chain on (an example photo)")
     add("--machine", help='what it ran on, for a run that did not record it: "two cores of an AMD EPYC"')
     add("--votes", type=Path, help="FER+'s votes by row, a CSV file: which pictures are not a face")
-    add(
-        "--protocol",
-        type=Path,
-        help="what training.expression.evaluation.test_protocol wrote of this run: adds its sections",
-    )
     return parser.parse_args(given)
 
 
@@ -69,7 +63,6 @@ def write(
     photo: Path = PHOTO,
     machine: str | None = None,
     votes: Path | None = None,
-    protocol: Path | None = None,
 ) -> list[Path]:
     """Writes the report and its figures, and returns their paths, the report's first.
 
@@ -78,7 +71,7 @@ def write(
         InputError: the photo cannot be read.
     """
     with TemporaryDirectory() as scratch:
-        material = gather(run, data, Path(scratch) / "model", votes, protocol)
+        material = gather(run, data, Path(scratch) / "model", votes)
         drawn = draw(material, Path(scratch) / "figures", photo, Path(scratch) / "model")
         folder = out.with_suffix("")
         kept = keep(drawn, folder)
@@ -87,7 +80,7 @@ def write(
     return [out, *kept]
 
 
-def gather(run: Path, data: Path, model: Path, votes: Path | None = None, protocol: Path | None = None) -> Material:
+def gather(run: Path, data: Path, model: Path, votes: Path | None = None) -> Material:
     """Reads the run and the data, and exports the best epoch to the folder `model`."""
     record = run_figures.read_run(run)
     if record.saved is None:
@@ -100,8 +93,7 @@ def gather(run: Path, data: Path, model: Path, votes: Path | None = None, protoc
     splits = {name: load_split(data, name) for name in available(data)}
     if missing := {record.split, config["train_split"]} - set(splits):
         raise DataError(f"{data} has no {', '.join(sorted(missing))}: name the data that the run was trained on")
-    judged = json.loads(protocol.read_text(encoding="utf-8")) if protocol else None
-    return Material(record, config, machines, splits, export.export(run, data, model), votes, judged)
+    return Material(record, config, machines, splits, export.export(run, data, model), votes)
 
 
 def draw(material: Material, folder: Path, photo: Path, model: Path) -> list[Path]:
@@ -112,9 +104,6 @@ def draw(material: Material, folder: Path, photo: Path, model: Path) -> list[Pat
     book.add("first_last", lambda: charts.two_confusions(material.counts(1), material.counts(last), titles))
     reference = paper_results.REFERENCE_LAST_FIVE if run_report_sections.is_study(material) else None
     probabilities = run_figures.draw_run(book, record, reference)
-    if material.protocol:
-        robustness = material.protocol["robustness"]
-        book.add("robustness", lambda: charts.robustness(robustness["models"]))
     run_figures.draw_mistakes(book, record, probabilities, material.splits[record.split])
     run_figures.draw_data(book, material.splits)
     run_figures.draw_chain(book, photo, str(model))

@@ -14,7 +14,7 @@ from training.expression.data import inspect
 from training.expression.evaluation import evaluate
 from training.expression.figures.image_grids import SURE_MISTAKES
 from training.publish.model_card import TITLES, dataset
-from training.reports import paper_results, test_protocol_sections
+from training.reports import paper_results
 from training.reports.paper_results import percent
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ def render(material: Material, folder: str, drawn: Sequence[str], machine: str |
         last_epochs(material),
         confusions(material, show),
         best_epoch(material, show),
-        test_protocol_sections.render(material.protocol, show["robustness"]) if material.protocol else "",
         mistakes(material, show),
         data(material, show),
         chain(show),
@@ -71,8 +70,6 @@ def head(material: Material) -> str:
         )
     if is_study(material):
         lines.append(f"**Verdict.** {paper_results.verdict(history, config)}\n")
-    if material.protocol:
-        lines.append(test_protocol_sections.verdict(material.protocol))
     like = ", as in the study" if is_study(material) else ""
     lines.append(
         f"Best epoch: {material.record.best}. It was chosen on the validation pictures that it is judged on{like}; "
@@ -286,15 +283,9 @@ def chain(show: Mapping[str, str]) -> str:
 
 
 def making(material: Material) -> str:
-    judging = (
-        "python -m training.expression.evaluation.test_protocol --weights RUN --beside simplecnn --data DATA "
-        "--votes VOTES --wild FACES --out "
-        "PROTOCOL.json\n"
-    )
-    given = {"--votes VOTES": material.votes, "--protocol PROTOCOL.json": material.protocol}
-    options = "".join(f" {option}" for option, value in given.items() if value)
+    options = " --votes VOTES" if material.votes else ""
     return (
-        f"## How this was made\n\n```shell\n{judging if material.protocol else ''}"
+        "## How this was made\n\n```shell\n"
         f"python -m training.reports.run_report --run RUN --data DATA --out REPORT.md --photo PHOTO{options}\n```\n\n"
         "All numbers and figures above are computed by that from the run directory and the data.\n"
     )

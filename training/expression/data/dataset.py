@@ -100,8 +100,8 @@ def limited(split: Split, limit: int, seed: int) -> Split:
     return Split(split.pictures[rows], split.labels[rows], tuple(split.names[row] for row in rows))
 
 
-def collect(root: Path, split: str) -> tuple[Split, list[Entry]]:
-    """The pictures of a split that can be used, and the entries of those that cannot.
+def collect(root: Path, split: str, side: int = 0) -> tuple[Split, list[Entry]]:
+    """The pictures of a split that can be used, and the entries of those that cannot; `side` is that of `scan`.
 
     Raises:
         DataError: no such split, or a label that is none of `EMOTIONS`.
@@ -109,13 +109,13 @@ def collect(root: Path, split: str) -> tuple[Split, list[Entry]]:
     entries: list[Entry] = []
     pictures: list[NDArray[np.uint8]] = []
     problems: list[Entry] = []
-    for entry in tqdm(scan(root, split), desc=f"reading {split}", unit="picture", mininterval=1, leave=False):
+    for entry in tqdm(scan(root, split, side), desc=f"reading {split}", unit="picture", mininterval=1, leave=False):
         if entry.picture is None:
             problems.append(entry)
         else:
             entries.append(entry)
             pictures.append(entry.picture)
-    stacked = np.stack(pictures) if pictures else np.empty((0, SIDE, SIDE), np.uint8)
+    stacked = np.stack(pictures) if pictures else np.empty((0, side or SIDE, side or SIDE), np.uint8)
     labels = np.array([entry.label for entry in entries], np.int64)
     return Split(stacked, labels, tuple(entry.name for entry in entries)), problems
 

@@ -48,6 +48,11 @@ def targets(labels: NDArray[np.int64], crowd: NDArray[np.float32] | None, weight
     return np.asarray((1 - counts) * own + counts * crowd, np.float32)
 
 
+def clear_majority(crowd: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The expression that more than half of the votes name, int [N], or -1 where there is none."""
+    return np.where(crowd.max(axis=1) > 0.5, crowd.argmax(axis=1), -1)
+
+
 def majority(crowd: NDArray[np.float32]) -> NDArray[np.int64]:
     """The expression that most voters saw, int [N], or -1 where two lead or nobody saw one of the seven."""
     ordered = np.sort(crowd, axis=1)

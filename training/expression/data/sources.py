@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from facemotion.expression import crops
 from facemotion.faces import EMOTIONS
 from training.common.constants import SIDE, SUFFIXES
 from training.common.errors import DataError
@@ -63,14 +64,16 @@ def naming_all(problems: Sequence[str]) -> DataError:
     return DataError("\n".join([*problems[:MOST_NAMED], *more]))
 
 
-def scan(data: Path, split: str) -> Iterator[Entry]:
+def scan(data: Path, split: str, side: int = 0) -> Iterator[Entry]:
     """Every picture of a split, in a fixed order: the tree's by emotion and file name, fer2013.csv's by row.
+
+    Pictures of a tree that are not `side` x `side` are resized to it, as serving does; 0 takes 48 x 48 only.
 
     Raises:
         DataError: there is no such data or split, or a label is none of `EMOTIONS`.
     """
     source = locate(data)
-    return _scan_csv(source, split) if source.is_file() else _scan_tree(source, split)
+    return _scan_csv(source, split) if source.is_file() else _scan_tree(source, split, side)
 
 
 def available(data: Path) -> tuple[str, ...]:
@@ -142,7 +145,7 @@ def _split_folder(root: Path, split: str) -> Path | None:
     return next((folder for folder in candidates if folder.is_dir()), None)
 
 
-def _scan_tree(root: Path, split: str) -> Iterator[Entry]:
+def _scan_tree(root: Path, split: str, side: int) -> Iterator[Entry]:
     folder = _split_folder(root, split)
     if folder is None:
         raise DataError(f"no folder {split!r} under {root}: expected {root}/images/{split}/<emotion>/*.jpg")
@@ -152,16 +155,17 @@ def _scan_tree(root: Path, split: str) -> Iterator[Entry]:
         raise DataError(f"{folder} holds {', '.join(unknown)}, but the folders must be named {', '.join(EMOTIONS)}")
     for label, emotion in enumerate(EMOTIONS):
         for file in pictures_in(folder / emotion):
-            yield _read(file, label)
+            yield _read(file, label, side)
 
 
-def _read(file: Path, label: int) -> Entry:
+def _read(file: Path, label: int, side: int) -> Entry:
     try:
         with Image.open(file) as picture:
-            grey = np.asarray(picture.convert("L"))
+            colour = np.asarray(picture.convert("RGB")) if side else None
+            grey = np.asarray(picture.convert("L")) if colour is None else crops.resize(crops.to_grey(colour), side)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         return Entry(file.stem, label, None, "unreadable", f"{file} cannot be read as a picture: {error}")
-    if grey.shape != (SIDE, SIDE):
+    if not side and grey.shape != (SIDE, SIDE):
         problem = f"{file} is {grey.shape[1]} x {grey.shape[0]}, but the pictures must be {SIDE} x {SIDE}"
         return Entry(file.stem, label, None, "wrong_size", problem)
     return Entry(file.stem, label, grey)

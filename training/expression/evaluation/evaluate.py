@@ -35,9 +35,11 @@ from training.common.errors import DataError
 from training.expression import ablation_networks
 from training.expression.config import Config
 from training.expression.data.dataset import Split, load_split
+from training.expression.data.mixture import MULTI_HEAD
 from training.expression.data.sources import has_split
 from training.expression.evaluation import metrics
-from training.expression.inference import predict, to_device
+from training.expression.inference import normalised, predict, to_device, torch_network
+from training.expression.networks import HEADS
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1)
 CHUNK = 512  # pictures handed to the model at once
@@ -45,6 +47,14 @@ CHUNK = 512  # pictures handed to the model at once
 Pictures = NDArray[np.uint8]
 Scorer = Callable[[Pictures], metrics.Floats]
 """Grey uint8 [N, 48, 48] -> logits, or logarithms of probabilities, float [N, 7], columns as in `EMOTIONS`."""
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Which grey levels, on the scale 0..1, become 0 and 1."""
+
+    mean: float
+    std: float
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,32 @@ def load_model(weights: str) -> Model:
     if colon and not Path(weights).exists():  # a folder's name may hold a colon
         return from_function(module, function)
     return from_classifier(EmotionClassifier.from_pretrained(weights))
+
+
+def load_heads(weights: str) -> dict[str, Model]:
+    """Each head of a published network of several heads by itself, by its name; empty for other models.
+
+    Raises:
+        WeightsError: the model cannot be had.
+    """
+    if (Path(weights) / "best.pt").is_file() or ":" in weights:
+        return {}
+    classifier = EmotionClassifier.from_pretrained(weights)
+    if classifier.config["network"] != MULTI_HEAD:
+        return {}
+    return {name: from_head(classifier, number) for number, name in enumerate(HEADS)}
+
+
+def from_head(classifier: EmotionClassifier, head: int) -> Model:
+    """A published network whose answers come from one of its heads, at a temperature of 1."""
+    network = torch_network(classifier)
+    network.mix.copy_(torch.eye(len(HEADS))[head])  # type: ignore[operator, union-attr]
+    normalisation = Normal(**classifier.config["normalisation"])
+
+    def score(pictures: Pictures) -> metrics.Floats:
+        return np.asarray(predict(network, normalised(pictures, normalisation)).numpy())
+
+    return Model(f"{classifier.description}, head {HEADS[head]}", score)
 
 
 def from_run(run: Path) -> Model:

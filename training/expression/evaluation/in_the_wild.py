@@ -1,13 +1,10 @@
 """Faces cut out of photos, in colour and of any size: how right a model trained on small grey pictures is on them.
 
-    # the half that is reported
     python -m training.expression.evaluation.in_the_wild --faces wild --weights emotionnet simplecnn
-    # the half that recipes are chosen on
-    python -m training.expression.evaluation.in_the_wild --faces wild --weights runs/a runs/b --half choose
 
-`--faces` is a folder with a folder of pictures for each expression. They are never trained on. Each model sees every
-picture twice: used as it is, and as the product would cut it, by the box of the detector's largest face. A picture in
-which the detector finds none counts as wrong there.
+`--faces` is a folder with a folder of pictures for each expression. They are for judging only: nothing is trained,
+fitted or chosen on them. Each model sees every picture twice: used as it is, and as the product would cut it, by the
+box of the detector's largest face. A picture in which the detector finds none counts as wrong there.
 """
 
 from __future__ import annotations
@@ -34,8 +31,6 @@ from training.common.files import write_json
 from training.expression.data.sources import naming_all, pictures_in
 from training.expression.evaluation import evaluate, metrics
 
-HALVES = ("report", "choose", "all")
-
 
 @dataclass(frozen=True)
 class WildFaces:
@@ -50,21 +45,15 @@ class WildFaces:
     found: NDArray[np.bool_]
     labels: NDArray[np.int64]
 
-    def half(self, name: str) -> WildFaces:
-        """One of `HALVES`: a fixed random half to choose by, the other to report, or all."""
-        choose, report = metrics.halves(len(self.labels))
-        rows = {"choose": choose, "report": report, "all": choose | report}[name]
-        return WildFaces(self.whole[rows], self.framed[rows], self.found[rows], self.labels[rows])
-
 
 def main() -> None:
     arguments = parse_arguments()
     with explained():
-        faces = load(arguments.faces, FaceDetector.from_pretrained(arguments.detector)).half(arguments.half)
+        faces = load(arguments.faces, FaceDetector.from_pretrained(arguments.detector))
         results = [judge(evaluate.load_model(weights), faces) for weights in arguments.weights]
         print(to_markdown(results))
         if arguments.out:
-            write_json(arguments.out, {"half": arguments.half, "models": results})
+            write_json(arguments.out, {"models": results})
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -75,7 +64,6 @@ def parse_arguments() -> argparse.Namespace:
         "--weights", nargs="+", required=True, help="what to score, each as for training.expression.evaluation.evaluate"
     )
     add("--detector", default="default", help="whose boxes cut the faces (%(default)s)")
-    add("--half", choices=HALVES, default="report", help="which of them to score (%(default)s)")
     add("--out", type=Path, help="a JSON file to write")
     return parser.parse_args()
 

@@ -263,27 +263,3 @@ def distribution(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
     return figure
-
-
-def robustness(models: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Accuracy under each distortion at its three strengths, a line for each model.
-
-    Args:
-        models: by name, "clean" accuracy and "distorted" accuracies by kind, mild first; of
-        `training.expression.evaluation.robustness`.
-    """
-    kinds = list(next(iter(models.values()))["distorted"])
-    figure = Figure(figsize=(9, 2.2 * -(-len(kinds) // 3)))
-    grid = figure.subplots(-(-len(kinds) // 3), 3, sharey=True, squeeze=False).ravel()
-    for axes, kind in zip(grid, kinds, strict=False):
-        for line, (name, model) in zip((BLUE, ORANGE, GREY), models.items(), strict=False):
-            values = [model["clean"], *model["distorted"][kind]]
-            axes.plot(values, color=line, marker="o", markersize=3, label=name.partition(" (")[0])
-        axes.set_title(kind, fontsize=8)
-        axes.set_xticks(range(4), ["none", "mild", "medium", "strong"], fontsize=7)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
-        axes.grid(axis="y")
-    for axes in grid[len(kinds) :]:
-        axes.set_axis_off()
-    grid[0].legend(fontsize=7, loc="lower left")
-    return figure
