@@ -27,7 +27,7 @@ from training.publish import cli
 
 MODEL_FILES = {"model.safetensors", "config.json", "model.onnx", "README.md", "LICENSE"}
 
-pytestmark = [publishing.MARKS, pytest.mark.slow]
+pytestmark = [*publishing.MARKS, pytest.mark.slow]
 uploads, quick_export, published = publishing.uploads, publishing.quick_export, publishing.published
 
 

@@ -62,7 +62,7 @@ CONFIG = {
     "sources": {"licences": {"wider_train": "WIDER FACE (research use)", "neg_cats": "for judging only"}},
 }
 
-pytestmark = [publishing.MARKS, pytest.mark.slow]
+pytestmark = [*publishing.MARKS, pytest.mark.slow]
 
 
 @pytest.fixture

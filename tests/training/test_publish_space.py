@@ -20,7 +20,7 @@ from tests.support.hub_uploads import Uploads
 from tests.support.publishing import DEMO, EMBEDDED, PIN, REPO, SPACE, refused
 from training.publish import cli, space
 
-pytestmark = [publishing.MARKS, pytest.mark.slow]
+pytestmark = [*publishing.MARKS, pytest.mark.slow]
 uploads, quick_export, published = publishing.uploads, publishing.quick_export, publishing.published
 
 

@@ -12,7 +12,7 @@ import pytest
 from facemotion import Pipeline, images
 from facemotion.cli import photos
 from facemotion.video import annotate_video
-from facemotion.webui import shares, video_words
+from facemotion.webui.html import timeline, video_words
 from tests.support.synthetic_videos import Recipe, write
 from tests.unit.test_video import PLAIN, Finder
 
@@ -79,7 +79,7 @@ def test_a_single_frame_has_an_expression(tmp_path: Path, capsys: pytest.Capture
     assert "happy 0.04 s" in printed and ": 0.04 s, 320 x 180" in printed
     result = annotate_video(finder, source, tmp_path / "out.mp4")
     assert "0.04 seconds" in video_words.summary(result) and ">0.04 s<" in video_words.table(result)
-    assert shares.length(0) == "0.0 seconds"
+    assert timeline.duration(0) == "0.0 seconds"
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
