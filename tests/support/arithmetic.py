@@ -2,7 +2,7 @@
 
 A run chooses its arithmetic by the processor (`training.common.devices`), so a test that leaves it the choice cannot
 find here what fails elsewhere. A test whose bound depends on the arithmetic takes the fixture `arithmetic` and runs
-twice; `pytest --arithmetic=bfloat16` forces all others. A bound is a number of roundings, each of which is off by `UNIT` of
+twice; `pytest --arithmetic=bfloat16` forces all others. A bound is a number of roundings, each off by `UNIT` of
 the value at most.
 """
 
