@@ -12,7 +12,8 @@ import pytest
 from facemotion import Pipeline, images
 from facemotion.cli import photos
 from facemotion.video import annotate_video
-from facemotion.webui.html import timeline, video_words
+from facemotion.webui.html import timeline
+from facemotion.webui.html import video as video_words
 from tests.support.synthetic_videos import Recipe, write
 from tests.unit.test_video import PLAIN, Finder
 
