@@ -102,7 +102,7 @@ class MultiHeadNet(EmotionNet):
     def __init__(self, dropout: float = 0.3) -> None:
         super().__init__(dropout)
         channels = int(self.head[-1].in_features)  # type: ignore[arg-type]
-        self.head = nn.Sequential(*self.head[:-1])
+        self.head = nn.Sequential(*list(self.head)[:-1])
         self.heads = nn.ModuleDict({name: nn.Linear(channels, len(EMOTIONS)) for name in HEADS})
         self.mix: Tensor
         self.register_buffer("mix", torch.full((len(HEADS),), 1 / len(HEADS)))
