@@ -154,9 +154,9 @@ def test_a_published_temperature_is_judged_and_not_fitted_again(model_folder):
 def test_names_what_cannot_be_loaded(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="no function nowhere:logits"):
         evaluate.load_model("nowhere:logits")
-    with pytest.raises(DataError, match=r"no function training\.metrics:nothing"):
+    with pytest.raises(DataError, match=r"no function training\.expression\.evaluation\.metrics:nothing"):
         evaluate.load_model("training.expression.evaluation.metrics:nothing")
-    with pytest.raises(DataError, match=r"training\.metrics:BINS is no function to score with, but a int"):
+    with pytest.raises(DataError, match=r"training\.expression\.evaluation\.metrics:BINS is no function to score with, but a int"):
         evaluate.load_model("training.expression.evaluation.metrics:BINS")
     arguments = ["evaluate", "--weights", "no-such-model", "--data", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -167,7 +167,7 @@ def test_names_what_cannot_be_loaded(tmp_path, monkeypatch):
 
 def test_a_run_without_its_recipe_is_refused(run, tmp_path):
     (tmp_path / "best.pt").write_bytes((run / "best.pt").read_bytes())
-    with pytest.raises(DataError, match=r"holds no config\.json of training\.train"):
+    with pytest.raises(DataError, match=r"holds no config\.json of training\.expression\.train"):
         evaluate.load_model(str(tmp_path))
 
 
