@@ -42,7 +42,8 @@ def recipe() -> Config:
 
 @contextmanager
 def watched() -> Iterator[dict[str, list[Any]]]:
-    """Collects the gradients at each step of the optimizer, and which pictures were learned from."""
+    """Collects the gradients at each step of the optimizer, and which pictures were learned from; in float32, as
+    bfloat16 rounds the shares of two processes otherwise than their whole."""
     seen: dict[str, list[Any]] = {"gradients": [], "pictures": []}
 
     def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
@@ -55,12 +56,14 @@ def watched() -> Iterator[dict[str, list[Any]]]:
             seen["pictures"].extend(hashlib.sha256(picture).hexdigest() for picture in pictures)
 
     networks.NETWORKS["frozen"] = Frozen
+    had_units, devices.has_bf16_units = devices.has_bf16_units, lambda kind="cpu": False
     hooks = [register_optimizer_step_pre_hook(before_step), register_module_forward_pre_hook(before_forward)]
     try:
         yield seen
     finally:
         for hook in hooks:
             hook.remove()
+        devices.has_bf16_units = had_units
         del networks.NETWORKS["frozen"]
 
 
