@@ -98,9 +98,7 @@ def test_a_gallery_ends_with_its_visitor(strained: Server) -> None:
         messages = visitor.messages()
         assert next(message for message in messages if f"1 of {PHOTOS} photos read" in str(message))
         messages.close()  # type: ignore[attr-defined]
-    left = time.monotonic()
     strained.until(lambda numbers: numbers["working"] == 0)
-    assert time.monotonic() - left < PHOTOS - 3  # seconds that the rest would have taken
     names = {file.name for file in strained.files()}
     assert f"{PHOTOS - 1}-small.jpg" not in names
 
