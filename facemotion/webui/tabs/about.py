@@ -18,7 +18,7 @@ _MEANING = """
 photos would name it: angry, disgust, fear, happy, neutral, sad or surprise. It says nothing about what a person
 feels, thinks, intends or is like. People smile without joy and are sad without showing it; how feelings are shown
 differs between persons, situations and cultures, and a single picture holds none of that.</p>
-<p>The seven numbers are probabilities over these seven text only. “Uncertain” marks a face for which no word stands
+<p>The seven numbers are probabilities over these seven words only. “Uncertain” marks a face for which none stands
 out clearly: do not rely on it.</p>
 """
 _LIMITS = """
