@@ -320,6 +320,7 @@ def test_about_escapes_names_and_says_what_must_be_said() -> None:
     html = about_tab.content(FakePipeline(), live)  # type: ignore[arg-type]
     for part in (
         "quick &lt;detector&gt;",
+        "these seven words",
         "fake &lt;detector&gt;",
         "Article 5(1)(f)",
         "Article 50(3)",
