@@ -56,14 +56,12 @@ def watched() -> Iterator[dict[str, list[Any]]]:
             seen["pictures"].extend(hashlib.sha256(picture).hexdigest() for picture in pictures)
 
     networks.NETWORKS["frozen"] = Frozen
-    had_units, devices.has_bf16_units = devices.has_bf16_units, lambda kind="cpu": False
     hooks = [register_optimizer_step_pre_hook(before_step), register_module_forward_pre_hook(before_forward)]
     try:
         yield seen
     finally:
         for hook in hooks:
             hook.remove()
-        devices.has_bf16_units = had_units
         del networks.NETWORKS["frozen"]
 
 

@@ -61,8 +61,8 @@ def test_teachers_answer_with_the_mean_and_by_the_frequencies_they_learned_witho
 
 @pytest.mark.slow
 def test_a_run_is_taught_on_the_pictures_it_sees(tree: Path, taught_run: Path, arithmetic: str) -> None:
-    """Its teachers compute in the numbers that the run computes in. The pictures that they are shown again here may differ
-    by a rounding, which a teacher in bfloat16 may round to the neighbouring number, layer by layer."""
+    """Its teachers compute in the numbers that the run computes in. The pictures that they are shown again here may
+    differ by a rounding, which a teacher in bfloat16 may round to the neighbouring number, layer by layer."""
     bf16 = arithmetic == "bfloat16"
     bound = 32 * UNIT[arithmetic]
     split, rows = load_split(tree, "train"), torch.arange(42)
