@@ -20,14 +20,11 @@ from typing import TYPE_CHECKING
 from facemotion import __version__, interrupts, report
 from facemotion.errors import FacemotionError
 from facemotion.faces import EMOTIONS, Analysis
+from facemotion.suffixes import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from facemotion.pipeline import Pipeline
 
-# What a folder is searched for. It names kinds that may be refused too: a photo passed over in silence is worse.
-PICTURE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jfif", ".png", ".gif", ".webp", ".bmp", ".avif", ".heic", ".heif", ".tif", ".tiff"]
-)
 _MANY = 20  # pictures; from here on progress is shown in a log file as well
 _LONGEST_STEM = 200  # bytes of a file's name that a drawn picture keeps; the usual limit is 255 for the whole name
 _JPEG_QUALITY = 92
@@ -43,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from facemotion import cli_video  # noqa: PLC0415
 
             return cli_video.run(given[1:])
+        if given[:1] == ["batch"]:
+            from facemotion.batch import command  # noqa: PLC0415
+
+            return command.run(given[1:])
         parser = _parser()
         options = parser.parse_args(given)
         _check(parser, options)
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facemotion",
         description="Finds every face in photos and says which of seven expressions each shows.",
-        epilog="Exit status: 0 all done, 1 a picture failed, 2 wrong options, 130 stopped. Videos: facemotion video -h",
+        epilog="Exit status: 0 all done, 1 a picture failed, 2 wrong options, 130 stopped. See also: video -h, batch -h",
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture, or a folder of pictures")
     parser.add_argument("-r", "--recursive", action="store_true", help="search folders within folders too")

@@ -18,7 +18,7 @@ MAX_LINES = 350
 
 # Each module may import those of its own row and of the rows above it. A new module takes its place here.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "faces"),
+    ("errors", "faces", "suffixes"),
     ("settings", "uploads", "deadline", "interrupts", "logs"),
     ("images", "_avif", "_colours", "_containers", "_formats", "_sources"),
     ("crops", "networks", "quality", "weights", "compat"),
@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("detectors", "classifier"),
     ("pipeline",),
     ("tracking", "tally", "live", "drawing", "heatmap", "placement", "report", "video"),
-    ("webui", "cli", "cli_video", "__main__"),
+    ("webui", "cli", "cli_video", "batch", "__main__"),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -36,6 +36,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "gradio": ("facemotion.webui", "app"),
     "huggingface_hub": ("facemotion.weights", "training.hub"),
     "onnxruntime": ("facemotion.runtime", "training.onnx_export", "benchmarks"),
+    "pyarrow": ("facemotion.batch",),
+    "ray": ("facemotion.batch",),
     "torch": ("facemotion.networks", "facemotion.compat", "training", "benchmarks"),
     "ultralytics": (
         "facemotion.detectors",
