@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facemotion",
         description="Finds every face in photos and says which of seven expressions each shows.",
-        epilog="Exit status: 0 all done, 1 a picture failed, 2 wrong options, 130 stopped. See also: video -h, batch -h",
+        epilog="Exit status: 0 all done, 1 a picture failed, 2 bad options, 130 stopped. See also: video -h; batch -h",
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture, or a folder of pictures")
     parser.add_argument("-r", "--recursive", action="store_true", help="search folders within folders too")

@@ -41,13 +41,20 @@ def check_installed() -> None:
     Raises:
         MissingPackage: it is not.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
+    missing = [name for name in _NEEDED if not _is_installed(name)]
     if missing:
         raise MissingPackage(
             f"facemotion batch needs {' and '.join(missing)}, not installed here. Install Ray Data: "
             "pip install -r requirements-batch.txt in this folder, or pip install '.[batch]'. Some thousand photos can "
             "be analysed without it: facemotion FOLDER --csv."
         )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ValueError:  # its import was forbidden
+        return False
 
 
 @contextmanager

@@ -180,7 +180,10 @@ def run(
     options.check()
     if threads < 1 or (concurrency is not None and concurrency < 1):
         raise BadOption("Workers and their threads must be 1 or more each.")
-    return _Run(options, str(out), resume).go(address, concurrency, threads, progress)
+    try:
+        return _Run(options, str(out), resume).go(address, concurrency, threads, progress)
+    except ConnectionError as error:
+        raise BatchError(str(error)) from error
 
 
 class _Run:

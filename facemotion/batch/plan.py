@@ -103,8 +103,12 @@ def write(
     for item in islice(items, limit):
         shards["videos" if videos and item.kind == VIDEO else "pictures"].add(item)
     pictures, films = (shards[name].finish() for name in ("pictures", "videos"))
-    chosen = part_pictures or min(_MOST, max(_LEAST, -(-pictures // _PARTS)))
-    return Size(pictures, films, chosen)
+    return Size(pictures, films, part_pictures or pictures_in_part(pictures))
+
+
+def pictures_in_part(pictures: int) -> int:
+    """How many of so many pictures go into one file of results, unless the user says so."""
+    return min(_MOST, max(_LEAST, -(-pictures // _PARTS)))
 
 
 def read(folder: Place, part: Part) -> list[Item]:

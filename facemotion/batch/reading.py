@@ -11,7 +11,7 @@ from itertools import groupby, islice
 from facemotion import settings
 from facemotion.batch import sources, storage
 from facemotion.batch.sources import BYTES, Item
-from facemotion.errors import FileTooLarge, ForbiddenSource, MissingInput, SourceGone
+from facemotion.errors import BadOption, FileTooLarge, ForbiddenSource, MissingInput, SourceGone
 
 GROUP_PICTURES = 16  # that are searched for faces and classified together
 GROUP_BYTES = 64_000_000  # of files in memory for one group
@@ -38,7 +38,7 @@ def load(items: Sequence[Item], roots: Sequence[str], column: str | None = None)
     """
     for (way, address), group in groupby(items, _way):
         if way == "here":
-            yield from (Loaded(item, item.address or None) for item in group)
+            yield from (Loaded(item, _path(item.address)) for item in group)
         elif way == "row":
             yield from _rows(address, list(group), column)
         else:
@@ -62,7 +62,7 @@ def groups(loaded: Iterable[Loaded]) -> Iterator[list[Loaded]]:
 
 def gone(item: Item, roots: Sequence[str]) -> SourceGone | None:
     """The error to raise where a file is missing because its whole source is; None where the source is there."""
-    root = roots[item.root]
+    root = roots[item.root] or storage.bucket_of(item.address)
     if sources.is_alive(root):
         return None
     return SourceGone(f"{root} is not there any more, or is empty. Bring it back, then go on with --resume.")
@@ -71,7 +71,11 @@ def gone(item: Item, roots: Sequence[str]) -> SourceGone | None:
 def _way(item: Item) -> tuple[str, str]:
     if item.kind == BYTES:
         return "row", item.address
-    return ("here" if not item.address or storage.locate(item.address).local else "store"), ""
+    return ("here" if storage.is_here(item.address) else "store"), ""
+
+
+def _path(address: str) -> str | None:
+    return storage.locate(address).path if address else None
 
 
 def _fetched(items: Iterable[Item], roots: Sequence[str]) -> Iterator[Loaded]:
@@ -90,6 +94,8 @@ def _fetch(item: Item, roots: Sequence[str]) -> Loaded:
         return Loaded(item, storage.read(storage.locate(item.address), settings.MAX_FILE_BYTES + 1))
     except FileNotFoundError:
         failure = (MissingInput.code, _NO_FILE)
+    except BadOption as error:  # an address of a kind that is not known here
+        failure = (error.code, error.message)
     except OSError as error:
         refused = isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error)
         failure = (ForbiddenSource.code, _FORBIDDEN) if refused else (MissingInput.code, _UNREADABLE)

@@ -46,7 +46,13 @@ class Results:
         return self._own.child("tries").child(f"{part.name}.json")
 
     def begun(self) -> dict[str, Any] | None:
-        """The run that the folder belongs to; None where there is none."""
+        """The run that the folder belongs to; None where there is none.
+
+        Raises:
+            DestinationError: it is no folder.
+        """
+        if storage.kind(self.folder) == "file":
+            raise DestinationError(f"{self.folder} is a file. Name a folder for the results.")
         return _read_json(self._own.child("run.json"))
 
     def begin(self, identity: dict[str, Any], size: Size, roots: list[str]) -> None:
@@ -65,10 +71,9 @@ class Results:
             raise OtherRun(
                 f"{self.folder} holds the results of a run. Go on with it by --resume, or name another folder."
             )
-        found = storage.kind(self.folder)
-        if found == "file":
-            raise DestinationError(f"{self.folder} is a file. Name a folder for the results.")
-        if found == "folder" and any(entry.place.name.endswith(".parquet") for entry in storage.entries(self.folder)):
+        if storage.kind(self.folder) == "folder" and any(
+            entry.place.name.endswith(".parquet") for entry in storage.entries(self.folder)
+        ):
             raise OtherRun(f"{self.folder} holds Parquet files already. Name an empty folder for the results.")
 
     def check_same(self, identity: dict[str, Any], begun: dict[str, Any]) -> None:

@@ -115,7 +115,7 @@ class Listing:
         for text in listed:
             address = text if "://" in text else _address(_beside(file, text), query) if text else ""
             if address:
-                storage.locate(address)  # refuses passwords before anything is written down
+                storage.check(address)
                 folders = address.split("/")[:-1]
                 common = folders if common is None else _shared(common, folders)
             yield address, -1

@@ -75,7 +75,9 @@ def locate(address: str) -> Place:
 
     Raises:
         BadOption: the address holds a password, or no package for its kind is installed.
+        ConnectionError: the store does not answer; S3 is asked for the region of a bucket.
     """
+    check(address)
     match = _SCHEME.fullmatch(address)
     if match is None:
         return Place(_this_machine(), os.path.abspath(address))  # noqa: PTH100 - resolve() would follow links
@@ -84,14 +86,35 @@ def locate(address: str) -> Place:
         return Place(_this_machine(), os.path.abspath(unquote(urlsplit(address).path)))  # noqa: PTH100
     query = options_of(address)
     host, slash, path = rest.removesuffix(query).partition("/")
-    if ":" in host.rpartition("@")[0]:
-        raise BadOption(
-            f"The address {scheme}://... holds a password. Leave it out: stores take theirs from the environment, such "
-            "as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from their own configuration."
-        )
     filesystem, base = _store(scheme, host, query)
     prefix = f"{scheme}://" if base else f"{scheme}://{host}"
     return Place(filesystem, f"{base}/{path}" if base else f"{slash}{path}", prefix)
+
+
+def check(address: str) -> None:
+    """Refuses an address with a password, which would be written down in the list of what is to be done.
+
+    Raises:
+        BadOption: it holds one.
+    """
+    match = _SCHEME.fullmatch(address)
+    if match is not None and ":" in match["rest"].partition("/")[0].rpartition("@")[0]:
+        raise BadOption(
+            f"The address {match['scheme']}://... holds a password. Leave it out: stores take theirs from the "
+            "environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from their own configuration."
+        )
+
+
+def is_here(address: str) -> bool:
+    """Whether an address is of this machine's own file system; nobody is asked."""
+    match = _SCHEME.fullmatch(address)
+    return match is None or match["scheme"].lower() == "file"
+
+
+def bucket_of(address: str) -> str:
+    """The bucket or server of an address, with its options; "" on this machine."""
+    match = None if is_here(address) else _SCHEME.fullmatch(address)
+    return f"{match['scheme']}://{match['rest'].partition('/')[0]}{options_of(address)}" if match else ""
 
 
 def options_of(address: str) -> str:
@@ -115,7 +138,7 @@ def _store(scheme: str, host: str, query: str) -> tuple[Any, str]:
     except (ArrowInvalid, NotImplementedError):
         pass
     except OSError as error:
-        raise BadOption(f"{scheme}://{host} cannot be reached: {_first_line(error)}.") from None
+        raise ConnectionError(f"{scheme}://{host} cannot be reached: {_first_line(error)}.") from None
     import fsspec  # noqa: PLC0415
 
     try:
