@@ -22,7 +22,7 @@ from facemotion.batch.worker import Job, PartWorker
 from facemotion.pipeline import Pipeline
 from tests.conftest import ROOT
 
-PATIENCE_S = 150  # Ray starts a dozen processes, on a machine that may be busy
+PATIENCE_S = 250  # Ray starts a dozen processes, on a machine that may be busy
 Row = dict[str, Any]
 
 
@@ -94,7 +94,11 @@ def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> str:
     """The standard output of a command that ends well."""
-    output, errors = process.communicate(timeout=PATIENCE_S)
+    try:
+        output, errors = process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()  # its Ray ends with it
+        raise AssertionError(f"it did not end: {process.communicate()[1][-3000:]}") from None
     assert process.returncode == 0, errors[-3000:]
     return output
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+Begin = Callable[..., subprocess.Popen[str]]
 SMALL_PARTS = ("--part-pictures", "1")
 GATED = (20, 21)  # of 40 parts: two workers, both of which stop there
 
@@ -51,17 +53,37 @@ def undisturbed(pictures: Path) -> list[Row]:
     return found
 
 
-def gated(pictures: Path, out: Path, *more: str, **environment: str) -> tuple[subprocess.Popen[str], Gate]:
+@pytest.fixture
+def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """`start`, whose processes are killed in the end where they still run; their Ray ends with them."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def started(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+        processes.append(start(*arguments, **environment))
+        return processes[-1]
+
+    yield started
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def gated(
+    begin: Begin, pictures: Path, out: Path, *more: str, **environment: str
+) -> tuple[subprocess.Popen[str], Gate]:
     """A run of two workers that has finished a dozen parts, and can finish no more than 38."""
     gate = Gate(out, *GATED)
-    process = start(pictures, "--out", out, *SMALL_PARTS, *more, **environment)
+    process = begin(pictures, "--out", out, *SMALL_PARTS, *more, **environment)
     wait_until(lambda: done(out) >= 12, process)
     return process, gate
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_rows(pictures: Path, undisturbed: list[Row], tmp_path: Path) -> None:
+def test_a_run_that_was_killed_goes_on_to_the_same_rows(
+    begin: Begin, pictures: Path, undisturbed: list[Row], tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    driver, gate = gated(pictures, out, "--concurrency", "2")
+    driver, gate = gated(begin, pictures, out, "--concurrency", "2")
     began = workers_of(driver)
     driver.send_signal(signal.SIGKILL)
     driver.communicate(timeout=PATIENCE_S)
@@ -69,7 +91,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_rows(pictures: Path, undistur
     gate.open()
     before = {file.name: file.stat().st_mtime_ns for file in out.glob("*.parquet")}
     assert 12 <= done(out) < 40
-    said = finish(start(pictures, "--out", out, *SMALL_PARTS, "--concurrency", "2", "--resume", "--json"))
+    said = finish(begin(pictures, "--out", out, *SMALL_PARTS, "--concurrency", "2", "--resume", "--json"))
     assert rows(out) == undisturbed
     kept = {file.name: file.stat().st_mtime_ns for file in out.glob("*.parquet")}
     report = json.loads(said)
@@ -80,8 +102,10 @@ def test_a_run_that_was_killed_goes_on_to_the_same_rows(pictures: Path, undistur
     assert sum(part["rows"] for part in manifest["parts"]) == len(undisturbed) == report["rows"]
 
 
-def test_a_worker_that_is_killed_costs_no_row(pictures: Path, undisturbed: list[Row], tmp_path: Path) -> None:
-    driver, gate = gated(pictures, tmp_path, "--concurrency", "2")
+def test_a_worker_that_is_killed_costs_no_row(
+    begin: Begin, pictures: Path, undisturbed: list[Row], tmp_path: Path
+) -> None:
+    driver, gate = gated(begin, pictures, tmp_path, "--concurrency", "2")
     victim = workers_of(driver)[0]
     victim.kill()
     victim.wait(PATIENCE_S)
@@ -110,7 +134,7 @@ ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0
 
 
 def test_a_node_that_dies_costs_no_row(
-    pictures: Path, undisturbed: list[Row], tmp_path: Path, short_folder: Path
+    begin: Begin, pictures: Path, undisturbed: list[Row], tmp_path: Path, short_folder: Path
 ) -> None:
     cluster = subprocess.Popen(
         [sys.executable, "-c", CLUSTER, str(short_folder)],
@@ -123,7 +147,7 @@ def test_a_node_that_dies_costs_no_row(
     assert cluster.stdin is not None and cluster.stdout is not None
     try:
         address = cluster.stdout.readline().strip()
-        driver, gate = gated(pictures, tmp_path, "--address", address, **ALONE)
+        driver, gate = gated(begin, pictures, tmp_path, "--address", address, **ALONE)
         wait_until(lambda: len(on_nodes(short_folder)) == 2, driver)
         cluster.stdin.write("remove the second node\n")
         cluster.stdin.flush()
@@ -136,7 +160,7 @@ def test_a_node_that_dies_costs_no_row(
 
 
 @pytest.fixture
-def short_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def short_folder() -> Iterator[Path]:
     """Ray's sockets have long names, which Linux cuts at 107 characters."""
     import shutil
     import tempfile
@@ -166,17 +190,19 @@ sys.addaudithook(hook)
 """
 
 
-def test_nobody_is_asked_nobody_else_is_let_in_and_nothing_is_left(pictures: Path, tmp_path: Path) -> None:
+def test_nobody_is_asked_nobody_else_is_let_in_and_nothing_is_left(
+    begin: Begin, pictures: Path, tmp_path: Path
+) -> None:
     """What Python's processes ask of the network, Ray's own included; what all of them listen on; their folder."""
     record = tmp_path / "connections.txt"
     (tmp_path / "sitecustomize.py").write_text(RECORDER)
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     out = tmp_path / "out"
-    driver, gate = gated(pictures, out, "--concurrency", "2", PYTHONPATH=path, CANARY=str(record))
+    driver, gate = gated(begin, pictures, out, "--concurrency", "2", PYTHONPATH=path, CANARY=str(record))
     family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
     heard = [end.laddr.ip for one in family for end in one.net_connections("inet") if end.status == psutil.CONN_LISTEN]
     folder = next(
-        found[1] for one in family if (found := re.search(r"(\S+/facemotion-ray-[\w-]+)", str(one.cmdline())))
+        found[1] for one in family if (found := re.search(r"(/[\w/.-]*facemotion-ray-[\w-]+)", str(one.cmdline())))
     )
     assert Path(folder).is_dir()
     gate.open()
@@ -191,11 +217,11 @@ def test_nobody_is_asked_nobody_else_is_let_in_and_nothing_is_left(pictures: Pat
     assert not Path(folder).exists()
 
 
-def test_another_model_does_not_go_on_into_the_same_folder(pictures: Path, tmp_path: Path) -> None:
+def test_another_model_does_not_go_on_into_the_same_folder(begin: Begin, pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    finish(start(pictures, "--out", out, "--limit", "4"))
+    finish(begin(pictures, "--out", out, "--limit", "4"))
     for more, reason in (((), "--resume"), (("--resume", "--threshold", "0.9"), "threshold was None, now 0.9")):
-        process = start(pictures, "--out", out, "--limit", "4", *more)
+        process = begin(pictures, "--out", out, "--limit", "4", *more)
         output, errors = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, output) == (1, "")
         assert reason in errors and "Traceback" not in errors

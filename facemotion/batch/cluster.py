@@ -24,6 +24,7 @@ _NEEDED = ("ray", "pyarrow", "pandas")
 _OBJECTS_BYTES = 100_000_000  # of shared memory: only numbers of parts and their records go through it
 _MOST_BLOCKS = 10_000  # in which the numbers of parts are handed to Ray; each costs its scheduler some memory
 _LONGEST_TEMP = 30  # characters: Ray adds 75 for its sockets, and Linux ends such a name at 107
+_STARTS = 3
 _FOLDER = "facemotion-ray-"
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -75,12 +76,22 @@ def started(address: str | None, processors: int) -> Iterator[ModuleType]:
         return
     folder = None if address else _make_folder()
     try:
-        _connect(ray, address, processors, folder)
+        _connect_patiently(ray, address, processors, folder)
         yield ray
     finally:
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _connect_patiently(ray: Any, address: str | None, processors: int, folder: Path | None) -> None:
+    """On a busy machine Ray may not start within the 30 seconds that it gives itself."""
+    for _ in range(0 if address else _STARTS - 1):
+        try:
+            return _connect(ray, address, processors, folder)
+        except BatchError:
+            ray.shutdown()
+    return _connect(ray, address, processors, folder)
 
 
 def _connect(ray: Any, address: str | None, processors: int, folder: Path | None) -> None:
@@ -89,19 +100,40 @@ def _connect(ray: Any, address: str | None, processors: int, folder: Path | None
         if address:
             ray.init(address=address, **quiet)
         else:
-            ray.init(
-                address="local",
-                num_cpus=processors,
-                num_gpus=0,
-                include_dashboard=False,
-                object_store_memory=_OBJECTS_BYTES,
-                _node_ip_address="127.0.0.1",
-                _temp_dir=str(folder),
-                **quiet,
-            )
-    except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
+            assert folder is not None
+            with _home(folder):
+                ray.init(
+                    address="local",
+                    num_cpus=processors,
+                    num_gpus=0,
+                    include_dashboard=False,
+                    object_store_memory=_OBJECTS_BYTES,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=str(folder),
+                    **quiet,
+                )
+    except Exception as error:  # of many kinds, bare Exception among them
         where = f"at {address}" if address else "on this machine"
         raise BatchError(f"Ray could not be reached or started {where}: {_first_line(error)}") from error
+
+
+@contextmanager
+def _home(folder: Path) -> Iterator[None]:
+    """Gives the processes that Ray starts meanwhile a home folder with an empty description of the cluster.
+
+    Without one, Ray 2.60 asks 169.254.169.254 and metadata.google.internal which cloud this is, also where its usage
+    statistics, which that is for, are off. Workers get their own home folder back; see `_environment`.
+    """
+    (folder / "ray_bootstrap_config.yaml").write_text("{}", "utf-8")
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HOME"]
+        else:
+            os.environ["HOME"] = before
 
 
 def _make_folder() -> Path:
@@ -125,7 +157,9 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def stream(worker: type, job: Any, numbers: Sequence[int], workers: tuple[int, int], threads: int) -> Iterator[str]:
+def stream(
+    worker: type, job: Any, numbers: Sequence[int], workers: tuple[int, int], threads: int, *, here: bool
+) -> Iterator[str]:
     """The records of parts, as JSON, in the order in which they are finished; called inside `started`.
 
     Args:
@@ -133,6 +167,7 @@ def stream(worker: type, job: Any, numbers: Sequence[int], workers: tuple[int, i
         numbers: of the parts to make.
         workers: fewest and most of them.
         threads: processors for each.
+        here: whether they all run on this machine.
 
     Raises:
         BatchError: Ray gave up.
@@ -155,7 +190,7 @@ def stream(worker: type, job: Any, numbers: Sequence[int], workers: tuple[int, i
                 batch_size=1,
                 compute=pool,
                 num_cpus=threads,
-                runtime_env={"env_vars": _environment(threads)},
+                runtime_env={"env_vars": _environment(threads, here)},
             )
             for row in data.iter_rows():
                 yield row["record"]
@@ -170,9 +205,11 @@ def processors(ray: Any) -> int:
     return int(ray.cluster_resources().get("CPU", 1))
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(threads: int, here: bool) -> dict[str, str]:
     """What all workers are to have in their environment: this process's settings, and threads that do not fight."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("FACEMOTION_")}
+    if here and "HOME" in os.environ:
+        settings["HOME"] = os.environ["HOME"]
     count = str(threads)
     limits = {"FACEMOTION_MAX_THREADS": count, "OMP_NUM_THREADS": count, "OPENCV_FOR_THREADS_NUM": count}
     return settings | limits | {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}

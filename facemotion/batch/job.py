@@ -265,7 +265,7 @@ class _Run:
         with cluster.started(address, here * threads) as ray:
             most = min(concurrency or max(1, cluster.processors(ray) // threads), len(numbers))
             fewest = 1 if address else most
-            for text in cluster.stream(PartWorker, job, numbers, (fewest, most), threads):
+            for text in cluster.stream(PartWorker, job, numbers, (fewest, most), threads, here=not address):
                 record = json.loads(text)
                 if "failed" in record:
                     code, message = record["failed"]

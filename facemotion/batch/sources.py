@@ -112,15 +112,17 @@ class Listing:
     def _rooted(self, listed: Iterator[str], file: Place, query: str) -> Iterator[tuple[str, int]]:
         """The addresses of a list; paths in it are relative to the list's folder. Their common folder is its root."""
         common: list[str] | None = None
+        options = ""
         for text in listed:
             address = text if "://" in text else _address(_beside(file, text), query) if text else ""
             if address:
                 storage.check(address)
-                folders = address.split("/")[:-1]
+                options = storage.options_of(address)
+                folders = address.removesuffix(options).split("/")[:-1]
                 common = folders if common is None else _shared(common, folders)
             yield address, -1
-        root = "/".join(common or [])
-        has_bucket = "://" not in root or bool(root.partition("://")[2])
+        root = "/".join(common or []) + options
+        has_bucket = "://" not in root or bool(root.removesuffix(options).partition("://")[2])
         if root and has_bucket and storage.kind(storage.locate(root)) == "folder":
             self.roots[-1] = root
 
