@@ -1,11 +1,11 @@
-"""How `facemotion batch` does with many pictures: beside one process, its memory, and the cost of a picture as they grow.
+"""How `facemotion batch` does: beside one process, its memory, and the cost of a picture when there are more of them.
 
     python -m benchmarks.batch                                  # 200 photos, then 200 and 1,000: some minutes
     python -m benchmarks.batch --photos 2000 --sizes 1000 20000 --write      # the targets: hours on two cores
     python -m benchmarks.batch --peers --write                  # also beside `fer`, one call for each file
 
-Photos are JPEGs of 1280 x 720 with five faces, sixteen different ones under many names. Processor seconds are those of
-all processes together, Ray's included, and suffer less from other programs than the time by the clock.
+Photos are JPEGs of 1280 x 720 with five faces, sixteen different ones under many names. Processor time suffers less
+from other programs than the time by the clock.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import psutil
 
 from benchmarks import batch_report, peers, pictures
 from benchmarks.timing import PACKAGES, machine
+from facemotion.runtime import cores
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "benchmarks" / "reports" / "batch.json"
@@ -95,7 +96,7 @@ def one_process(photos: Path) -> dict[str, float]:
 
 
 def run(photos: Path, out: Path) -> dict[str, Any]:
-    """The command with its defaults; times of the clock and of processors, memory of the driver and of the workers."""
+    """The command with its defaults: time of a photo without the start, memory of the driver and of the workers."""
     command = [sys.executable, "-m", "facemotion", "batch", str(photos), "--out", str(out), "--json"]
     started = time.time()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -104,13 +105,13 @@ def run(photos: Path, out: Path) -> dict[str, Any]:
     watch.stop()
     times = sorted(file.stat().st_mtime for file in out.glob("*.parquet"))
     count = report["items"]
-    steady = (times[-1] - times[0]) / max(1, len(times) - 1) * report["parts"]  # without the start of Ray and models
+    records = [json.loads(file.read_text("utf-8")) for file in (out / "_facemotion" / "done").iterdir()]
+    workers = min(cores(), report["parts"])
     return {
         "photos": count,
         "seconds": report["seconds"],
-        "ms": steady * 1e3 / count,
-        "processor_ms": watch.worker_seconds * 1e3 / count,
-        "others_processor_s": watch.other_seconds,
+        "ms": sum(record["seconds"] for record in records) * 1e3 / count / workers,  # without the start of Ray
+        "processor_ms": sum(record["processor_s"] for record in records) * 1e3 / count,
         "first_rows_s": times[0] - started,
         "driver_mb": watch.driver_mb,
         "worker_mb": watch.worker_mb,
@@ -123,8 +124,6 @@ class Watch:
 
     def __init__(self, process: int) -> None:
         self._driver = psutil.Process(process)
-        self._processor: dict[int, float] = {}
-        self._workers: set[int] = set()
         self.seen: list[tuple[float, float, float]] = []
         """Seconds, and megabytes of the driver and of its largest worker."""
         self._ended = threading.Event()
@@ -143,36 +142,24 @@ class Watch:
     def worker_mb(self) -> float:
         return max(worker for _, _, worker in self.seen)
 
-    @property
-    def worker_seconds(self) -> float:
-        return sum(self._processor[one] for one in self._workers)
-
-    @property
-    def other_seconds(self) -> float:
-        return sum(self._processor.values()) - self.worker_seconds
-
     def _look(self) -> None:
         started = time.monotonic()
         while not self._ended.wait(EVERY_S):
             try:
-                driver = self._measured(self._driver)
-                workers = [self._measured(one) for one in self._driver.children(recursive=True)]
+                driver = self._driver.memory_info().rss / 1e6
+                workers = [self._worker_mb(one) for one in self._driver.children(recursive=True)]
             except psutil.Error:
                 continue
-            largest = max((size for size, is_worker in workers if is_worker), default=0.0)
-            self.seen.append((round(time.monotonic() - started, 1), driver[0], largest))
+            self.seen.append((round(time.monotonic() - started, 1), round(driver, 1), max(workers, default=0.0)))
 
-    def _measured(self, one: psutil.Process) -> tuple[float, bool]:
-        """Resident megabytes, and whether it is a worker."""
+    @staticmethod
+    def _worker_mb(one: psutil.Process) -> float:
+        """Resident megabytes of a worker; 0 for any other process."""
         try:
-            with one.oneshot():
-                times, size = one.cpu_times(), one.memory_info().rss / 1e6
-                if "MapWorker" in " ".join(one.cmdline()):
-                    self._workers.add(one.pid)
+            is_worker = "MapWorker" in " ".join(one.cmdline())
+            return round(one.memory_info().rss / 1e6, 1) if is_worker else 0.0
         except psutil.Error:
-            return 0.0, False
-        self._processor[one.pid] = times.user + times.system
-        return round(size, 1), one.pid in self._workers
+            return 0.0
 
 
 def fer(photos: Path, count: int) -> dict[str, Any]:

@@ -43,9 +43,9 @@ def as_markdown(found: Numbers) -> str:
         [
             "# Many pictures",
             "",
-            f"`python -m benchmarks.batch` on {as_sentence(found['machine'])}. JPEGs of 1280 x 720 with five faces each.",
-            "Processor time is that of the workers, all their threads together; other programs on the machine stretch "
-            "the time by the clock, not this.",
+            f"`python -m benchmarks.batch` on {as_sentence(found['machine'])}. JPEGs of 1280 x 720, five faces each.",
+            "Processor time is that of all threads of a worker, without its start; the time by the clock is that "
+            "of all parts over the number of workers. Other programs on the machine stretch the latter.",
             "",
             "| target | limit | measured | |",
             "|---|---|---|---|",

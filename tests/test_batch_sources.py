@@ -148,7 +148,7 @@ def test_parts_cover_all_items_once_pictures_first(tmp_path: Path, monkeypatch: 
     ]
 
 
-@pytest.mark.parametrize(("pictures", "in_part"), [(10, 64), (20_000, 64), (1_000_000, 1000), (1_000_000_000, 4096)])
+@pytest.mark.parametrize(("pictures", "in_part"), [(10, 32), (20_000, 32), (1_000_000, 1000), (1_000_000_000, 4096)])
 def test_parts_grow_with_the_number_of_pictures_within_bounds(pictures: int, in_part: int) -> None:
     assert plan.pictures_in_part(pictures) == in_part
 

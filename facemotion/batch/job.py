@@ -158,7 +158,7 @@ def run(
         frames_per_s: how many frames of each second of a video are analysed.
         column: of Parquet sources; needed where they have several that could be meant.
         limit: how many items to take at most.
-        part_pictures: in one file of results; None takes 64 to 4096, for about a thousand files.
+        part_pictures: in one file of results; None takes 32 to 4096, for about a thousand files.
         resume: whether to go on where an earlier run with the same options ended.
         address: of a Ray cluster, "auto" or `ray://host:10001`; None starts Ray on this machine, for this run.
         concurrency: how many workers; None takes as many as there are processors for.

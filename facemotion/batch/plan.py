@@ -16,7 +16,7 @@ from facemotion.batch.storage import Place
 
 SHARD_ITEMS = 50_000  # in one file of the list: 5 MB in memory
 VIDEOS_IN_PART = 2  # a video of three minutes has as many frames to look at as 180 photos
-_LEAST, _MOST = 64, 4096  # pictures in a part: a thousand parts, but neither tiny files nor hours without a result
+_LEAST, _MOST = 32, 4096  # pictures in a part: a thousand parts, but neither tiny files nor hours without a result
 _PARTS = 1000
 
 _SCHEMA = pyarrow.schema(

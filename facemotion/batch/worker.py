@@ -102,7 +102,7 @@ class PartWorker:
             )
 
     def _make(self, part: Part) -> dict[str, Any]:
-        started = time.perf_counter()
+        started, processor = time.perf_counter(), time.process_time()
         items = plan.read(self._results.list_folder, part)
         total = _Sum()
         notes = tries.Tries(self._results.tries(part))
@@ -119,6 +119,7 @@ class PartWorker:
             "errors": dict(total.errors),
             "slowest": total.slowest,
             "seconds": round(time.perf_counter() - started, 3),
+            "processor_s": round(time.process_time() - processor, 3),
         }
         return self._results.finish_part(part, total.writer.finish(), record)
 
