@@ -38,6 +38,7 @@ LONG += (
     "walkthrough",
     "training_smoke",
     "training_processes",
+    "batch_run",
 )
 START_LIMIT_S = 90  # importing torch, gradio and ultralytics on a busy machine takes 20
 

@@ -115,11 +115,11 @@ def test_a_worker_that_is_killed_costs_no_row(
 
 
 CLUSTER = """
-import logging, sys
-import ray
+import os, sys
 from ray.cluster_utils import Cluster
 
 folder = sys.argv[1]
+os.mkdir(folder)
 shared = {"num_cpus": 1, "object_store_memory": 100_000_000, "temp_dir": folder, "include_dashboard": False}
 cluster = Cluster(initialize_head=True, head_node_args=shared)
 second = cluster.add_node(**shared)
@@ -137,8 +137,8 @@ def test_a_node_that_dies_costs_no_row(
     begin: Begin, pictures: Path, undisturbed: list[Row], tmp_path: Path, short_folder: Path
 ) -> None:
     cluster = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER, str(short_folder)],
-        env=os.environ | ALONE,
+        [sys.executable, "-c", CLUSTER, str(short_folder / "ray")],
+        env=os.environ | ALONE | {"RAY_TMPDIR": str(short_folder)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -147,6 +147,7 @@ def test_a_node_that_dies_costs_no_row(
     assert cluster.stdin is not None and cluster.stdout is not None
     try:
         address = cluster.stdout.readline().strip()
+        assert address.startswith("127.0.0.1:")
         driver, gate = gated(begin, pictures, tmp_path, "--address", address, **ALONE)
         wait_until(lambda: len(on_nodes(short_folder)) == 2, driver)
         cluster.stdin.write("remove the second node\n")

@@ -122,7 +122,7 @@ def _home(folder: Path) -> Iterator[None]:
     """Gives the processes that Ray starts meanwhile a home folder with an empty description of the cluster.
 
     Without one, Ray 2.60 asks 169.254.169.254 and metadata.google.internal which cloud this is, also where its usage
-    statistics, which that is for, are off. Workers get their own home folder back; see `_environment`.
+    statistics, which that is for, are off. Our workers take the user's home folder back, by `Job.home`.
     """
     (folder / "ray_bootstrap_config.yaml").write_text("{}", "utf-8")
     before = os.environ.get("HOME")
@@ -157,9 +157,7 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def stream(
-    worker: type, job: Any, numbers: Sequence[int], workers: tuple[int, int], threads: int, *, here: bool
-) -> Iterator[str]:
+def stream(worker: type, job: Any, numbers: Sequence[int], workers: tuple[int, int], threads: int) -> Iterator[str]:
     """The records of parts, as JSON, in the order in which they are finished; called inside `started`.
 
     Args:
@@ -167,7 +165,6 @@ def stream(
         numbers: of the parts to make.
         workers: fewest and most of them.
         threads: processors for each.
-        here: whether they all run on this machine.
 
     Raises:
         BatchError: Ray gave up.
@@ -190,7 +187,7 @@ def stream(
                 batch_size=1,
                 compute=pool,
                 num_cpus=threads,
-                runtime_env={"env_vars": _environment(threads, here)},
+                runtime_env={"env_vars": _environment(threads)},
             )
             for row in data.iter_rows():
                 yield row["record"]
@@ -205,11 +202,9 @@ def processors(ray: Any) -> int:
     return int(ray.cluster_resources().get("CPU", 1))
 
 
-def _environment(threads: int, here: bool) -> dict[str, str]:
+def _environment(threads: int) -> dict[str, str]:
     """What all workers are to have in their environment: this process's settings, and threads that do not fight."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("FACEMOTION_")}
-    if here and "HOME" in os.environ:
-        settings["HOME"] = os.environ["HOME"]
     count = str(threads)
     limits = {"FACEMOTION_MAX_THREADS": count, "OMP_NUM_THREADS": count, "OPENCV_FOR_THREADS_NUM": count}
     return settings | limits | {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -260,12 +261,13 @@ class _Run:
         job = Job(
             self._out, self._size, self._roots, self._models, options.detector, options.classifier,
             options.detail, options.threshold, options.column, options.videos, options.frames_per_s,
+            home=None if address else os.environ.get("HOME"),
         )  # fmt: skip
         here = concurrency or max(1, cores() // threads)
         with cluster.started(address, here * threads) as ray:
             most = min(concurrency or max(1, cluster.processors(ray) // threads), len(numbers))
             fewest = 1 if address else most
-            for text in cluster.stream(PartWorker, job, numbers, (fewest, most), threads, here=not address):
+            for text in cluster.stream(PartWorker, job, numbers, (fewest, most), threads):
                 record = json.loads(text)
                 if "failed" in record:
                     code, message = record["failed"]

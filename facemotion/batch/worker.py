@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,10 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """All that a worker needs to know; it travels to other machines, and holds no secret."""
+    """All that a worker needs to know; it travels to other machines, and holds no secret.
+
+    `home` is the user's home folder where all run on one machine: Ray's processes have another; see `cluster._home`.
+    """
 
     out: str
     size: Size
@@ -40,6 +44,7 @@ class Job:
     column: str | None
     videos: bool
     frames_per_s: float
+    home: str | None = None
 
 
 @dataclass(slots=True)
@@ -70,6 +75,8 @@ class PartWorker:
         self._job = job
         self._results = Results(storage.locate(job.out))
         self._failure: FacemotionError | None = None
+        if job.home:
+            os.environ["HOME"] = job.home
         try:
             self._pipeline = Pipeline.from_pretrained(job.detector, job.classifier)
             self._check_models()
