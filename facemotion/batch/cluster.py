@@ -139,7 +139,8 @@ def _home(folder: Path) -> Iterator[None]:
 def _make_folder() -> Path:
     """A new folder for Ray's sockets and logs, after those of processes that were killed have been deleted."""
     above = Path(tempfile.gettempdir())
-    above = above if len(str(above)) <= _LONGEST_TEMP else Path("/tmp")  # nosec B108 - the folder within is private
+    # The folder made within is private to the user.
+    above = above if len(str(above)) <= _LONGEST_TEMP else Path("/tmp")  # nosec B108
     for old in above.glob(f"{_FOLDER}*"):
         process = old.name.removeprefix(_FOLDER).partition("-")[0]
         if process.isdigit() and not _is_running(int(process)):
