@@ -251,7 +251,7 @@ def test_without_ray_the_command_says_how_to_get_it(tmp_path: Path) -> None:
         (["x", "--out", "o", "--threshold", "2"], 1, "number from 0 to 1"),
         (["x", "--out", "o", "--frames-per-s", "0"], 1, "above 0"),
         (["nowhere", "--out", "o"], 1, "There is no nowhere"),
-        (["s3://key:secret@bucket", "--out", "o"], 1, "holds a password"),
+        (["s3://key:secret@bucket", "--out", "o"], 1, "holds a password"),  # pragma: allowlist secret
     ],
 )
 def test_mistakes_are_told_before_ray_starts(arguments: list[str], status: int, reason: str, tmp_path: Path) -> None:
