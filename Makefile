@@ -15,7 +15,7 @@ TEST_TIMEOUT ?= 300
 WORKERS ?= 2
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
-.PHONY: help demo batch-demo test lint audit train-smoke bench bench-batch bench-live load fuzz format browser clean distclean
+.PHONY: help demo batch-demo test test-fast lint audit train-smoke bench bench-batch bench-live load fuzz format browser strace clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +26,13 @@ demo: $(VENV)/.installed ## start the page, on http://127.0.0.1:7860 unless GRAD
 batch-demo: $(VENV)/.installed-batch ## analyse a folder into Parquet files, with Ray; SOURCE=photos OUT=faces for yours
 	@$(BIN)/python -m facemotion batch $(or $(SOURCE),facemotion/assets/examples) --out $(or $(OUT),runs/batch-demo) --resume
 
-test: $(VENV)/.installed-dev browser ## run the tests; ARGS="-k name" picks some
-	@$(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS)
+PYTEST = $(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+
+test: $(VENV)/.installed-dev browser strace ## run the tests; ARGS="-k name" picks some
+	@$(PYTEST) $(ARGS)
+
+test-fast: $(VENV)/.installed-dev ## run those that need no server, browser, or process of their own: an answer in a minute
+	@$(PYTEST) -m "not slow" $(ARGS)
 
 lint: $(VENV)/.installed-dev ## check style, types and weak spots
 	@$(BIN)/ruff check .
@@ -39,8 +44,8 @@ audit: $(VENV)/.installed-dev ## ask PyPI for known weaknesses of what is instal
 	@$(BIN)/pip-audit --local --strict --progress-spinner off
 
 train-smoke: $(VENV)/.installed-train ## run the training kit once through, on little data and on a little of FACEMOTION_DATA
-	@$(BIN)/python -m training.train --smoke
-	@test -z "$$FACEMOTION_DATA" || $(BIN)/python -m training.train --smoke --data "$$FACEMOTION_DATA"
+	@$(BIN)/python -m training.smoke
+	@test -z "$$FACEMOTION_DATA" || $(BIN)/python -m training.smoke --data "$$FACEMOTION_DATA"
 
 bench: $(VENV)/.installed-dev ## measure how fast it is; ARGS=--peers for others beside it, ARGS=--write for the report
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
@@ -52,8 +57,8 @@ bench-live: $(VENV)/.installed-dev browser ## measure the camera in a real brows
 	@$(BIN)/python -m benchmarks.live $(PARTS)
 
 fuzz: $(VENV)/.installed-fuzz ## mutate pictures, guided by coverage; SECONDS=3600 for an hour, 300 unless given
-	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),300)
-	@! ls tests/fuzz/cases/found-* 2>/dev/null || { echo "tests/fuzz/README.md says what to do with these."; exit 1; }
+	@$(BIN)/python -m tests.security.fuzz $(or $(SECONDS),300)
+	@! ls tests/security/fuzz/cases/found-* 2>/dev/null || { echo "tests/security/fuzz/README.md says what to do with these."; exit 1; }
 
 load: $(VENV)/.installed-dev ## 8 visitors for MINUTES=5, then 500 equal requests: what is answered, what is kept
 	@MINUTES=$(MINUTES) $(BIN)/python -m benchmarks.load
@@ -103,6 +108,9 @@ $(VENV)/.installed-fuzz: requirements-fuzz.txt $(VENV)/.installed-dev
 
 browser: $(VENV)/.installed-dev $(VENV)/.node
 	@.ci/browser $(BIN)/python
+
+strace:
+	@.ci/strace
 
 # The README's JavaScript is run too where npm is there; without it that one test says that it is skipped.
 $(VENV)/.node: | $(BIN)/python

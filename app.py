@@ -13,8 +13,13 @@ from types import FrameType
 
 import numpy as np
 
-from facemotion import FaceDetector, Pipeline, settings, uploads
+from facemotion import FaceDetector, FacemotionError, Pipeline, settings
+from facemotion.webui.server import upload_folder as uploads
 
+try:
+    settings.server_port()  # gradio raises while it is imported where this is no number
+except FacemotionError as error:
+    raise SystemExit(f"facemotion: {error.message}") from None
 folder = uploads.use_own_folder()  # before gradio is imported, which reads where its files go
 
 from facemotion.webui import build_page, launch_options  # noqa: E402
@@ -41,11 +46,14 @@ def stop(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=warm_up, daemon=True).start()
     uploads.keep_clean(folder)
     for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, `kill`, `docker stop`
         signal.signal(number, stop)
     try:
-        demo.launch(**launch_options())
+        demo.launch(prevent_thread_lock=True, **launch_options())
+        threading.Thread(target=warm_up, daemon=True).start()
+        demo.block_thread()
+    except FacemotionError as error:
+        raise SystemExit(f"facemotion: {error.message}") from None
     finally:
         uploads.remove(folder)

@@ -29,8 +29,8 @@ from typing import Any
 
 from benchmarks import live_calm, live_crowd, live_film, live_labels, live_report
 from benchmarks.live_report import percentile
-from tests import chromium
-from tests.conftest import ROOT, free_port, server_environment, stop, wait_until_it_answers
+from tests.support import chromium
+from tests.support.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
 REPORTS = Path(__file__).resolve().parent / "reports"
 KINDS = ("facemotion", "untouched", "plain")
@@ -91,7 +91,7 @@ def server(kind: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], s
     port, log = free_port(), folder / f"{kind}.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.live_server", kind],
+            [sys.executable, "-m", "tests.support.live_server", kind],
             cwd=ROOT,
             env=server_environment(port, folder),
             stdin=subprocess.DEVNULL,

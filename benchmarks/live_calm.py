@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import Box, Pipeline, drawing, images
-from facemotion.live import LiveSession
-from facemotion.tracking import FaceTracker
-from facemotion.webui import camera as page_camera
-from facemotion.webui import live_words
-from tests import camera
+from facemotion import Box, Pipeline, images
+from facemotion.output import draw
+from facemotion.tracking.live import LiveSession
+from facemotion.tracking.tracker import FaceTracker
+from facemotion.webui.components import camera as page_camera
+from facemotion.webui.html import webcam as webcam_html
+from tests.support import camera
 
 FPS, FRAMES, EVERY = 15, 150, 3
 STAGES = ("decode", "detect", "classify", "draw", "encode", "readout")
@@ -52,11 +53,11 @@ def _stages(pipeline: Pipeline, film: list[NDArray[np.uint8]]) -> dict[str, floa
         marks.append(time.perf_counter())
         analysis = session.step(picture.pixels, number / FPS)
         marks.append(time.perf_counter())
-        drawn = drawing.annotate(picture.pixels, analysis)
+        drawn = draw.annotate(picture.pixels, analysis)
         marks.append(time.perf_counter())
-        page_camera.answer(drawn)
+        page_camera.encode_frame(drawn)
         marks.append(time.perf_counter())
-        live_words.readout(picture.pixels, analysis, 1, session.moments(), number / FPS)
+        webcam_html.readout(picture.pixels, analysis, 1, session.moments(), number / FPS)
         marks.append(time.perf_counter())
         spent = np.diff(marks) * 1e3
         timings = analysis.timings_ms

@@ -25,12 +25,15 @@ from numpy.typing import NDArray
 
 from benchmarks import pictures
 from benchmarks.timing import as_sentence, machine
-from facemotion import EmotionClassifier, FaceDetector, crops, graphs, weights
-from facemotion.classifier import WEIGHTS_FILE
+from facemotion import EmotionClassifier, FaceDetector, weights
+from facemotion.detectors import ultralytics_compat
+from facemotion.expression import crops, onnx_network
+from facemotion.expression.classifier import WEIGHTS_FILE
 from facemotion.runtime import open_session
-from training import metrics, onnx_export
-from training.data import load_split
-from training.inference import torch_network
+from training.expression import onnx_export
+from training.expression.data.dataset import load_split
+from training.expression.evaluation import metrics
+from training.expression.inference import torch_network
 
 PACKAGES = ("torch", "onnxruntime", "openvino", "opencv-python-headless")
 FACES, ROUNDS = (1, 8, 32), 15
@@ -55,7 +58,7 @@ def main() -> None:
 
 def compared(classifier: EmotionClassifier, folder: Path, data: Path | None) -> Iterator[str]:
     """The rows of a table for one network."""
-    spec = graphs.spec(classifier.config["network"])
+    spec = onnx_network.spec(classifier.config["network"])
     runs = runtimes(classifier, folder, calibration(classifier, data))
     shape = (max(FACES), spec.input_channels, spec.input_size, spec.input_size)
     batch = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -100,6 +103,7 @@ def by_onnxruntime(file: Path) -> Run:
 
 
 def by_openvino(file: Path) -> Run:
+    ultralytics_compat.leave_out_openvino_telemetry()
     import openvino  # noqa: PLC0415  (of requirements-dev.txt)
 
     hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -142,7 +146,7 @@ def calibration(classifier: EmotionClassifier, data: Path | None) -> Floats:
 
 
 def as_input(classifier: EmotionClassifier, grey: NDArray[np.uint8]) -> Floats:
-    spec, scale = graphs.spec(classifier.config["network"]), classifier.config["normalisation"]
+    spec, scale = onnx_network.spec(classifier.config["network"]), classifier.config["normalisation"]
     coloured = [np.repeat(one[:, :, None], 3, axis=2) for one in grey]
     return crops.to_input(coloured, spec.input_size, scale["mean"], scale["std"], spec.input_channels)
 

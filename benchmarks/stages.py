@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 
 from benchmarks import pictures
 from benchmarks.timing import repeat, summary
-from facemotion import Pipeline, annotate, graphs, images
-from training.graphs import randomised
+from facemotion import Pipeline, annotate, images
+from facemotion.expression import onnx_network
+from training.expression.served_graphs import randomised
 
 ROOT = Path(__file__).resolve().parent.parent
 FACES = (1, 5, 20)
@@ -41,7 +42,7 @@ def measure() -> Numbers:
             large(pipeline, SMALL_FACE, "thorough", 3),
         ],
         "batch": batch(pipeline),
-        "networks": [network(name, faces) for name in graphs.names() for faces in (1, 8)],
+        "networks": [network(name, faces) for name in onnx_network.names() for faces in (1, 8)],
     }
 
 
@@ -89,11 +90,11 @@ def batch(pipeline: Pipeline) -> Numbers:
 
 def network(name: str, faces: int) -> Numbers:
     """A network alone, with random weights, on which its speed does not depend."""
-    spec = graphs.spec(name)
+    spec = onnx_network.spec(name)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.safetensors"
         save_file(randomised(name, seed=0).state_dict(), file)
-        served = graphs.Network(name, file)
+        served = onnx_network.Network(name, file)
     batch = np.random.default_rng(0).normal(size=(faces, spec.input_channels, spec.input_size, spec.input_size))
     crops = batch.astype(np.float32)
     return {"network": name, "faces": faces, "ms": summary(repeat(lambda: served(crops), 50))}

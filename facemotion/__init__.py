@@ -11,41 +11,46 @@ Importing this package reads no file, downloads nothing and loads no model; the 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facemotion import images as images
-    from facemotion.classifier import EmotionClassifier as EmotionClassifier
     from facemotion.detectors import FaceDetector as FaceDetector
-    from facemotion.drawing import annotate as annotate
     from facemotion.errors import FacemotionError as FacemotionError
     from facemotion.errors import InputError as InputError
     from facemotion.errors import WeightsError as WeightsError
+    from facemotion.expression.classifier import EmotionClassifier as EmotionClassifier
     from facemotion.faces import EMOTIONS as EMOTIONS
     from facemotion.faces import Analysis as Analysis
     from facemotion.faces import Box as Box
     from facemotion.faces import Face as Face
-    from facemotion.live import LiveSession as LiveSession
+    from facemotion.output.draw import annotate as annotate
     from facemotion.pipeline import Pipeline as Pipeline
-    from facemotion.tracking import FaceTracker as FaceTracker
+    from facemotion.tracking.live import LiveSession as LiveSession
+    from facemotion.tracking.tracker import FaceTracker as FaceTracker
 
 __version__ = "0.1.0"
+
+# ONNX Runtime's Linux wheels send usage data and leave files in the home folder, unless this is set before the first
+# import of onnxruntime, whoever imports it: facemotion.runtime, the training kit, ultralytics. A user's setting stands.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "EMOTIONS": "faces",
     "Analysis": "faces",
     "Box": "faces",
-    "EmotionClassifier": "classifier",
+    "EmotionClassifier": "expression.classifier",
     "Face": "faces",
     "FaceDetector": "detectors",
-    "FaceTracker": "tracking",
+    "FaceTracker": "tracking.tracker",
     "FacemotionError": "errors",
     "InputError": "errors",
-    "LiveSession": "live",
+    "LiveSession": "tracking.live",
     "Pipeline": "pipeline",
     "WeightsError": "errors",
-    "annotate": "drawing",
+    "annotate": "output.draw",
     "images": "",
 }
 

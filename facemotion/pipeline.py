@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import crops, deadline, images, logs, quality, runtime
-from facemotion.classifier import EmotionClassifier
+from facemotion import deadline, images, logs, runtime, upright
 from facemotion.detectors import FaceDetector
 from facemotion.errors import BadOption, FacemotionError, ModelFailure, TookTooLong
+from facemotion.expression import quality
+from facemotion.expression.classifier import EmotionClassifier
 from facemotion.faces import Analysis, Box, Face
 
 _In = TypeVar("_In")
@@ -40,7 +41,10 @@ class _Found:
 
 
 class Pipeline:
-    """A face detector and an expression classifier, built and handed in. Calls may come from several threads."""
+    """A face detector and an expression classifier, built and handed in. Calls may come from several threads.
+
+    It can be pickled, by what it was built from, so that a pool of processes takes `pipeline.analyze` as it is.
+    """
 
     def __init__(self, detector: FaceDetector, classifier: EmotionClassifier) -> None:
         self.detector = detector
@@ -140,7 +144,7 @@ class Pipeline:
         order = sorted(range(len(boxes)), key=lambda index: -boxes[index].area)
         boxes = [boxes[index] for index in order]
         with _model_failures("cutting out of the faces"):
-            cut = [crops.square(image, box) for box in boxes]
+            cut = [upright.square(image, box, detail) for box in boxes]
             reasons = [quality.assess(image, box, crop) for box, crop in zip(boxes, cut, strict=True)]
         timings = {"decode": picture.decode_ms, "detect": (time.perf_counter() - started) * 1e3}
         height, width = image.shape[:2]

@@ -23,7 +23,12 @@ def _number(name: str, default: int) -> int:
     return value
 
 
-# Limits. Who meets one is told so in a sentence; tests/test_server_limits.py meets each.
+def raised_by(name: str) -> str:
+    """The sentence that ends the refusal of a limit that a variable raises; it may not be the visitor's to set."""
+    return f"Whoever runs this program can raise the limit: FACEMOTION_{name}."
+
+
+# Limits. Who meets one is told so in a sentence; tests/security/test_server_limits.py meets each.
 MAX_FILE_BYTES = _number("MAX_FILE_BYTES", 20_000_000)  # a 24-megapixel phone photo has about 12 MB
 MAX_PIXELS = _number("MAX_PIXELS", 50_000_000)  # in the file's header, checked before decoding
 MAX_SIDE = _number("MAX_SIDE", 4096)  # longer pictures are reduced; keeps a 12-megapixel photo (4000 x 3000) as it is
@@ -51,8 +56,8 @@ CLEAN_EVERY_S = _number("CLEAN_EVERY_S", 300)  # which is looked after this ofte
 MAX_THREADS = _number("MAX_THREADS", 64)  # that one process computes with, if it has as many processors
 HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # for the whole download of a file's first byte, retries included
 
-DETECTOR = "yolo"  # the embedded one that serves unless FACEMOTION_DETECTOR names another
-LIVE_DETECTOR = "yunet"  # the same for a camera's frames, whose faces are large: it takes a quarter of the time
+DETECTOR = "yolov8n-face"  # the embedded one that serves unless FACEMOTION_DETECTOR names another
+LIVE_DETECTOR = "yunet"  # the same for a camera's frames, whose faces are large: it takes a fraction of the time
 CLASSIFIER = "emotionnet"  # the embedded one that serves unless FACEMOTION_WEIGHTS names another
 CLASSIFY_BATCH = 32  # faces in one forward pass: bounds memory when a picture holds hundreds
 
@@ -110,3 +115,17 @@ def live_detector_name() -> str:
     """The detector that "live" stands for: FACEMOTION_LIVE_DETECTOR, else FACEMOTION_DETECTOR, else `LIVE_DETECTOR`."""
     named = os.environ.get("FACEMOTION_LIVE_DETECTOR", ""), os.environ.get("FACEMOTION_DETECTOR", "")
     return next(filter(None, map(str.strip, named)), LIVE_DETECTOR)
+
+
+def server_port() -> int | None:
+    """The port that GRADIO_SERVER_PORT names; None where it is not set.
+
+    Raises:
+        BadOption: it is no port.
+    """
+    text = os.environ.get("GRADIO_SERVER_PORT")
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{1,5}", text.strip()) or not 1 <= int(text) <= 65_535:
+        raise BadOption(f"GRADIO_SERVER_PORT must be a port from 1 to 65535, but is {text!r}.")
+    return int(text)

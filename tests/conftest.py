@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,33 +15,27 @@ import pytest
 from PIL import Image
 
 from facemotion import Pipeline
-from tests.example_faces import PHOTOS
-from tests.hub import Faults, Hub
+from tests.support.example_faces import PHOTOS
+from tests.support.hub import Faults, Hub
+from tests.support.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
 if TYPE_CHECKING:
-    from tests.running import Server
+    from tests.support.running import Server
 
-ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
 # The files that take longest. They run first, lest one of them begins when all others are done.
-LONG = ("browser", "disconnects", "accessibility", "server_strangers", "thread_safety", "supply_chain", "load")
-LONG += (
-    "browser_webcam",
-    "browser_camera",
-    "uploads",
-    "privacy",
-    "images_strain",
-    "walkthrough",
-    "training_smoke",
-    "training_processes",
-    "batch_run",
-)
-START_LIMIT_S = 90  # importing torch, gradio and ultralytics on a busy machine takes 20
+LONG = ("tabs", "disconnects", "accessibility", "server_strangers", "thread_safety", "supply_chain", "load")
+LONG += ("webcam", "camera", "uploads", "privacy", "images_strain", "walkthrough", "smoke", "distributed", "batch_run")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first; otherwise the order stays."""
+    """Long files first, marked `slow`; otherwise the order stays. What lies in tests/browser is marked `browser`."""
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
+    for item in items:
+        if item.path.stem.removeprefix("test_") in LONG:
+            item.add_marker(pytest.mark.slow)
+        if item.path.parent.name == "browser":
+            item.add_marker(pytest.mark.browser)
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +60,34 @@ def photos(examples: Path) -> dict[str, np.ndarray]:
 def face(photos: dict[str, np.ndarray]) -> np.ndarray:
     """A picture that is all face, 115 x 90 pixels."""
     return photos["astronaut.png"][62:177, 180:270]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--arithmetic`: what training computes in, instead of what the processor does fastest."""
+    parser.addoption("--arithmetic", choices=("float32", "bfloat16"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chosen_arithmetic(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Forces the choice of `--arithmetic` on all tests but those that take `arithmetic`."""
+    if not (choice := pytestconfig.getoption("--arithmetic")):
+        yield
+        return
+    from tests.support import arithmetic
+
+    with pytest.MonkeyPatch.context() as patch:
+        arithmetic.force(choice, patch)
+        yield
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def arithmetic(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Training forced to float32 and then to bfloat16, on any processor; see tests/support/arithmetic.py."""
+    from tests.support import arithmetic
+
+    with pytest.MonkeyPatch.context() as patch:
+        arithmetic.force(request.param, patch)
+        yield request.param
 
 
 @pytest.fixture
@@ -102,7 +120,7 @@ def pipeline() -> Pipeline:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """model.onnx of the embedded weights and its parity error: made once, because it takes ten seconds."""
     from facemotion import EmotionClassifier
-    from training import onnx_export
+    from training.expression import onnx_export
 
     file = tmp_path_factory.mktemp("onnx") / "model.onnx"
     return file, onnx_export.export(EmotionClassifier.from_pretrained("simplecnn"), file)
@@ -165,50 +183,10 @@ def app_url(server_folder: Path) -> Iterator[str]:
 def strained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose models can be made to fail, with a short queue, one camera and hurried cleaning; it tells what it
     holds."""
-    from tests import running
+    from tests.support import running
 
     limits = {"MAX_QUEUE": 12, "MAX_VIEWERS": 1, "STREAM_IDLE_S": 4, "STREAM_SECONDS": 8}
     settings = {f"FACEMOTION_{name}": str(value) for name, value in limits.items()}
     with running.server(tmp_path_factory.mktemp("strained"), **settings) as server:
         server.hurry()
         yield server
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def server_environment(port: int, folder: Path) -> dict[str, str]:
-    """This process's environment without its settings for facemotion and gradio: the server runs on the defaults."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FACEMOTION_", "GRADIO_"))}
-    return kept | {
-        "GRADIO_SERVER_NAME": "127.0.0.1",
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_TEMP_DIR": str(folder / "uploads"),
-        "HF_HUB_OFFLINE": "1",
-    }
-
-
-def wait_until_it_answers(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            pytest.fail(f"app.py ended with status {server.returncode}:\n{log.read_text(errors='replace')[-3000:]}")
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-    pytest.fail(f"app.py did not answer within {START_LIMIT_S} s:\n{log.read_text(errors='replace')[-3000:]}")
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    try:
-        server.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()

@@ -1,10 +1,10 @@
 """The whole kit on little data, in well under a minute: a look at the data, training, figures, export, ONNX, card,
 judging, and the exported weights on a photo.
 
-    python -m training.train --smoke                            # on crops of the example photos
-    python -m training.train --smoke --data fer2013             # on a few pictures of FER2013
-    python -m training.train --smoke --out runs/smoke           # keeps what it made
-    make train-smoke                                            # on FER2013 where FACEMOTION_DATA names it
+    python -m training.smoke                            # on crops of the example photos
+    python -m training.smoke --data fer2013             # on a few pictures of FER2013
+    python -m training.smoke --out runs/smoke           # keeps what it made
+    make train-smoke                                    # on FER2013 where FACEMOTION_DATA names it
 
 It shows that everything runs, not how well. The crops are the example photos' few faces, moved, mirrored and lit
 differently, and their labels are dealt out in turn: nothing about expressions can be learned from them, and the weights
@@ -13,6 +13,7 @@ that come out are worth nothing.
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,12 +26,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemotion import FaceDetector, Pipeline, crops, images
+from facemotion import FaceDetector, Pipeline, images
+from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Analysis, Box
-from training import check, evaluate, export, figures, model_files, train
-from training.config import PRESETS, Config
-from training.data import SIDE, SUFFIXES, DataError, Split, load_split
-from training.run_directory import write_json
+from training.common.cli_errors import explained
+from training.common.constants import SIDE, SUFFIXES
+from training.common.devices import DEVICES
+from training.common.errors import DataError
+from training.common.files import write_json
+from training.expression import export, train
+from training.expression.config import PRESETS, Config
+from training.expression.data import inspect
+from training.expression.data.dataset import Split, load_split
+from training.expression.evaluation import evaluate
+from training.expression.figures import run_figures
+from training.publish import model_repo
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "facemotion" / "assets" / "examples"
 PHOTO = EXAMPLES / "grace_hopper.jpg"
@@ -62,7 +72,7 @@ def run(out: Path | None = None, data: Path | None = None, device: str = "auto")
     Args:
         out: a new folder for data/, run/, model/, repository/ and evaluation/; a temporary one by default.
         data: as for `load_split`; a few of its pictures are used. By default crops of the example photos.
-        device: one of `training.devices.DEVICES`.
+        device: one of `training.common.devices.DEVICES`.
 
     Returns:
         the seconds that each part took.
@@ -74,9 +84,9 @@ def run(out: Path | None = None, data: Path | None = None, device: str = "auto")
         parts = Parts()
         config = PRESETS["smoke"]
         tree = parts.run("data", lambda: subset(data, place / "data", config) if data else from_photos(place / "data"))
-        parts.run("check", lambda: check.write(check.inspect(tree), place / "check"))
+        parts.run("check", lambda: inspect.write(inspect.inspect(tree), place / "check"))
         parts.run("train", lambda: train.train(config, tree, place / "run", device=device))
-        parts.run("figures", lambda: figures.draw_all(figures.parse_arguments(draw_arguments(place, tree))))
+        parts.run("figures", lambda: run_figures.draw_all(run_figures.parse_arguments(draw_arguments(place, tree))))
         parts.run("export", lambda: export.export(place / "run", tree, place / "model"))
         parts.run("onnx and card", lambda: write_repository(place))
         parts.run("evaluate", lambda: judge(place, tree))
@@ -86,6 +96,20 @@ def run(out: Path | None = None, data: Path | None = None, device: str = "auto")
         print(f"{PHOTO.name}: {face.expression}, {face.confidence:.0%} (from weights that learned nothing)")
         print(f"all of it ran, in {sum(parts.seconds.values()):.0f} s: {parts.seconds}", flush=True)
         return parts.seconds
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    with explained():
+        run(arguments.out, arguments.data, arguments.device)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="a folder of pictures, fer2013.csv, or kaggle (example photos)")
+    parser.add_argument("--out", type=Path, help="a new or empty folder to keep what is made (a temporary one)")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="(%(default)s)")
+    return parser.parse_args()
 
 
 @contextmanager
@@ -151,14 +175,14 @@ def write_split(split: Split, out: Path) -> None:
 
 
 def draw_arguments(place: Path, tree: Path) -> list[str]:
-    """Of `training.figures`."""
+    """Of `training.expression.figures.run_figures`."""
     return ["--run", str(place / "run"), "--data", str(tree), "--out", str(place / "run" / "figures")]
 
 
 def write_repository(place: Path) -> None:
     """What `training.publish` would put on the Hub."""
-    figures_ = model_files.figures_of(place / "run")
-    _, files = model_files.collect(place / "model", "you/facemotion-smoke", figures_, place)
+    figures_ = model_repo.figures_of(place / "run")
+    _, files = model_repo.collect(place / "model", "you/facemotion-smoke", figures_, place)
     for path, content in files.items():
         (place / "repository" / path).parent.mkdir(parents=True, exist_ok=True)
         (place / "repository" / path).write_bytes(content)
@@ -174,3 +198,7 @@ def judge(place: Path, tree: Path) -> None:
 def label(place: Path) -> Analysis:
     """The photo as the product sees it with the exported weights."""
     return Pipeline.from_pretrained(classifier=str(place / "model")).analyze(PHOTO)
+
+
+if __name__ == "__main__":
+    main()

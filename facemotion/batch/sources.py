@@ -167,7 +167,7 @@ def column_of_bytes(table: Any, wanted: str | None, file: Place) -> str:
 
 def _is_wanted(file: Place) -> bool:
     suffix = os.path.splitext(file.name)[1].lower()  # noqa: PTH122
-    return suffix in PICTURE_SUFFIXES | VIDEO_SUFFIXES and not file.name.startswith(".")
+    return suffix in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES) and not file.name.startswith(".")
 
 
 def _address(place: Place, query: str) -> str:

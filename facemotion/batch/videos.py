@@ -13,7 +13,7 @@ from facemotion.batch import storage
 from facemotion.errors import FacemotionError
 from facemotion.faces import Analysis
 from facemotion.video.frames import Frame
-from facemotion.video.reading import Reader
+from facemotion.video.reader import Reader
 
 if TYPE_CHECKING:
     from facemotion.pipeline import Pipeline

@@ -10,6 +10,7 @@ from facemotion.errors import UnknownModel, WeightsError
 
 __all__ = ["FaceDetector", "load"]
 
+EMBEDDED_YOLO = ("yolov8n-face", "yolo")
 CHECKPOINTS = ("arnabdhar/YOLOv8-Face-Detection",)  # repositories that are known to hold a checkpoint
 
 
@@ -37,10 +38,10 @@ def _named(name: str) -> FaceDetector:
         from facemotion.detectors.yunet import YuNet  # noqa: PLC0415
 
         return YuNet.embedded()
-    if name == "yolo":
-        from facemotion.detectors.onnx import OnnxYolo  # noqa: PLC0415
+    if name in EMBEDDED_YOLO:
+        from facemotion.detectors.onnx_yolo import OnnxYolo  # noqa: PLC0415
 
-        return OnnxYolo.embedded()
+        return OnnxYolo.embedded(name)
     return _from_path(Path(name)) if _is_path(name) else _from_hub(name)
 
 
@@ -48,21 +49,21 @@ def _from_hub(name: str) -> FaceDetector:
     """An export of ours by its config.json, else a checkpoint; of `CHECKPOINTS` without asking for more."""
     reference = _reference(name)
     if reference.repo not in CHECKPOINTS:
-        from facemotion.detectors.onnx import OnnxYolo  # noqa: PLC0415
+        from facemotion.detectors.onnx_yolo import OnnxYolo  # noqa: PLC0415
 
         if (ours := OnnxYolo.from_hub(reference)) is not None:
             return ours
-    from facemotion.detectors.yolo import Yolo  # noqa: PLC0415
+    from facemotion.detectors.checkpoint import Yolo  # noqa: PLC0415
 
     return Yolo.from_hub(reference)
 
 
 def _from_path(path: Path) -> FaceDetector:
-    from facemotion.detectors import onnx  # noqa: PLC0415
+    from facemotion.detectors import onnx_yolo  # noqa: PLC0415
 
-    if path.is_dir() and onnx.is_ours(path / onnx.CONFIG_FILE):
-        return onnx.OnnxYolo.from_path(path)
-    from facemotion.detectors.yolo import Yolo  # noqa: PLC0415
+    if path.is_dir() and onnx_yolo.is_ours(path / onnx_yolo.CONFIG_FILE):
+        return onnx_yolo.OnnxYolo.from_path(path)
+    from facemotion.detectors.checkpoint import Yolo  # noqa: PLC0415
 
     return Yolo.from_path(path)
 
@@ -77,6 +78,6 @@ def _reference(name: str) -> settings.Reference:
         return settings.Reference.parse(name)
     except UnknownModel:
         raise UnknownModel(
-            f"No detector is called {name!r}. Choose yolo, yunet, owner/name[@revision[#sha256]] on the Hub, or the "
-            "path of a .pt or .onnx file or an OpenVINO folder."
+            f"No detector is called {name!r}. Choose yolov8n-face, yolo, yunet, owner/name[@revision[#sha256]] on the "
+            "Hub, or the path of a .pt or .onnx file or an OpenVINO folder."
         ) from None

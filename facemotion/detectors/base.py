@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from facemotion import deadline, settings
 from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppress
-from facemotion.detectors.passes import AUTO_SIDE, CLOSE_UP_SIDE, Window, resize, tiles, whole
+from facemotion.detectors.tiling import Window, plan, resize, whole
 from facemotion.errors import BadArray, BadOption
 
 Picture = npt.NDArray[np.uint8]
@@ -24,7 +25,7 @@ class FaceDetector(ABC):
     """Finds the faces in a picture.
 
     `description` names the weights in one line; `notice` is None, or a sentence saying that these are not the weights
-    that were asked for, and why. One instance may be used by several threads at once.
+    that were asked for, and why. One instance may be used by several threads at once, and pickled for other processes.
     """
 
     default_threshold: float
@@ -36,21 +37,26 @@ class FaceDetector(ABC):
     enlarge: float = 1.0
     """How many times at most a small picture is enlarged for one of the passes."""
 
-    tile_side: int = 1024
-    """Sides of a tile of a thorough look, in pixels."""
+    tile_side: int = 1152
+    """Longest side of a tile of a thorough look, in pixels; 12 of them cover 12 megapixels, of 1024 it takes 20."""
 
     def __init__(self, description: str, notice: str | None = None) -> None:
         self.description = description
         self.notice = notice
 
+    def _rebuilt_from(self, path: Path) -> tuple[Any, ...]:
+        """For `__reduce__` of a kind whose network cannot leave its process: another builds its own from the file."""
+        arguments = (path.absolute(), self.description, self.notice)
+        return type(self), arguments, {"default_threshold": self.default_threshold}
+
     @staticmethod
     def from_pretrained(name: str = "default") -> FaceDetector:
         """The detector of that name.
 
-        "default" (FACEMOTION_DETECTOR, else "yolo"), "live" (for a camera's frames: FACEMOTION_LIVE_DETECTOR, else
-        FACEMOTION_DETECTOR, else "yunet"), "yolo" (embedded, our own) or "yunet" (embedded, quicker),
+        "default" (FACEMOTION_DETECTOR, else "yolov8n-face"), "live" (for a camera's frames: FACEMOTION_LIVE_DETECTOR,
+        else FACEMOTION_DETECTOR, else "yunet"), "yolov8n-face", "yolo" (our own), "yunet" (the quickest), all embedded,
         `owner/name[@revision[#sha256]]` on the Hub, as arnabdhar/YOLOv8-Face-Detection, or a path: of a folder that
-        `training.detector export` wrote, or of an Ultralytics checkpoint (.pt, .onnx or an OpenVINO folder).
+        `training.detector.export` wrote, or of an Ultralytics checkpoint (.pt, .onnx or an OpenVINO folder).
 
         Raises:
             WeightsError: the weights cannot be had, or are not what they should be.
@@ -62,8 +68,9 @@ class FaceDetector(ABC):
     def detect(self, image: Picture, detail: str = "auto", threshold: float | None = None) -> tuple[Boxes, Scores]:
         """Every face in `image`, RGB uint8 [H, W, 3].
 
-        `detail` is "fast" (one small pass), "auto" (faces from 1/40 of the long side up to one that fills the
-        picture) or "thorough" (also faces of 16 pixels in a 12-megapixel picture). `threshold` is in 0..1.
+        `detail` is "fast" (one small pass), "auto" (faces from 1/40 of the long side, of a panorama from 1/40 of a
+        square of its area, up to one that fills the picture) or "thorough" (also faces of 16 pixels in a 12-megapixel
+        picture). `threshold` is in 0..1.
 
         Returns boxes float32 [N, 4], x0 y0 x1 y1 in pixels of `image`, clipped to it, and scores float32 [N], best
         first; at most `settings.MAX_FACES`, the largest. Nothing found is N = 0.
@@ -89,6 +96,22 @@ class FaceDetector(ABC):
         scores = np.concatenate([scores for _, scores in found])
         return _tidy(boxes, scores, width, height)
 
+    def detect_once(
+        self, image: Picture, side: int, threshold: float | None = None, enlarge: float = 1.0
+    ) -> tuple[Boxes, Scores]:
+        """Detect in one pass over the whole `image`, RGB uint8 [H, W, 3]: the bare network, for measurements.
+
+        Its long side is reduced to `side` pixels, or enlarged to that, `enlarge` times at most. Returns and raises
+        what `detect` does.
+        """
+        _check_image(image)
+        self.check_options(threshold=threshold)
+        threshold = self.default_threshold if threshold is None else float(threshold)
+        height, width = image.shape[:2]
+        window = whole(width, height, side, enlarge)
+        boxes, scores = self._look(resize(image, window.size), window, threshold, (width, height))
+        return _tidy(boxes, scores, width, height)
+
     @staticmethod
     def check_options(detail: Any = "auto", threshold: Any = None) -> None:
         """What `detect` checks before it looks at the picture.
@@ -108,18 +131,15 @@ class FaceDetector(ABC):
     def _plan(self, width: int, height: int, detail: str) -> list[Window]:
         if detail == "fast":
             return [whole(width, height, self.fast_side)]
-        windows = [whole(width, height, AUTO_SIDE, self.enlarge), whole(width, height, CLOSE_UP_SIDE)]
-        if detail == "thorough":
-            windows += tiles(width, height, self.tile_side)
-        return list(dict.fromkeys(windows))  # a small picture is its own only tile
+        return plan(width, height, self.enlarge, self.tile_side if detail == "thorough" else None)
 
     def _look(self, part: Picture, window: Window, threshold: float, size: tuple[int, int]) -> tuple[Boxes, Scores]:
         """The faces in `part`, which is `window` of a picture of that (width, height), in the picture's pixels."""
         boxes, scores = self._run(np.ascontiguousarray(part), threshold)
         if not len(boxes):
             return empty()
-        whole = ~_cut_by_tile(boxes, window, *size)
-        boxes, scores, (columns, rows) = boxes[whole], scores[whole], window.size
+        kept = ~_cut_by_tile(boxes, window, *size) & ((boxes[:, 2:] - boxes[:, :2]).max(axis=1) >= window.least_px)
+        boxes, scores, (columns, rows) = boxes[kept], scores[kept], window.size
         x_scale, y_scale = (window.x1 - window.x0) / columns, (window.y1 - window.y0) / rows
         boxes = boxes * np.array([x_scale, y_scale] * 2) + np.array([window.x0, window.y0] * 2)
         return boxes.astype(np.float32), scores.astype(np.float32)

@@ -1,13 +1,14 @@
 """YuNet, the embedded detector: OpenCV's model zoo, face_detection_yunet_2023mar.onnx, MIT licence.
 
 Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 2023. ONNX Runtime computes
-it, in a third of the time of OpenCV's own FaceDetectorYN; how its outputs are read follows that class. `training.yunet`
-tells how the file differs from the model zoo's.
+it, in a third of the time of OpenCV's own FaceDetectorYN; how its outputs are read follows that class.
+`training.detector.convert_yunet` tells how the file differs from the model zoo's.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,7 +34,11 @@ class YuNet(FaceDetector):
 
     def __init__(self, path: Path, description: str, notice: str | None = None) -> None:
         super().__init__(description, notice)
+        self._path = path
         self._session = runtime.open_session(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._rebuilt_from(self._path)
 
     @classmethod
     def embedded(cls, notice: str | None = None) -> YuNet:

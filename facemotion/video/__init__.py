@@ -6,7 +6,7 @@ length. `annotate_video` does it in one call; `VideoJob` does it step by step, a
 
 from __future__ import annotations
 
+from facemotion.tracking.timeline import Person, Run
 from facemotion.video.job import Result, VideoJob, annotate_video
-from facemotion.video.timeline import Person, Run
 
 __all__ = ["Person", "Result", "Run", "VideoJob", "annotate_video"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -11,33 +12,66 @@ from numpy.typing import NDArray
 
 from facemotion import settings
 from facemotion.errors import BadShape
+from facemotion.video import hdr
 
 LONG_SIDE = 1280  # pixels of what is analysed and drawn; 4K takes nine times as long to encode and shows no more faces
 _HD_HEIGHT = 720  # from here on a video that does not say so has the colours of ITU-R BT.709, below those of BT.601
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _WIDEST_PIXEL = 4  # width over height of one pixel, or the other way; what is beyond is a broken header
 _BT709, _BT601 = "ITU709", "ITU601"
+_BT2020 = 9  # AVCOL_SPC_BT2020_NCL
+_ROUNDING = 2  # pixels between a side and the even one that is written
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """RGB uint8 [H, W, 3], upright, and when it is shown, in seconds from the beginning of the video."""
+    """RGB uint8 [H, W, 3], upright; when it is shown, in seconds from the beginning of the video, and for how long."""
 
     pixels: NDArray[np.uint8]
     time_s: float
+    lasts_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How a stored frame becomes upright: rows and columns are exchanged, then columns and rows are reversed."""
+
+    transposed: bool = False
+    mirrored: bool = False
+    upended: bool = False
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Orientation:
+        """The one of the eight that is nearest to the frame's display matrix; as it is stored where it has none.
+
+        The matrix takes column x and row y to column ax + cy and row bx + dy (ISO/IEC 14496-12, section 6.2.2). A front
+        camera's has a negative determinant: its pictures are mirrored, which no rotation can tell.
+        """
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return cls()
+        a, b, _, c, d = map(int, np.frombuffer(matrix, np.int32, 5))
+        if abs(a) + abs(d) >= abs(b) + abs(c):
+            return cls(False, a < 0, d < 0)
+        return cls(True, c < 0, b < 0)
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A view of [H, W, 3]."""
+        turned = pixels.transpose(1, 0, 2) if self.transposed else pixels
+        return turned[:: -1 if self.upended else 1, :: -1 if self.mirrored else 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """What turns the frames of a video upright and brings them to one even size.
+    """What brings the frames of a video to one even size, upright.
 
-    `size` is the (width, height) of the result, `source_size` that of the file upright, `quarter_turns` counts
-    counterclockwise.
+    `size` is the (width, height) of the result, `source_size` that of the file upright, `pixel_aspect` the width over
+    the height of one stored pixel.
     """
 
     size: tuple[int, int]
     source_size: tuple[int, int]
-    quarter_turns: int
+    pixel_aspect: float
 
     @classmethod
     def of(cls, frame: av.VideoFrame, pixel_aspect: Fraction | None) -> Geometry:
@@ -49,9 +83,9 @@ class Geometry:
         Raises:
             BadShape: it is too small or too thin to hold a face.
         """
-        turns = round(frame.rotation / 90) % 4
-        width, height = frame.width * _sane(pixel_aspect), float(frame.height)
-        if turns % 2:
+        aspect = _sane(pixel_aspect)
+        width, height = frame.width * aspect, float(frame.height)
+        if Orientation.of(frame).transposed:
             width, height = height, width
         short, long = sorted((width, height))
         if short < settings.MIN_SIDE or long / short > settings.MAX_ASPECT:
@@ -60,17 +94,52 @@ class Geometry:
                 f"must have {settings.MIN_SIDE} pixels, the longer at most {settings.MAX_ASPECT} times the shorter."
             )
         scale = min(1.0, LONG_SIDE / long)
-        return cls((_even(width * scale), _even(height * scale)), (round(width), round(height)), turns)
+        return cls((_even(width * scale), _even(height * scale)), (round(width), round(height)), aspect)
 
     def apply(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """RGB uint8 [H, W, 3] of `size`; frames whose size changes on the way are brought to it too."""
-        width, height = self.size if self.quarter_turns % 2 == 0 else self.size[::-1]
-        smaller = frame.width > width or frame.height > height
-        scaled = frame.reformat(
-            width, height, "rgb24", src_colorspace=_colours(frame), interpolation="AREA" if smaller else "BICUBIC"
-        )
-        pixels: NDArray[np.uint8] = np.rot90(scaled.to_ndarray(), self.quarter_turns)
+        """RGB uint8 [H, W, 3] of `size`.
+
+        A phone that is turned over while a browser records changes the size of the frames: they keep their proportions,
+        in the middle of black.
+        """
+        orientation = Orientation.of(frame)
+        room = self.size[::-1] if orientation.transposed else self.size
+        pixels = orientation.apply(_rgb(frame, *_fitted(frame.width * self.pixel_aspect, frame.height, room)))
+        return _centred(pixels, self.size)
+
+
+def _fitted(width: float, height: float, room: tuple[int, int]) -> tuple[int, int]:
+    """The largest (width, height) of these proportions that fits; all the room where rounding alone is between them."""
+    scale = min(room[0] / width, room[1] / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    spare = max(room[0] - size[0], room[1] - size[1])
+    return room if spare <= _ROUNDING else size
+
+
+def _rgb(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
+    """RGB uint8 [H, W, 3] of that size, in the colours of ITU-R BT.709."""
+    high = hdr.is_high(frame)
+    smaller = frame.width > width or frame.height > height
+    scaled = frame.reformat(
+        width,
+        height,
+        "rgb48le" if high else "rgb24",
+        src_colorspace=_colours(frame),
+        interpolation="AREA" if smaller else "BICUBIC",
+    )
+    pixels: NDArray[Any] = scaled.to_ndarray()
+    return hdr.to_bt709(pixels, frame) if high else pixels
+
+
+def _centred(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A contiguous picture of that (width, height), black around the pixels."""
+    height, width = pixels.shape[:2]
+    if (width, height) == size:
         return np.ascontiguousarray(pixels)
+    whole = np.zeros((size[1], size[0], 3), np.uint8)
+    top, left = (size[1] - height) // 2, (size[0] - width) // 2
+    whole[top : top + height, left : left + width] = pixels
+    return whole
 
 
 def _even(side: float) -> int:
@@ -86,4 +155,6 @@ def _sane(pixel_aspect: Fraction | None) -> float:
 def _colours(frame: av.VideoFrame) -> str | int:
     if frame.colorspace != _UNSPECIFIED:
         return frame.colorspace
+    if hdr.is_high(frame):
+        return _BT2020
     return _BT709 if frame.height >= _HD_HEIGHT else _BT601

@@ -12,16 +12,18 @@ from typing import Any
 
 from av.packet import Packet
 
-from facemotion import drawing, settings
+from facemotion import settings
+from facemotion.atomic import under_other_names
 from facemotion.errors import TookTooLong
 from facemotion.faces import Analysis
-from facemotion.live import Analyzer, LiveSession
-from facemotion.video.between import between
+from facemotion.output import draw
+from facemotion.output.tables import CSV_FILE_ENCODING
+from facemotion.tracking.interpolate import between
+from facemotion.tracking.live import Analyzer, LiveSession
+from facemotion.tracking.timeline import Person, Table, Timeline
 from facemotion.video.frames import Frame
-from facemotion.video.outputs import under_other_names
-from facemotion.video.reading import Reader
-from facemotion.video.timeline import Person, Table, Timeline
-from facemotion.video.writing import Writer
+from facemotion.video.reader import Reader
+from facemotion.video.writer import Writer
 
 ANALYSED_PER_S = 10
 """Frames of each second that are searched for faces, as many as of a camera; an expression takes half a second."""
@@ -135,7 +137,9 @@ class VideoJob:
         """Shares done, and in the end the result."""
         ends = time.monotonic() + settings.VIDEO_WORK_SECONDS
         with contextlib.ExitStack() as open_files:
-            file = None if table is None else open_files.enter_context(table.open("w", encoding="utf-8", newline=""))
+            file = None
+            if table is not None:
+                file = open_files.enter_context(table.open("w", encoding=CSV_FILE_ENCODING, newline=""))
             film: _Film | None = None
             for part in reader:
                 self._check(ends)
@@ -159,7 +163,7 @@ class VideoJob:
         if time.monotonic() > ends:
             raise TookTooLong(
                 f"This video took more than {settings.VIDEO_WORK_SECONDS} seconds and was stopped. Cut it shorter, or "
-                "save it smaller."
+                f"save it smaller. {settings.raised_by('VIDEO_WORK_SECONDS')}"
             )
 
 
@@ -173,7 +177,7 @@ class _Film:
         self._waiting: list[Frame] = []
         self._before: tuple[Analysis, float] | None = None
         self._frames = self._analysed = 0
-        self._last_s = 0.0
+        self._ends_s = 0.0
 
     def hear(self, packet: Packet[Any], time_s: float) -> None:
         """The next packet of the sound; one of a time that no video here has is left out."""
@@ -182,7 +186,7 @@ class _Film:
 
     def take(self, frame: Frame) -> None:
         """The next frame: held, or analysed and written with those that were held for it."""
-        self._last_s = frame.time_s
+        self._ends_s = frame.time_s + frame.lasts_s
         soon = self._before is not None and frame.time_s + _EARLY_S < self._before[1] + 1 / ANALYSED_PER_S
         if soon and len(self._waiting) < MAX_WAITING:
             self._waiting.append(frame)
@@ -192,7 +196,7 @@ class _Film:
     def _look(self, frame: Frame) -> None:
         analysis = self._session.step(frame.pixels, frame.time_s)
         self._analysed += 1
-        self._timeline.add(analysis, frame.time_s)
+        self._timeline.add(analysis, frame.time_s, frame.lasts_s)
         if self._table is not None:
             self._table.add(analysis, frame.time_s)
         self._release((analysis, frame.time_s))
@@ -209,7 +213,7 @@ class _Film:
 
     def _write(self, frame: Frame, analysis: Analysis) -> None:
         self._frames += 1
-        self.writer.write(drawing.annotate(frame.pixels, analysis), frame.time_s)
+        self.writer.write(draw.annotate(frame.pixels, analysis), frame.time_s, frame.lasts_s)
 
     def finish(self) -> None:
         """Analyses the last frame, whenever it comes, for the sake of those that wait for the next."""
@@ -221,5 +225,5 @@ class _Film:
         assert self._before is not None  # the first frame is analysed at once
         last = self._before[0]
         people, models = self._timeline.people, dict(last.models)
-        counts = self._last_s, self._frames, self._analysed
+        counts = self._ends_s, self._frames, self._analysed
         return Result((last.width, last.height), source_size, *counts, self.writer.sound, people, models)

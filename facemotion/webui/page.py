@@ -1,4 +1,4 @@
-"""Puts the tabs together, and the settings that a public page needs."""
+"""Assembles the page from its tabs, with settings for a public server."""
 
 from __future__ import annotations
 
@@ -11,23 +11,18 @@ from starlette.middleware import Middleware
 
 from facemotion import settings
 from facemotion.pipeline import Pipeline
-from facemotion.webui import (
-    about_tab,
-    api,
-    gallery_tab,
-    image_tab,
-    leftovers,
-    theme,
-    tool_server,
-    video_api,
-    video_tab,
-    webcam_tab,
-    whole_files,
-    words,
-)
-from facemotion.webui.blocks import PublicBlocks
-from facemotion.webui.doors import Doors
-from facemotion.webui.refusals import malformed
+from facemotion.webui import theme
+from facemotion.webui.api import endpoints
+from facemotion.webui.gradio_patches.install import UNKNOWN_ENDPOINT, install
+from facemotion.webui.gradio_patches.public_blocks import PublicBlocks
+from facemotion.webui.html import text
+from facemotion.webui.server.error_responses import on_validation_error
+from facemotion.webui.server.middleware import GuardMiddleware
+from facemotion.webui.tabs import about as about_tab
+from facemotion.webui.tabs import gallery as gallery_tab
+from facemotion.webui.tabs import image as image_tab
+from facemotion.webui.tabs import video as video_tab
+from facemotion.webui.tabs import webcam as webcam_tab
 
 _HEADER = """
 <header class="fm-header"><h1>facemotion</h1>
@@ -40,54 +35,51 @@ _HEAD = """
 
 
 def build_page(pipeline: Pipeline, live: Pipeline | None = None) -> gr.Blocks:
-    """The whole page around one pipeline, its queue set up, ready for `launch(**launch_options())`.
+    """Build the page around a pipeline, with its queue, ready for `launch(**launch_options())`.
 
-    `live` is for a camera's frames, where that is another one.
+    `live` is the pipeline for camera frames, where it differs.
     """
     live = live or pipeline
     cleaning = (settings.CLEAN_EVERY_S, settings.FILES_LIVE_S)
     page: gr.Blocks = PublicBlocks(title="facemotion", analytics_enabled=False, delete_cache=cleaning)
     with page:
-        gr.HTML(_HEADER + words.notices(tuple(dict.fromkeys(pipeline.notices + live.notices))))
+        gr.HTML(_HEADER + text.notices(tuple(dict.fromkeys(pipeline.notices + live.notices))))
         with gr.Tabs():
             with gr.Tab("Image"):
                 image_tab.build(pipeline)
             with gr.Tab("Webcam"):
-                webcam_tab.build(live)
+                webcam_tab.build(live, page)
             with gr.Tab("Video"):
-                video_tab.build(pipeline)
+                video_tab.build(pipeline, page)
             with gr.Tab("Gallery"):
                 gallery_tab.build(pipeline)
             with gr.Tab("About"):
                 about_tab.build(pipeline, live)
-        gr.HTML(words.serving(pipeline.models, live.models["detector"]))
-        api.build(pipeline)
-        video_api.build(pipeline)
-    page.queue(max_size=settings.MAX_QUEUE, api_open=False)  # nobody passes by the queue
-    leftovers.attach(page)
-    whole_files.install()
-    tool_server.install()
+        gr.HTML(text.serving(pipeline.models, live.models["detector"]))
+        endpoints.build(pipeline)
+        endpoints.build_video(pipeline)
+    page.queue(max_size=settings.MAX_QUEUE, api_open=False)  # no request bypasses the queue
+    install(page)
     return page
 
 
 def launch_options() -> dict[str, Any]:
-    """Keyword arguments for `launch`: the look, and closed doors where gradio's defaults leave them open.
+    """Keyword arguments for `launch`: theme, limits, and Gradio features that a public page turns off.
 
-    The address, the port and sharing stay with gradio, which reads GRADIO_SERVER_NAME, GRADIO_SERVER_PORT and
-    GRADIO_SHARE.
+    `listening` reads GRADIO_SERVER_NAME and GRADIO_SERVER_PORT; sharing stays with gradio, which reads GRADIO_SHARE.
     """
     return {
         "theme": theme.theme(),
         "css": theme.style_sheet(),
         "head": _HEAD + theme.script(),
-        "max_file_size": max(settings.MAX_FILE_BYTES, settings.MAX_VIDEO_BYTES),  # `whole_files` tells them apart
+        "max_file_size": max(settings.MAX_FILE_BYTES, settings.MAX_VIDEO_BYTES),  # `atomic_files` has a limit for each
         "state_session_capacity": settings.MAX_SESSIONS,
-        "enable_monitoring": False,  # else /monitoring/summary shows everybody's requests
-        "run_history": False,  # else the browser keeps pictures and results
-        "show_error": False,  # unexpected errors keep their text to themselves
+        "enable_monitoring": False,  # /monitoring/summary would show all requests
+        "run_history": False,  # the browser would keep images and results
+        "show_error": False,  # the text of unexpected errors is not sent
         "app_kwargs": {
-            "middleware": [Middleware(Doors)],
-            "exception_handlers": {RequestValidationError: malformed},
+            "middleware": [Middleware(GuardMiddleware, unknown_endpoint=UNKNOWN_ENDPOINT)],
+            "exception_handlers": {RequestValidationError: on_validation_error},
         },
         "ssr_mode": False,  # the same page on a Space as at home
         "mcp_server": find_spec("mcp") is not None,

@@ -1,4 +1,4 @@
-"""The look: one accent, grey otherwise; the style sheet lies in assets/."""
+"""Theme, style sheet and scripts of the page."""
 
 from __future__ import annotations
 
@@ -44,12 +44,11 @@ def theme() -> gr.themes.Base:
 
 
 def script() -> str:
-    """What the page does that gradio does not, as an element of its head."""
-    assets = files("facemotion") / "assets"
-    return f"<script>{''.join((assets / name).read_text('utf-8') for name in ('page.js', 'camera.js'))}</script>"
+    """Scripts of the page, as an element of its head."""
+    static = files("facemotion") / "webui" / "static"
+    return f"<script>{''.join((static / name).read_text('utf-8') for name in ('page.js', 'camera.js'))}</script>"
 
 
 def style_sheet() -> str:
-    """The rules that the theme's variables do not cover."""
-    assets = files("facemotion") / "assets"
-    return "\n".join((assets / name).read_text("utf-8") for name in ("style.css", "tabs.css"))
+    """CSS for what the theme's variables do not cover."""
+    return (files("facemotion") / "webui" / "static" / "style.css").read_text("utf-8")

@@ -1,0 +1,170 @@
+"""Which pictures the words of a command line mean: files, folders, patterns, and - for standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from facemotion.suffixes import PICTURE_SUFFIXES
+
+_HEAD_BYTES = 4096  # of a file, by which its kind is told
+STANDARD_INPUT = "-"
+DRAWN_MARK = "Drawn by facemotion"
+"""The comment in each picture that the command line draws, by which it knows it again."""
+
+_MARK_WITHIN = 1024  # bytes; Pillow writes comments in front of the pixels
+_WILDCARDS = "*?["
+
+
+@dataclass(frozen=True)
+class Given:
+    """A picture to analyse: a file, or the bytes that came on standard input under a name for what is drawn."""
+
+    path: Path
+    data: bytes | None = None
+
+    @property
+    def source(self) -> Path | bytes:
+        """What `Pipeline.analyze` takes."""
+        return self.path if self.data is None else self.data
+
+
+@dataclass
+class Meant:
+    """What was found. `several` says whether the words can stand for more than one picture, `unread` names the folders
+    that could not be searched with the reason, and `drawn` counts pictures of our own drawing that were passed over."""
+
+    pictures: list[Given] = field(default_factory=list)
+    several: bool = False
+    unread: list[tuple[Path, str]] = field(default_factory=list)
+    drawn: int = 0
+
+    def add_file(self, path: Path, drawn_into: Path | None) -> None:
+        """A file that was named. What an earlier run drew into the same folder is its result, not a photo: a shell's
+        `*.jpg` names both."""
+        inside = drawn_into is not None and os.path.realpath(path.parent) == os.path.realpath(drawn_into)
+        self._add([path], keep_drawn=not inside)
+
+    def add_folder(self, folder: Path, recursive: bool) -> None:
+        """The pictures in a folder, sorted, but those that this program drew."""
+        self.several = True
+        self._add(sorted(_in_folder(folder, recursive, self.unread)))
+
+    def add_match(self, path: Path) -> None:
+        """A file that matches a pattern, if this program has not drawn it."""
+        self.several = True
+        self._add([path])
+
+    def _add(self, paths: Sequence[Path], keep_drawn: bool = False) -> None:
+        for path in paths:
+            if not keep_drawn and is_drawn(path):
+                self.drawn += 1
+            else:
+                self.pictures.append(Given(path))
+
+
+def meant(words: Sequence[str], recursive: bool = False, drawn_into: Path | None = None) -> Meant:
+    """The pictures, in the order of the words.
+
+    Args:
+        words: as on the command line.
+        recursive: search folders within folders too, linked ones included.
+        drawn_into: the folder into which pictures are drawn.
+    """
+    found = Meant(several=len(words) > 1)
+    for word in words:
+        if word == STANDARD_INPUT:
+            found.pictures.append(Given(Path("stdin"), _standard_input()))
+            continue
+        matches = matching(word)
+        for path in matches or [Path(word)]:
+            if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises at odd names
+                found.add_folder(path, recursive)
+            elif matches:
+                found.add_match(path)
+            else:
+                found.add_file(path, drawn_into)
+    return found
+
+
+def matching(word: str) -> list[Path]:
+    """The files and folders that a pattern stands for which no shell has expanded, sorted; none if it is no pattern."""
+    if not is_pattern(word):
+        return []
+    try:
+        return sorted(map(Path, glob.glob(word)))  # noqa: PTH207 - Path.glob takes no absolute pattern
+    except ValueError:  # a NUL
+        return []
+
+
+def is_pattern(word: str) -> bool:
+    """Whether it has wildcards, and is not itself the name of a file."""
+    return any(sign in word for sign in _WILDCARDS) and not os.path.lexists(word)
+
+
+def is_drawn(path: Path) -> bool:
+    """Whether an ordinary file carries the mark of a picture that this program drew."""
+    try:
+        if not path.is_file():  # a pipe would have to be waited for
+            return False
+        with path.open("rb") as file:
+            return DRAWN_MARK.encode() in file.read(_MARK_WITHIN)
+    except (OSError, ValueError):
+        return False
+
+
+def _standard_input() -> bytes:
+    from facemotion.settings import MAX_FILE_BYTES  # noqa: PLC0415 - a bad FACEMOTION_ variable is reported by main
+
+    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1) if sys.stdin else b""  # one more than is read: refused
+
+
+def _in_folder(folder: Path, recursive: bool, unread: list[tuple[Path, str]]) -> Iterator[Path]:
+    """The pictures in a folder, in any order. Each real folder is searched once, however many links lead to it, and by
+    its own path where it has one; those that cannot be searched are added to `unread`."""
+    seen: set[tuple[int, int]] = set()
+    waiting, linked = [folder], list[Path]()
+    while waiting or linked:
+        here = waiting.pop() if waiting else linked.pop(0)
+        try:
+            identity = here.stat()
+            if (identity.st_dev, identity.st_ino) in seen:
+                continue
+            seen.add((identity.st_dev, identity.st_ino))
+            with os.scandir(here) as listing:
+                names = sorted(entry.name for entry in listing)
+        except OSError as error:
+            unread.append((here, error.strerror or str(error)))
+            continue
+        for path in (here / name for name in names):
+            if os.path.isdir(path):  # noqa: PTH112
+                if recursive:
+                    (linked if path.is_symlink() else waiting).append(path)
+            elif _is_picture(path):
+                yield path
+
+
+def _is_picture(path: Path) -> bool:
+    """By its name, or else by its first bytes: cameras and messengers have names of their own. A link to nowhere
+    counts, so that it is named as missing."""
+    if path.name.startswith("."):
+        return False
+    is_file = os.path.isfile(path)  # noqa: PTH113 - as above
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return is_file or not os.path.exists(path)  # noqa: PTH110
+    return is_file and _starts_like_a_picture(path)
+
+
+def _starts_like_a_picture(path: Path) -> bool:
+    from facemotion.errors import FacemotionError  # noqa: PLC0415 - as above
+    from facemotion.images import sniff, sources  # noqa: PLC0415
+
+    try:
+        with sources.open_file(path) as opened:
+            return bool(sniff.sniff(opened.read(_HEAD_BYTES)))
+    except (FacemotionError, OSError):
+        return False

@@ -1,0 +1,134 @@
+"""Which parts of a picture a detector looks at, and how far each is reduced or enlarged, so that faces of all sizes are
+found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+AUTO_SIDE = 640  # long side of the main pass; 1/40 of it is 16 pixels: above the 10 that the detectors need
+STRIP_ASPECT = 2.5  # long side over short side; what is longer, such as a panorama, is looked at in parts
+CLOSE_UP_SIDE = 256  # brings a face that fills the picture back to a size the detectors were trained on
+COARSE_PX = 24  # smaller faces are left to the pass that sees them larger, whose boxes are more exact
+TILE_OVERLAP = 160  # a face smaller than this lies whole in a tile; larger ones are found in the reduced passes
+_BLOCKS = (8, 4, 2)  # sides in pixels; cameras' pictures are multiples of them
+TILED_PIXELS = 17_000_000  # more is reduced first: bounds the time of a thorough look
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of the picture, in its pixels, to be looked at with its sides multiplied by `scale`.
+
+    Boxes whose longer side has fewer than `least_px` pixels after scaling are left to another window.
+    """
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    scale: float
+    least_px: float = 0.0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels after scaling, never below 1."""
+        return max(1, round((self.x1 - self.x0) * self.scale)), max(1, round((self.y1 - self.y0) * self.scale))
+
+    def covers(self, width: int, height: int) -> bool:
+        """Whether it is the whole of a picture of that size."""
+        return (self.x0, self.y0, self.x1, self.y1) == (0, 0, width, height)
+
+    def cut(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """That part of the picture [H, W, 3], at full size; no copy."""
+        return picture[self.y0 : self.y1, self.x0 : self.x1]
+
+
+def resize(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """A picture [H, W, 3] averaged down, or interpolated up, to `size`, its new (width, height).
+
+    Averaging whole blocks of pixels first, where the sides allow it, halves the time of a large photo.
+    """
+    for block in _BLOCKS:
+        height, width = (side // block for side in picture.shape[:2])
+        whole_blocks = (height * block, width * block) == picture.shape[:2]
+        if whole_blocks and width >= size[0] and height >= size[1]:
+            picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+            break
+    if picture.shape[1::-1] == size:
+        return picture
+    way = cv2.INTER_LINEAR if size[0] > picture.shape[1] else cv2.INTER_AREA
+    return np.asarray(cv2.resize(picture, size, interpolation=way), np.uint8)
+
+
+def whole(width: int, height: int, side: int, enlarge: float = 1.0) -> Window:
+    """The whole picture, its long side reduced to `side` pixels if it is longer; if it is shorter, it is enlarged to
+    that, `enlarge` times at most."""
+    return Window(0, 0, width, height, min(enlarge, side / max(width, height)))
+
+
+def plan(width: int, height: int, enlarge: float, tile_side: int | None = None) -> list[Window]:
+    """The main pass, that for faces that fill the picture, and tiles (with `tile_side`) or the parts of a strip; each
+    once.
+
+    A pass keeps only the faces that it sees well and no finer pass sees whole.
+    """
+    main, close_up = whole(width, height, AUTO_SIDE, enlarge), whole(width, height, CLOSE_UP_SIDE)
+    parts = tiles(width, height, tile_side) if tile_side else strip(width, height)
+    if close_up.scale < main.scale:
+        close_up = replace(close_up, least_px=COARSE_PX)
+    if parts and main.scale < parts[0].scale:
+        whole_in_a_tile = TILE_OVERLAP * main.scale / parts[0].scale
+        main = replace(main, least_px=min(COARSE_PX, whole_in_a_tile))
+    return list(dict.fromkeys([main, close_up, *parts]))  # a small picture is its own only tile
+
+
+def strip(width: int, height: int) -> list[Window]:
+    """Overlapping parts along a picture longer than `STRIP_ASPECT`; none of any other picture.
+
+    Together they have about the area that a square picture has in the main pass. Reduced to `AUTO_SIDE`, a panorama of
+    4 to 1 has a quarter of the pixels, and loses the faces that those would show.
+    """
+    short, long = sorted((width, height))
+    scale = min(1.0, AUTO_SIDE / (width * height) ** 0.5)
+    if long <= STRIP_ASPECT * short or scale * long <= AUTO_SIDE:
+        return []
+    return _cut(width, height, AUTO_SIDE, scale)
+
+
+def tiles(width: int, height: int, side: int) -> list[Window]:
+    """Overlapping parts that cover the picture, at most `side` pixels wide and high after scaling."""
+    return _cut(width, height, side, min(1.0, (TILED_PIXELS / (width * height)) ** 0.5))
+
+
+def _cut(width: int, height: int, side: int, scale: float) -> list[Window]:
+    """As few parts as can be, and then no larger than they need to be: squares of `side` would overlap by more than
+    `TILE_OVERLAP`, and every pixel that two of them share is looked at twice."""
+    most, overlap = int(side / scale), int(TILE_OVERLAP / scale)
+    columns, rows = _least(width, most, overlap), _least(height, most, overlap)
+    return [
+        Window(x, y, min(x + columns, width), min(y + rows, height), scale)
+        for y in _starts(height, rows, overlap)
+        for x in _starts(width, columns, overlap)
+    ]
+
+
+def _least(length: int, side: int, overlap: int) -> int:
+    """The shortest stretch of which as many cover `length`, overlapping by `overlap`, as of those `side` long."""
+    count = _count(length, side, overlap)
+    return -(-(length + (count - 1) * overlap) // count)
+
+
+def _count(length: int, side: int, overlap: int) -> int:
+    """How many stretches `side` long that overlap by at least `overlap` cover `length`."""
+    return 1 if length <= side else -(-(length - overlap) // (side - overlap))
+
+
+def _starts(length: int, side: int, overlap: int) -> list[int]:
+    """Evenly spread starts of stretches `side` long that cover `length` and overlap by at least `overlap`."""
+    if length <= side:
+        return [0]
+    count = _count(length, side, overlap)
+    return [round(index * (length - side) / (count - 1)) for index in range(count)]

@@ -1,0 +1,49 @@
+"""Why a face may be read badly: a short list of reasons, each a measurement on the crop."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facemotion.expression import crops
+from facemotion.faces import Box
+
+SMALL_SIDE = 32  # pixels; below two thirds of the network's 48 the face is mostly interpolation
+DARK_MEAN = 45  # mean grey level of 0..255
+BRIGHT_LEVEL = 250  # from here up a pixel is burnt out
+OVEREXPOSED_SHARE = 0.25  # of the crop's pixels
+BLUR_SIDE = 96  # sharpness is judged at one size, so that it does not depend on the picture's
+BLURRED_CONTRAST = 0.012  # standard deviation of the Laplacian over that of the grey levels, squared
+EDGE = 1.0  # pixels; a box that comes this close to the picture's edge is taken to go on beyond it
+
+
+def assess(image: NDArray[np.uint8], box: Box, crop: NDArray[np.uint8]) -> tuple[str, ...]:
+    """The reasons from `faces.QUALITY_REASONS` that hold, in that order.
+
+    Args:
+        image: RGB uint8 [H, W, 3], the whole picture.
+        box: the face, in pixels of `image`.
+        crop: RGB uint8 [S, S, 3], the face's square.
+    """
+    grey = crops.to_grey(crop)
+    found = {
+        "small": min(box.width, box.height) < SMALL_SIDE,
+        "blurred": sharpness(grey) < BLURRED_CONTRAST,
+        "dark": float(grey.mean()) < DARK_MEAN,
+        "overexposed": float((grey >= BRIGHT_LEVEL).mean()) > OVEREXPOSED_SHARE,
+        "cut_off": _touches_edge(box, *image.shape[:2]),
+    }
+    return tuple(reason for reason, holds in found.items() if holds)
+
+
+def sharpness(grey: NDArray[np.uint8]) -> float:
+    """Variance of the Laplacian over the variance of the grey levels (Pech-Pacheco et al. 2000, made independent of
+    contrast), of the picture at `BLUR_SIDE`. 0 for a flat picture."""
+    scaled = crops.resize(grey, BLUR_SIDE).astype(np.float32)
+    variance = float(scaled.var())
+    return float(cv2.Laplacian(scaled, cv2.CV_32F).var()) / variance if variance > 1 else 0.0
+
+
+def _touches_edge(box: Box, height: int, width: int) -> bool:
+    return box.x0 <= EDGE or box.y0 <= EDGE or box.x1 >= width - EDGE or box.y1 >= height - EDGE

@@ -1,0 +1,1 @@
+"""Analyses for people and programs: annotated images, tables, CSV and JSON."""

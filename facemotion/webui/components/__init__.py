@@ -1,0 +1,1 @@
+"""Gradio components with our own decoding and checks."""

@@ -1,0 +1,66 @@
+"""Upload components that use our own decoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData, ImageData, ListFiles
+
+from facemotion import images
+from facemotion.webui.gradio_patches.type_stubs import WithoutStub
+
+_EXAMPLE: dict[str, Any] = {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}, "orig_name": "photo.jpg"}
+
+
+class PhotoInput(gr.Image, metaclass=WithoutStub):
+    """`gr.Image` as an input, decoded by `images.load_picture`: upright, on white, of bounded size.
+
+    Handlers receive an `images.Picture`, or None when there is no photo.
+    """
+
+    def get_block_name(self) -> str:
+        """Name of the front-end component."""
+        return "image"
+
+    def preprocess(self, payload: ImageData | None) -> images.Picture | None:  # type: ignore[override]
+        """Decode an upload or a `data:` URL.
+
+        Raises:
+            InputError: it is no picture that can be analysed.
+        """
+        if payload is None:
+            return None
+        in_url = payload.url is not None and payload.url.startswith("data:")
+        return images.load_picture(payload.url if in_url else payload.path)
+
+    def example_payload(self) -> dict[str, Any]:
+        """Example argument on the API page; Gradio's own example is a web address, which is refused here."""
+        return _EXAMPLE
+
+    def example_value(self) -> str:
+        """Example value on the API page."""
+        return str(_EXAMPLE["path"])
+
+
+class PhotosInput(gr.File, metaclass=WithoutStub):
+    """`gr.File` for several photos; handlers receive their paths."""
+
+    def get_block_name(self) -> str:
+        """Name of the front-end component."""
+        return "file"
+
+    def preprocess(self, payload: ListFiles | FileData | None) -> list[str]:
+        """The paths in the order of upload; `gr.File` would leave an empty temporary file for each."""
+        if payload is None:
+            return []
+        files = payload.root if isinstance(payload, ListFiles) else [payload]
+        return [file.path for file in files]
+
+    def example_payload(self) -> list[dict[str, Any]]:
+        """As in `PhotoInput`."""
+        return [_EXAMPLE]
+
+    def example_value(self) -> list[str]:
+        """As in `PhotoInput`."""
+        return [str(_EXAMPLE["path"])]

@@ -1,0 +1,1 @@
+"""Text and HTML that the tabs show."""

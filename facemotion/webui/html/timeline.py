@@ -1,0 +1,113 @@
+"""HTML timelines and tables of expressions over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from facemotion.faces import EMOTIONS
+from facemotion.output.draw import COLOURS, text_colour
+from facemotion.tracking.live import Moment
+from facemotion.webui.html import text
+
+SPAN_S = 20.0  # length of the timeline; the whole record can be downloaded
+GAP_S = 1.0  # without a face for longer, the strip is empty
+MAX_PEOPLE = 4  # strips, of the faces seen last
+MAX_NAMED = 4  # expressions named per face, the longest shown first
+NAMED_SHARE = 0.13  # of the strip's width, from which the expression's name fits on a phone
+
+
+class Stretch(Protocol):
+    """Interval in which a face showed an expression, in seconds."""
+
+    start_s: float
+    end_s: float
+    expression: str
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Interval in which a face showed an expression, in seconds."""
+
+    start_s: float
+    end_s: float
+    expression: str
+
+
+def strips(timeline: Iterable[Moment], now_s: float) -> str:
+    """Timelines of the faces last seen within `SPAN_S` seconds before `now_s`; empty when there are none."""
+    recent = [moment for moment in timeline if moment.time_s >= now_s - SPAN_S]
+    last_seen = {moment.id: moment.time_s for moment in recent}
+    people = sorted(sorted(last_seen, key=lambda face_id: -last_seen[face_id])[:MAX_PEOPLE])
+    if not people:
+        return ""
+    return "".join(
+        strip(face_id, _pieces([m for m in recent if m.id == face_id]), now_s - SPAN_S, SPAN_S) for face_id in people
+    )
+
+
+def strip(identity: int, pieces: Iterable[Stretch], start_s: float, span_s: float) -> str:
+    """Timeline of a face, starting at `start_s` and `span_s` seconds long."""
+    blocks = "".join(_block(piece, start_s, span_s) for piece in pieces)
+    return f'<div class="fm-strip"><span class="fm-who">Face {identity}</span><div class="fm-band">{blocks}</div></div>'
+
+
+def _pieces(moments: list[Moment]) -> list[_Piece]:
+    """Intervals of constant expression. Each lasts until the next begins, unless the face was away in between."""
+    pieces: list[_Piece] = []
+    for moment in moments:
+        goes_on = bool(pieces) and moment.time_s - pieces[-1].end_s <= GAP_S
+        if goes_on:
+            pieces[-1].end_s = moment.time_s
+        if not goes_on or pieces[-1].expression != _expression(moment):
+            pieces.append(_Piece(moment.time_s, moment.time_s, _expression(moment)))
+    return pieces
+
+
+def _expression(moment: Moment) -> str:
+    return EMOTIONS[moment.probabilities.index(max(moment.probabilities))]
+
+
+def _block(piece: Stretch, start_s: float, span_s: float) -> str:
+    left = (piece.start_s - start_s) / span_s
+    share = max((piece.end_s - piece.start_s) / span_s, 0.004)
+    name = piece.expression if share >= NAMED_SHARE else ""
+    colours = f"background:{text.css_colour(piece.expression)};color:rgb{text_colour(COLOURS[piece.expression])}"
+    place = f"left:{left * 100:.2f}%;width:{share * 100:.2f}%"
+    return f'<span title="{piece.expression}" style="{place};{colours}">{name}</span>'
+
+
+def people_table(people: Iterable[tuple[int, Mapping[str, float]]]) -> str:
+    """Table with a row per face, from its id and the seconds per expression; empty when there are none."""
+    rows = "".join(_person_row(identity, seconds) for identity, seconds in people)
+    if not rows:
+        return ""
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Face", "In view", "Showed"))
+    body = f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
+    return f'<div class="fm-scroll"><table class="fm-table">{body}</table></div>'
+
+
+def _person_row(identity: int, seconds: Mapping[str, float]) -> str:
+    total = sum(seconds.values())
+    shares = sorted(((value / total, name) for name, value in seconds.items() if value > 0), reverse=True)
+    parts = " ".join(
+        f'<span class="fm-part">{text.swatch(name)}{name} {text.percent(share)}</span>'
+        for share, name in shares[:MAX_NAMED]
+    )
+    return f'<tr><th scope="row">{identity}</th><td>{_seconds(total)} s</td><td>{parts}</td></tr>'
+
+
+def duration(seconds: float) -> str:
+    """Format a duration: "12.3 seconds" or "1:05 minutes"."""
+    return f"{_seconds(seconds)} seconds" if seconds < 60 else f"{clock(seconds)} minutes"
+
+
+def _seconds(seconds: float) -> str:
+    """A single frame of 0.04 s is not "0.0"."""
+    return f"{seconds:.2f}" if 0 < seconds < 0.1 else f"{seconds:.1f}"
+
+
+def clock(seconds: float) -> str:
+    """65.2 -> "1:05"."""
+    return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"

@@ -1,0 +1,80 @@
+"""HTML of the Video tab: progress, summary, timelines."""
+
+from __future__ import annotations
+
+from facemotion import settings
+from facemotion.video import Person, Result
+from facemotion.video.job import ANALYSED_PER_S
+from facemotion.webui.html.timeline import clock, duration, people_table, strip
+
+MAX_PEOPLE = 12  # strips and rows, of the faces longest in view
+SHORTEST_S = 0.25  # faces in view for less are left out of the summary: reflections, patterns
+
+INVITATION = (
+    f"Add a video (MP4, MOV, WebM, MKV or AVI; up to {settings.MAX_VIDEO_SECONDS} seconds and "
+    f"{settings.MAX_VIDEO_BYTES / 1e6:.0f} MB) and choose “Find the faces”. "
+    "It may take a few times as long as the video lasts; one video is read at a time."
+)
+WAITING = "Waiting for its turn: one video is read at a time."
+STOPPED = "Stopped. Nothing of the video was kept."
+
+NOTICE = (
+    '<p class="fm-notice" role="note"><b>The expressions of all faces in the video are analysed.</b> They are what a '
+    "face shows, not what anybody feels. The video goes to this server and is deleted within the hour, with the "
+    "annotated one and the table; nothing else is kept. Ask the people in it first.</p>"
+)
+_NOBODY = "<b>No faces found.</b> Faces are found from about 1/40 of the picture's long side, seen from the front."
+
+
+def note(text: str) -> str:
+    """A status message that screen readers announce."""
+    return f'<p class="fm-summary" role="status">{text}</p>'
+
+
+def progress(share: float, spent_s: float) -> str:
+    """Progress bar with the share done, and the remaining time once it can be estimated."""
+    left = f", about {_rounded(spent_s * (1 - share) / share)} seconds left" if share > 0.05 and spent_s > 2 else ""
+    bar = f'<progress value="{share:.3f}" max="1" aria-label="Video read"></progress>'
+    return f'<div class="fm-progress" role="status">{bar}<span>{share:.0%} read{left}</span></div>'
+
+
+def _rounded(seconds: float) -> int:
+    return max(5, round(seconds / 5) * 5)
+
+
+def summary(result: Result) -> str:
+    """Summary of the result in a sentence."""
+    people = shown(result)
+    found = f"<b>{len(people)} face{'' if len(people) == 1 else 's'} followed</b>" if people else _NOBODY
+    sound = {"kept": "The sound is untouched.", "encoded": "The sound was encoded anew.", "none": "It has no sound."}
+    facts = (
+        f"in {duration(result.duration_s)}; {result.analysed} of {result.frames} frames were analysed, "
+        f"about {ANALYSED_PER_S} a second, and the boxes between them interpolated. {sound[result.sound]}"
+    )
+    return note(f"{found} {facts}")
+
+
+def shown(result: Result) -> list[Person]:
+    """The faces longest in view, ordered by id."""
+    seen = [person for person in result.people if _seconds(person) >= min(SHORTEST_S, result.duration_s / 2)]
+    return sorted(sorted(seen, key=lambda person: -_seconds(person))[:MAX_PEOPLE], key=lambda person: person.id)
+
+
+def timeline(result: Result) -> str:
+    """A timeline per face over the length of the video; empty when there are none."""
+    people = shown(result)
+    span_s = max(result.duration_s, 0.1)
+    if not people:
+        return ""
+    rows = "".join(strip(person.id, person.runs, 0.0, span_s) for person in people)
+    axis = f'<div class="fm-axis" aria-hidden="true"><span>0:00</span><span>{clock(result.duration_s)}</span></div>'
+    return f'<section class="fm-timeline" aria-label="Expressions over time"><h2>Over time</h2>{rows}{axis}</section>'
+
+
+def table(result: Result) -> str:
+    """Time in view of each face, and its expressions by share."""
+    return people_table((person.id, person.seconds) for person in shown(result))
+
+
+def _seconds(person: Person) -> float:
+    return sum(person.seconds.values())

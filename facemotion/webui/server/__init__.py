@@ -1,0 +1,1 @@
+"""The HTTP server around Gradio: routes, limits, errors, uploads."""

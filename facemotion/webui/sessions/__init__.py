@@ -1,0 +1,1 @@
+"""Sessions: the state of a visitor's camera, video or gallery."""

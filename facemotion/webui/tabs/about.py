@@ -1,0 +1,141 @@
+"""The About tab: models in use, measured quality, and what the labels do not mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from facemotion.faces import EMOTIONS
+from facemotion.pipeline import Pipeline
+from facemotion.webui.html import text
+
+_MEANING = """
+<h2>What the labels mean, and what they do not</h2>
+<p>Each label names the expression that a face <b>shows</b> in one picture, as people who looked at small grey
+photos would name it: angry, disgust, fear, happy, neutral, sad or surprise. It says nothing about what a person
+feels, thinks, intends or is like. People smile without joy and are sad without showing it; how feelings are shown
+differs between persons, situations and cultures, and a single picture holds none of that.</p>
+<p>The seven numbers are probabilities over these seven text only. “Uncertain” marks a face for which no word stands
+out clearly: do not rely on it.</p>
+"""
+_LIMITS = """
+<h2>Limits</h2>
+<ul>
+<li>The training photos carry one label each, given quickly, and people often disagree on them.</li>
+<li>Disgust is rare in them, with fewer than two photos in a hundred; the table shows what is taken for what.</li>
+<li>Faces seen from the side, covered, upside down, or of less than about 30 pixels are often missed or misread.</li>
+<li>The photos were collected by web searches, and nobody made sure that all ages, skin tones and cultures are
+represented equally. Expect error rates that differ between groups of people.</li>
+</ul>
+"""
+_PRIVACY = """
+<h2>Nothing is kept</h2>
+<p>Pictures are analysed on the machine that serves this page and are sent nowhere else. What is uploaded,
+and what is made of it, lies in a temporary folder and is deleted within the hour. Nothing is logged about it, nobody
+is recognised, and no picture is used for training.</p>
+"""
+_RESPONSIBLE = """
+<h2>Responsible use</h2>
+<p>This is a demonstration. Never use it to judge persons: not in hiring or at work, not in schools, not in policing,
+not for insurance, credit, health or border decisions.</p>
+<ul>
+<li>In the European Union, systems that infer emotions of natural persons at the workplace and in education are
+prohibited, except for medical or safety reasons: AI Act, Regulation (EU) 2024/1689, Article 5(1)(f).</li>
+<li>Where such a system is allowed, the persons exposed to it must be informed that it operates: Article 50(3).</li>
+<li>Ask people before you analyse their pictures, and point a camera at others only with their consent.</li>
+</ul>
+"""
+
+_HALF = " Measured on the half of these faces that the calibration was not fitted on."
+
+
+def build(pipeline: Pipeline, live: Pipeline) -> None:
+    """Lays the tab out, inside the current `gr.Tab`."""
+    gr.HTML(f'<article class="fm-prose">{content(pipeline, live)}</article>')
+
+
+def content(pipeline: Pipeline, live: Pipeline) -> str:
+    """The text as HTML; figures come from the config published with the weights."""
+    config = pipeline.classifier.config
+    models = pipeline.models | {"detector for the camera": live.models["detector"]}
+    return _weights(models) + measured(config) + _MEANING + _LIMITS + _PRIVACY + _RESPONSIBLE
+
+
+def _weights(models: Mapping[str, str]) -> str:
+    items = "".join(f"<li>{part}: {escape(name)}</li>" for part, name in models.items())
+    return f"<h2>Which weights run here</h2><ul>{items}</ul>"
+
+
+def measured(config: Mapping[str, Any]) -> str:
+    """Measured quality of the classifier with its confusion matrix; a note when none was published."""
+    metrics = config.get("metrics") or {}
+    data = f"<p>{escape(str(config['data']))}</p>" if config.get("data") else ""
+    lines = "".join(f"<li>{line}</li>" for line in _figures(metrics))
+    if not lines:
+        return f"<h2>How good it is</h2><p>No measurements were published with these weights.</p>{data}"
+    return f"<h2>How good it is</h2>{data}<ul>{lines}</ul>{_matrix_of(metrics)}"
+
+
+def _figures(metrics: Mapping[str, Any]) -> list[str]:
+    def share(name: str) -> str:
+        return f"<b>{metrics[name] * 100:.1f} %</b>"
+
+    lines = []
+    if "accuracy" in metrics:
+        lines.append(
+            f"Accuracy: {share('accuracy')} of the faces judged get the label that people gave.{_rows(metrics)}"
+        )
+    if "accuracy_not_in_train" in metrics:
+        lines.append(
+            f"Accuracy on those that do not also stand in the training data: {share('accuracy_not_in_train')}."
+        )
+    if "macro_f1" in metrics:
+        lines.append(f"Macro-F1, the mean over the seven expressions, rare ones counting in full: {share('macro_f1')}.")
+    if "ece" in metrics:
+        lines.append(
+            f"Expected calibration error: {share('ece')}, the mean gap between confidence and being right.{_HALF}"
+        )
+    if "coverage" in metrics and "accuracy_when_certain" in metrics:
+        certain, coverage = share("accuracy_when_certain"), share("coverage")
+        lines.append(f"Accuracy where the answer is not uncertain: {certain}; that is {coverage} of the faces.{_HALF}")
+    return lines
+
+
+def _rows(metrics: Mapping[str, Any]) -> str:
+    return f" {metrics['rows']:,} faces were judged." if "rows" in metrics else ""
+
+
+def _matrix_of(metrics: Mapping[str, Any]) -> str:
+    counts = metrics.get("confusion")
+    if not counts or {len(counts), *map(len, counts)} != {len(EMOTIONS)}:
+        return ""
+    return matrix(counts)
+
+
+def matrix(counts: Sequence[Sequence[int]]) -> str:
+    """HTML table of the confusion matrix in percent of the row: rows are human labels, columns predictions.
+
+    Args:
+        counts: 7 x 7, in the order of `EMOTIONS`.
+    """
+    heads = "".join(f'<th scope="col">{name}</th>' for name in EMOTIONS)
+    body = "".join(_matrix_row(name, row) for name, row in zip(EMOTIONS, counts, strict=True))
+    caption = "Row: the label people gave. Column: what the model says. Percent of the row."
+    return (
+        f'<div class="fm-scroll"><table class="fm-matrix"><caption>{caption}</caption>'
+        f'<thead><tr><td aria-hidden="true"></td>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _matrix_row(name: str, row: Sequence[int]) -> str:
+    total = max(1, sum(row))
+    cells = "".join(_cell(count / total) for count in row)
+    return f'<tr><th scope="row">{text.swatch(name)}{name}</th>{cells}</tr>'
+
+
+def _cell(share: float) -> str:
+    """A tint of the accent; the style sheet mixes it with the page's background, in light and dark mode alike."""
+    return f'<td style="--share:{share * 100:.0f}%">{share * 100:.0f}</td>'

@@ -1,0 +1,139 @@
+"""The Video tab: annotated video, timelines, and the table to download."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from facemotion.errors import MissingInput
+from facemotion.pipeline import Pipeline
+from facemotion.webui.components.video_input import VideoInput
+from facemotion.webui.html import video as video_html
+from facemotion.webui.sessions.video import QUEUE, VideoResult, VideoSession, VideoSessions
+
+PROGRESS_EVERY_S = 0.5  # between progress updates, which also detect that the visitor has left
+STATE_SECONDS = 600
+
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+Update = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class _Components:
+    """The components of this tab."""
+
+    video: VideoInput
+    run: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    results: gr.Column
+    shown: gr.Video
+    people: gr.HTML
+    csv: gr.DownloadButton
+    session: gr.State
+
+    def outputs(self) -> list[Any]:
+        """All components but the upload."""
+        return [getattr(self, name) for name in self.__dataclass_fields__ if name != "video"]
+
+    def buttons(self, busy: bool) -> Update:
+        """Show either the run or the stop button."""
+        return {self.run: gr.Button(visible=not busy), self.stop: gr.Button(visible=busy)}
+
+
+def build(pipeline: Pipeline, page: gr.Blocks) -> None:
+    """Lays the tab out and connects it, inside the current `gr.Tab` of `page`."""
+    components, sessions = _layout(), VideoSessions()
+
+    def accept(path: str | None, request: gr.Request) -> Update:
+        return _accept(components, sessions, path, str(request.session_hash))
+
+    def find(path: str | None, session: VideoSession | None) -> Iterator[Update]:
+        yield from _find(pipeline, components, path, session)
+
+    def stop(request: gr.Request) -> None:
+        sessions.stop(str(request.session_hash))
+
+    accepted = components.run.click(accept, components.video, components.outputs(), queue=False, **_QUIET)
+    finding = accepted.success(find, [components.video, components.session], components.outputs(), **_QUIET, **QUEUE)
+    finding.failure(lambda: _idle(components), None, [components.run, components.stop, components.status], **_QUIET)
+    components.stop.click(stop, None, None, queue=False, **_QUIET)
+    page.unload(stop)
+
+
+def _layout() -> _Components:
+    video = VideoInput(label="Video", file_types=["video"], height=140, elem_id="fm-video-file")
+    with gr.Row():
+        run = gr.Button("Find the faces", variant="primary", elem_id="fm-video-run")
+        stop = gr.Button("Stop", variant="stop", visible=False, elem_id="fm-video-stop")
+    gr.HTML(video_html.NOTICE)
+    status = gr.HTML(video_html.note(video_html.INVITATION), elem_id="fm-video-status")
+    with gr.Column(visible=False) as results, gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=300):
+            shown = gr.Video(
+                label="Video with the faces", interactive=False, buttons=["download"], elem_id="fm-video",
+            )  # fmt: skip
+        with gr.Column(scale=2, min_width=300):
+            people = gr.HTML(elem_id="fm-video-people")
+            csv = gr.DownloadButton("Download the table (CSV)", size="sm", elem_id="fm-video-csv")
+    session = gr.State(None, time_to_live=STATE_SECONDS)
+    return _Components(video, run, stop, status, results, shown, people, csv, session)
+
+
+def _accept(components: _Components, sessions: VideoSessions, path: str | None, session: str) -> Update:
+    """Answer the click at once, since the queue may take a while."""
+    if path is None:
+        raise MissingInput("There is no video yet. Add one first.")
+    shut: Update = {
+        components.results: gr.Column(visible=False),
+        components.shown: None,
+        components.people: "",
+        components.csv: None,
+    }
+    return (
+        components.buttons(busy=True)
+        | shut
+        | {components.status: video_html.note(video_html.WAITING), components.session: sessions.start(session)}
+    )
+
+
+def _idle(components: _Components) -> Update:
+    """Reset the tab; Gradio shows the error itself."""
+    return components.buttons(busy=False) | {components.status: video_html.note(video_html.INVITATION)}
+
+
+def _find(
+    pipeline: Pipeline, components: _Components, path: str | None, session: VideoSession | None
+) -> Iterator[Update]:
+    if path is None or session is None:
+        raise MissingInput("There is no video yet. Add one first.")
+    began = told = time.monotonic()
+    yield {components.status: video_html.progress(0, 0)}
+    finished: VideoResult | None = None
+    for done in session.run(pipeline, path, components.shown.GRADIO_CACHE):
+        if isinstance(done, VideoResult):
+            finished = done
+        elif time.monotonic() - told >= PROGRESS_EVERY_S:
+            told = time.monotonic()
+            yield {components.status: video_html.progress(done, told - began)}
+    yield components.buttons(busy=False) | _outcome(components, finished)
+
+
+def _outcome(components: _Components, finished: VideoResult | None) -> Update:
+    if finished is None:
+        return {components.status: video_html.note(video_html.STOPPED)}
+    for component, file in ((components.shown, finished.video), (components.csv, finished.table)):
+        component.temp_files.add(file)  # Gradio deletes it by age
+    return {
+        components.status: video_html.summary(finished.result),
+        components.results: gr.Column(visible=True),
+        components.shown: finished.video,
+        components.people: video_html.table(finished.result) + video_html.timeline(finished.result),
+        components.csv: finished.table,
+        components.session: None,
+    }

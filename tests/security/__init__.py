@@ -1,0 +1,1 @@
+"""What strangers send: hostile files, requests, addresses and arguments."""

@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: servers, visitors, cameras, made files, stand-ins."""

@@ -1,0 +1,1 @@
+"""Gradio's faults, shown with and without our changes to it."""

@@ -1,0 +1,164 @@
+"""The modern recipe: how the weights move, by hand, and that such a run learns and can be resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tests.support.training_tree import write_tree
+from training.expression import train
+from training.expression.config import PRESETS, Config, ConfigError
+from training.expression.data.dataset import load_split
+from training.expression.data.epoch_data import Lessons
+from training.expression.optim import average_of, losses_of, mixed, optimizer_for, prior_of, right_answers, step_size
+
+COSINE = Config(optimizer="sgd", learning_rate=0.2, schedule="cosine", epochs=10, warm_up=2.0, weight_decay=0.01)
+
+
+@pytest.mark.parametrize(
+    ("progress", "expected"),
+    [(0, 0), (0.1, 0.1), (0.2, 0.2), (0.6, 0.1), (0.4, 0.2 * (1 + math.sqrt(0.5)) / 2), (1, 0)],
+)
+def test_the_step_size_rises_in_a_line_and_falls_along_a_cosine(progress: float, expected: float) -> None:
+    assert step_size(COSINE, progress) == pytest.approx(expected)
+    assert step_size(Config(learning_rate=3e-4), progress) == 3e-4
+
+
+def test_weight_decay_spares_biases_and_batch_norm() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 2))
+    decayed, spared = optimizer_for(COSINE, network).param_groups
+    assert [tuple(p.shape) for p in decayed["params"]] == [(2, 1, 3, 3), (2, 2)]
+    assert all(p.ndim == 1 for p in spared["params"]) and len(spared["params"]) == 4
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.01, 0)
+    assert type(optimizer_for(Config(), network)) is torch.optim.Adam
+
+
+def test_the_average_follows_the_weights_and_at_first_closely() -> None:
+    network = nn.BatchNorm1d(1)
+    average = average_of(network, decay=0.9)
+    values, expected = [1.0, 2.0, 4.0], None
+    for steps, value in enumerate(values):
+        network.running_mean.fill_(value)
+        network.num_batches_tracked.fill_(steps)
+        average.update_parameters(network)
+        kept = min(0.9, (1 + steps) / (10 + steps))
+        expected = value if expected is None else kept * expected + (1 - kept) * value
+    assert average.module.running_mean.item() == pytest.approx(expected)
+    assert average.module.num_batches_tracked.item() == 2
+
+
+def test_the_balance_shifts_logits_by_how_frequent_a_class_is() -> None:
+    targets = torch.tensor([0, 0, 0, 1])
+    prior = prior_of(functional.one_hot(targets, 2).float())
+    assert prior.exp().tolist() == pytest.approx([0.75, 0.25])
+    logits = torch.zeros(1, 2)
+    plain, half, whole = (
+        losses_of(logits, torch.tensor([1]), Config(balance=balance), prior).item() for balance in (0, 0.5, 1)
+    )
+    assert plain == pytest.approx(math.log(2)) and whole == pytest.approx(math.log(4))
+    assert plain < half < whole  # a rare class that is seen as no likelier than the other costs more
+
+
+def test_losses_take_labels_and_distributions_alike() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(5, 7), torch.tensor([0, 3, 6, 2, 2])
+    sure = functional.one_hot(labels, 7).float()
+    for config in (Config(), Config(label_smoothing=0.1)):
+        one, other = (losses_of(logits, t, config, torch.zeros(7)) for t in (labels, sure))
+        assert torch.allclose(one, other, atol=1e-6)
+    assert right_answers(sure, labels).item() == right_answers(sure, sure).item() == 5
+
+
+def test_mixing_keeps_the_sums_and_the_stronger_picture_in_its_place() -> None:
+    torch.manual_seed(1)
+    pictures, targets = torch.eye(6), torch.eye(6)
+    blended, shares = mixed(pictures, targets, alpha=1.0)
+    assert torch.equal(blended, shares) and not torch.equal(blended, pictures)
+    assert torch.allclose(shares.sum(1), torch.ones(6))
+    assert (shares.argmax(1) == torch.arange(6)).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"optimizer": "lion"}, "--optimizer must be one of adam, sgd"),
+        ({"schedule": "steps"}, "--schedule must be one of"),
+        ({"weight_decay": 0.1}, "--weight-decay must be 0, or with --optimizer sgd"),
+        ({"warm_up": 50.0}, "--warm-up must be 0 or more, and less than --epochs"),
+        ({"average": 1.0}, "--average must be"),
+        ({"balance": 1.5}, "--balance must be from 0 to 1"),
+        ({"crowd": 0.5}, "--votes must be given for --crowd"),
+        ({"label_smoothing": 1.0}, "--label-smoothing must be"),
+        ({"mixup": -1.0}, "--mixup must be"),
+    ],
+)
+def test_knobs_outside_their_range_are_refused(values: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence.replace("(", r"\(")):
+        Config(**values)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tree(tmp_path_factory.mktemp("data"))
+
+
+def test_lessons_are_augmented_anew_each_epoch_and_the_same_each_time(tree: Path) -> None:
+    split = load_split(tree, "train")
+    lessons = Lessons(split, Config(augment=True, seed=4), torch.device("cpu"))
+    first, labels = lessons.of(1)
+    assert first.shape == (42, 1, 48, 48) and first.dtype == torch.float32
+    assert torch.equal(first, Lessons(split, Config(augment=True, seed=4), torch.device("cpu")).of(1)[0])
+    assert not torch.equal(first, lessons.of(2)[0])
+    still = Lessons(split, Config(), torch.device("cpu"))
+    assert torch.equal(still.of(1)[0], still.of(2)[0])
+    assert torch.equal(still.of(1)[1], labels) and torch.equal(labels, torch.from_numpy(split.labels))
+
+
+def test_votes_become_targets(tree: Path, tmp_path: Path) -> None:
+    columns = "row,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,not_a_face"
+    rows = [f"{row},0,10,0,0,0,0,0,0,0,0" for row in range(6)]
+    votes = tmp_path / "votes.csv"
+    votes.write_text("\n".join([columns, *rows]) + "\n")
+    lessons = Lessons(load_split(tree, "train"), Config(crowd=0.25, votes=str(votes)), torch.device("cpu"))
+    assert lessons.of(1)[1][0].tolist() == pytest.approx([0.75, 0, 0, 0.25, 0, 0, 0])  # angry, and all saw happy
+
+
+@pytest.mark.slow
+def test_a_modern_run_learns(arithmetic: str, tree: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(PRESETS["modern"], epochs=5, batch_size=7, warm_up=1.0, augment=False, drop=())
+    history = train.train(dataclasses.replace(config, learning_rate=0.02), tree, tmp_path)["last_five"]
+    assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
+    assert history[-1]["train_accuracy"] > 0.6
+
+
+@pytest.mark.slow
+def test_a_modern_run_keeps_its_average_and_resumes_exactly(arithmetic: str, tree: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        PRESETS["modern"], epochs=2, batch_size=14, warm_up=0.5, average=0.5, mixup=0.2, drop=()
+    )
+    train.train(config, tree, tmp_path / "whole")
+    original = train.train_epoch
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train, "train_epoch", lambda run, lessons, epoch: stop_at_two(original, run, lessons, epoch))
+        train.train(config, tree, tmp_path / "stopped")
+    train.train(config, tree, tmp_path / "stopped", resume=True)
+    one, other = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "stopped"))
+    for part in ("network", "average"):
+        assert all(torch.equal(value, other[part][name]) for name, value in one[part].items()), part
+    best = torch.load(tmp_path / "whole" / "best.pt", weights_only=True)["network"]
+    assert not torch.equal(best["stem.0.weight"], one["network"]["stem.0.weight"])  # the average is kept, not the last
+    logits = np.load(tmp_path / "whole" / "predictions" / "002.npy")
+    assert logits.shape == (21, 7) and np.isfinite(logits).all()
+
+
+def stop_at_two(original: object, run: train.Run, lessons: Lessons, epoch: int) -> tuple[float, float]:
+    if epoch == 2:
+        raise KeyboardInterrupt
+    return original(run, lessons, epoch)  # type: ignore[operator]

@@ -1,0 +1,1 @@
+"""The package, without a server or a browser."""

@@ -1,0 +1,45 @@
+"""The composed example pictures are what tests/support/compose_examples.py makes, and show what they are there to
+show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facemotion import images
+from facemotion.pipeline import Pipeline
+from tests.support.compose_examples import COMPOSED, ORIENTATION, TURN_RIGHT
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_a_composed_picture_is_what_its_script_makes(name: str, examples: Path) -> None:
+    with Image.open(examples / name) as image:
+        stored = np.asarray(image, dtype=np.int16)
+    assert np.abs(stored - np.asarray(COMPOSED[name](), dtype=np.int16)).mean() < 3  # JPEG's own loss is about 2
+    assert (examples / name).stat().st_size < 300_000
+
+
+def test_the_rotated_picture_lies_on_its_side_and_is_loaded_upright(examples: Path) -> None:
+    with Image.open(examples / "rotated.jpg") as image:
+        assert image.size == (910, 728)
+        assert image.getexif()[ORIENTATION] == TURN_RIGHT
+    picture = images.load_picture(examples / "rotated.jpg")
+    assert picture.pixels.shape == (910, 728, 3)
+    with Image.open(examples / "fr_obama.jpg") as image:
+        upright = np.asarray(image.resize((728, 910)), dtype=np.int16)
+    assert np.abs(picture.pixels - upright).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("name", "faces", "widths"),
+    [("group.jpg", 3, (120, 251)), ("small.jpg", 15, (20, 45)), ("rotated.jpg", 1, (170, 220))],
+)
+def test_every_face_of_a_composed_picture_is_found(
+    name: str, faces: int, widths: tuple[int, int], pipeline: Pipeline, examples: Path
+) -> None:
+    found = pipeline.analyze(examples / name).faces
+    assert len(found) == faces
+    assert all(widths[0] <= face.box.width <= widths[1] for face in found)

@@ -1,0 +1,1 @@
+"""The page and its endpoints, most on a real server."""

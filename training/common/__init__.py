@@ -1,0 +1,1 @@
+"""What both models' training shares: errors, files, devices, provenance, constants."""

@@ -1,0 +1,28 @@
+"""How the commands of the kit end when something won't do: with a sentence on standard error, and status 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from facemotion.errors import FacemotionError
+from training.common.errors import DataError
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Ends the program where the data, the weights, or a file that cannot be read or written are at fault. All else
+    is a fault of the program, and keeps its traceback."""
+    try:
+        yield
+    except (DataError, FacemotionError) as error:
+        sentence = str(error)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sentence = f"{error.filename} cannot be read or written: {error.strerror}"
+    else:
+        return
+    print(f"{sentence.rstrip('.')}.", file=sys.stderr)
+    sys.exit(2)

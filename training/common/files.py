@@ -1,0 +1,42 @@
+"""Files that are whole or not there: each is written beside itself and then renamed; and the assets' checksums."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from facemotion.weights import CHECKSUMS, sha256
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """`numpy.save`, atomically."""
+    replace(path, lambda file: np.save(file, array))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented JSON, atomically."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """UTF-8, with line ends as they are, atomically."""
+    replace(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Writes beside `path` and renames."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        write(file)
+    temporary.replace(path)
+
+
+def update_checksums(assets: Path) -> None:
+    """Writes SHA256SUMS anew for the weights and configurations embedded in the package."""
+    files = sorted(file for file in assets.glob("*/*") if file.suffix in {".safetensors", ".json", ".onnx"})
+    lines = [f"{sha256(file)}  {file.relative_to(assets).as_posix()}\n" for file in files]
+    (assets / CHECKSUMS).write_text("".join(lines))

@@ -1,0 +1,1 @@
+"""The face detector: its data, fine-tuning, evaluation, speed and export."""

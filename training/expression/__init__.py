@@ -1,0 +1,1 @@
+"""The classifier of expressions: its data, training, evaluation, figures and export."""

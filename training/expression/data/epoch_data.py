@@ -1,0 +1,72 @@
+"""Inputs and targets of each step of an epoch, for networks of a single head; `training.heads` has those of several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from training.common.constants import SIDE
+from training.common.devices import precision_of
+from training.expression import distill
+from training.expression.config import Config
+from training.expression.data.augment import augment
+from training.expression.data.dataset import Split
+from training.expression.data.ferplus import load_votes
+from training.expression.data.soft_labels import shares, targets
+from training.expression.optim import prior_of
+
+
+class Lessons:
+    """The training pictures of a run.
+
+    `labels` are int64 [N], or distributions float32 [N, 7] where the recipe blends labels, pictures or teachers;
+    `prior` is the log share of each class among them, [7].
+
+    Args:
+        split: the pictures.
+        config: the recipe.
+        device: where it learns.
+
+    Raises:
+        DataError: the votes or a teacher cannot be read, or the votes are not of these pictures.
+    """
+
+    def __init__(self, split: Split, config: Config, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.pictures = torch.from_numpy(split.pictures).unsqueeze(1)
+        if not config.augment:
+            self.pictures = self.pictures.to(device)  # as bytes: a quarter of what float32 takes
+        self.labels = labels_for(split, config).to(device)
+        self.prior = prior_of(torch.from_numpy(targets(split.labels, None, 0))).to(device)
+        self.teachers = [distill.load(Path(run), device) for run in config.teachers]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self) -> Tensor:
+        """The rows of an epoch in random order: each picture once."""
+        return torch.randperm(len(self))
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised grey pictures float32 [n, 1, 48, 48], augmented anew where the recipe says so, and their targets:
+        as `labels`. Draws from torch's global generator."""
+        if self.config.augment:
+            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+            grey = augment(self.pictures[rows].float().div_(255), SIDE, generator).to(self.device)
+        else:
+            grey = self.pictures[rows.to(self.device)].float().div_(255)
+        labels = self.labels[rows.to(self.device)]
+        if self.teachers:
+            bf16 = precision_of(self.device).dtype is torch.bfloat16
+            labels = torch.lerp(labels, distill.answers(self.teachers, grey, self.prior, bf16), self.config.teaching)
+        return (grey - self.config.mean) / self.config.std, labels
+
+
+def labels_for(split: Split, config: Config) -> Tensor:
+    """Labels where the recipe takes them as they are, else distributions."""
+    if not config.crowd and not config.mixup and not config.teachers:
+        return torch.from_numpy(split.labels)
+    crowd = shares(load_votes(Path(config.votes)), split.names) if config.crowd else None
+    return torch.from_numpy(targets(split.labels, crowd, config.crowd))

@@ -1,0 +1,1 @@
+"""How good a classifier is: metrics, the test protocol, robustness, faces from photos, ablations."""

@@ -1,0 +1,101 @@
+"""Ablations: a table of runs, on the pictures that may be chosen by.
+
+    python -m training.expression.evaluation.ablations --runs runs/plain runs/wide --out training/reports/ablations.md
+
+A row for each run: what differs from the first in its recipe, what its network costs, and how right its best epoch was
+on the run's own validation pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from training.common.cli_errors import explained
+from training.common.files import write_text
+from training.expression import ablation_networks
+from training.expression.config import Config, flag
+from training.expression.evaluation import metrics
+from training.expression.figures import run_figures
+
+SAME_FOR_ALL = ("seed", "votes")  # or said otherwise
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add(
+        "--runs",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="run directories of training.expression.train; the first is compared to",
+    )
+    add("--out", type=Path, help="the Markdown file to write")
+    arguments = parser.parse_args()
+    with explained():
+        text = to_markdown(arguments.runs)
+    print(text)
+    if arguments.out:
+        write_text(arguments.out, text)
+
+
+def to_markdown(runs: Sequence[Path]) -> str:
+    """The table.
+
+    Raises:
+        DataError: a folder is no run with an epoch in it.
+    """
+    first = Config.of_run(runs[0])
+    names = (
+        "run",
+        "recipe",
+        "million multiply-adds",
+        "epochs",
+        "seconds an epoch",
+        "right on validation",
+        "its macro-F1",
+    )
+    names += ("lowest recall",)
+    lines = [f"| {' | '.join(names)} |", "|---|---|" + "---:|" * (len(names) - 2)]
+    lines += [f"| {run.name} | {' | '.join(cells(run, first if run != runs[0] else None))} |" for run in runs]
+    return "\n".join([*lines, ""])
+
+
+def cells(run: Path, first: Config | None) -> list[str]:
+    """A run's cells but its name; `first` is the recipe that its own is told by, None tells the whole."""
+    record, config = run_figures.read_run(run), Config.of_run(run)
+    logits = record.logits[record.best]
+    judged = metrics.confusion(logits, record.labels)
+    return [
+        told(config, first),
+        f"{ablation_networks.multiply_adds(ablation_networks.build(config.network)) / 1e6:.0f}",
+        str(len(record.history)),
+        f"{median(row['seconds'] for row in record.history):.1f}",
+        f"{metrics.accuracy(logits, record.labels):.3f} of {len(record.labels):,}",
+        f"{metrics.macro_f1(judged):.3f}",
+        f"{min(row['recall'] for row in metrics.per_class(judged).values()):.2f}",
+    ]
+
+
+def told(config: Config, first: Config | None) -> str:
+    """The knobs that differ from the first run's, as flags; of the first run itself, those that differ from the
+    defaults."""
+    other = Config() if first is None else first
+    names = [name for name in Config.__dataclass_fields__ if name not in SAME_FOR_ALL]
+    changed = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(other, name)}
+    return " ".join(f"`{given(name, value)}`" for name, value in changed.items()) or "the same"
+
+
+def given(name: str, value: object) -> str:
+    """A knob as the command line takes it; of a pinned run only its name."""
+    if isinstance(value, bool):
+        return flag(name if value else f"no_{name}")
+    values = value if isinstance(value, tuple) else (value,)
+    return f"{flag(name)} {','.join(str(one).split('#')[0] for one in values) or repr('')}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,337 @@
+"""Scores any weights on any split, with intervals, calibration and the accuracy on pictures not seen in training.
+
+    python -m training.expression.evaluation.evaluate --weights runs/study --data fer2013  # a run's best epoch
+    # the embedded weights, to files
+    python -m training.expression.evaluation.evaluate --weights simplecnn --data fer2013 --out reports
+    python -m training.expression.evaluation.evaluate --weights you/facemotion@main --data official --split test
+    # any function
+    python -m training.expression.evaluation.evaluate --weights my_package.my_module:logits --data fer2013
+
+A run or a function is calibrated by a temperature fitted on a fixed half of the rows; a published model brings its
+own. Calibration errors, before and after, are always of the other half, all else is of all rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from facemotion import EmotionClassifier
+from facemotion.faces import EMOTIONS
+from training.common import duplicates
+from training.common.cli_errors import explained
+from training.common.devices import choose_device, has_bf16_units
+from training.common.errors import DataError
+from training.expression import ablation_networks
+from training.expression.config import Config
+from training.expression.data.dataset import Split, load_split
+from training.expression.data.mixture import MULTI_HEAD
+from training.expression.data.sources import has_split
+from training.expression.evaluation import metrics
+from training.expression.inference import normalised, predict, to_device, torch_network
+from training.expression.networks import HEADS
+
+COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1)
+CHUNK = 512  # pictures handed to the model at once
+
+Pictures = NDArray[np.uint8]
+Scorer = Callable[[Pictures], metrics.Floats]
+"""Grey uint8 [N, 48, 48] -> logits, or logarithms of probabilities, float [N, 7], columns as in `EMOTIONS`."""
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Which grey levels, on the scale 0..1, become 0 and 1."""
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Model:
+    """Something that scores pictures. `temperature` divides its logits; None where it is yet to be fitted."""
+
+    description: str
+    score: Scorer
+    temperature: float | None = None
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    with explained():
+        model, split = load_model(arguments.weights), load_split(arguments.data, arguments.split)
+        known = known_pictures(arguments.train_data or arguments.data, arguments.train_split)
+        options = {"resamples": arguments.resamples, "seed": arguments.seed}
+        result = {"split": arguments.split} | evaluate(model, split, known, **options)
+        print(to_markdown(result))
+        if arguments.out:
+            write(result, arguments.out)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--weights", required=True, help="run directory, model folder, Hub reference, a name, or module:function")
+    add("--data", type=Path, required=True, help="a folder of pictures, fer2013.csv, or kaggle")
+    add("--split", default="validation", help="which part of the data to score (%(default)s)")
+    add("--train-data", type=Path, help="the data that the weights were trained on (default: --data)")
+    add("--train-split", default="train", help="and which part of it (%(default)s)")
+    add("--resamples", type=positive, default=1000, help="draws of the bootstrap (%(default)s)")
+    add("--seed", type=int, default=0, help="of the bootstrap (%(default)s)")
+    add("--out", type=Path, help="folder for evaluation.md and evaluation.json")
+    return parser.parse_args()
+
+
+def positive(text: str) -> int:
+    """A whole number of 1 or more, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def known_pictures(data: Path, split: str) -> Split | None:
+    """What the weights were trained on, or None where the data have no such part."""
+    return load_split(data, split) if has_split(data, split) else None
+
+
+def load_model(weights: str) -> Model:
+    """Whatever `weights` names.
+
+    Args:
+        weights: a run directory (its best.pt), or what `EmotionClassifier.from_pretrained` takes, or
+            `package.module:function` with a `Scorer`.
+
+    Raises:
+        DataError: the function or the run cannot be loaded.
+        WeightsError: the model cannot be had.
+    """
+    if (Path(weights) / "best.pt").is_file():
+        return from_run(Path(weights))
+    module, colon, function = weights.partition(":")
+    if colon and not Path(weights).exists():  # a folder's name may hold a colon
+        return from_function(module, function)
+    return from_classifier(EmotionClassifier.from_pretrained(weights))
+
+
+def load_heads(weights: str) -> dict[str, Model]:
+    """Each head of a published network of several heads by itself, by its name; empty for other models.
+
+    Raises:
+        WeightsError: the model cannot be had.
+    """
+    if (Path(weights) / "best.pt").is_file() or ":" in weights:
+        return {}
+    classifier = EmotionClassifier.from_pretrained(weights)
+    if classifier.config["network"] != MULTI_HEAD:
+        return {}
+    return {name: from_head(classifier, number) for number, name in enumerate(HEADS)}
+
+
+def from_head(classifier: EmotionClassifier, head: int) -> Model:
+    """A published network whose answers come from one of its heads, at a temperature of 1."""
+    network = torch_network(classifier)
+    network.mix.copy_(torch.eye(len(HEADS))[head])  # type: ignore[operator, union-attr]
+    normalisation = Normal(**classifier.config["normalisation"])
+
+    def score(pictures: Pictures) -> metrics.Floats:
+        return np.asarray(predict(network, normalised(pictures, normalisation)).numpy())
+
+    return Model(f"{classifier.description}, head {HEADS[head]}", score)
+
+
+def from_run(run: Path) -> Model:
+    """The best epoch of a run directory."""
+    config = Config.of_run(run)
+    saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
+    device = choose_device()
+    network = ablation_networks.build(config.network).to(device, memory_format=torch.channels_last)
+    network.load_state_dict(saved["network"])
+
+    def score(pictures: Pictures) -> metrics.Floats:
+        unlabelled = Split(pictures, np.zeros(len(pictures), np.int64), ())
+        inputs, _ = to_device(unlabelled, config, device)
+        return np.asarray(predict(network, inputs, has_bf16_units(device.type)).cpu().numpy())
+
+    return Model(f"{config.network}, epoch {saved['epoch']} of the run {run.resolve().name}", score)
+
+
+def from_classifier(classifier: EmotionClassifier) -> Model:
+    """A published model, whose probabilities are taken back to logits: its temperature is judged like a fitted one."""
+    temperature = float(classifier.config["temperature"])
+
+    def score(pictures: Pictures) -> metrics.Floats:
+        probabilities = classifier.classify([np.repeat(p[..., None], 3, axis=2) for p in pictures])
+        return np.asarray(np.log(np.maximum(probabilities.astype(np.float64), 1e-30)) * temperature)
+
+    return Model(classifier.description, score, temperature)
+
+
+def from_function(module: str, function: str) -> Model:
+    """The function of that name, imported from the module.
+
+    Raises:
+        DataError: there is none.
+    """
+    try:
+        scorer = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise DataError(f"no function {module}:{function} to score with: {error}") from error
+    if not callable(scorer):
+        raise DataError(f"{module}:{function} is no function to score with, but a {type(scorer).__name__}")
+    return Model(f"{module}:{function}", scorer)
+
+
+def logits_of(score: Scorer, pictures: Pictures) -> metrics.Floats:
+    """Scores all pictures, some at a time: float64 [N, 7].
+
+    Raises:
+        DataError: the scorer returns something else, or numbers that are not finite.
+    """
+    parts = []
+    for start in tqdm(range(0, len(pictures), CHUNK), desc="scoring", unit=f"x {CHUNK}", leave=False):
+        chunk = pictures[start : start + CHUNK]
+        logits = np.asarray(score(chunk), np.float64)
+        if logits.shape != (len(chunk), len(EMOTIONS)):
+            raise DataError(f"a scorer must return [{len(chunk)}, {len(EMOTIONS)}] logits, but got {logits.shape}")
+        if not np.isfinite(logits).all():
+            raise DataError("a scorer must return finite logits, but some are not")
+        parts.append(logits)
+    return np.concatenate(parts)
+
+
+def evaluate(
+    model: Model, split: Split, known: Split | None = None, *, resamples: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """Scores `split` and judges the answers, ready for JSON.
+
+    Args:
+        model: see `load_model`, or `Model("mine", any_scorer)`.
+        split: what to score.
+        known: what the model was trained on; rows of `split` that stand in it, pixel for pixel, are left out of
+            "not_in_train", which is None without it.
+        resamples: draws of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: the model returns something else than logits.
+    """
+    fresh = None if known is None else ~duplicates.stand_in(split.pictures, known.pictures)
+    logits = logits_of(model.score, split.pictures)
+    return {"model": model.description} | judge(
+        logits, split.labels, model.temperature, fresh, resamples=resamples, seed=seed
+    )
+
+
+def judge(
+    logits: metrics.Floats,
+    labels: metrics.Labels,
+    temperature: float | None = None,
+    fresh: NDArray[np.bool_] | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Every number of the report.
+
+    Args:
+        logits: [N, 7].
+        labels: [N].
+        temperature: what divides the logits; None fits it on the first of `metrics.halves`.
+        fresh: which rows are not in train, [N].
+        resamples: draws of the bootstrap.
+        seed: of the bootstrap.
+    """
+    fitted_on, reported_on = metrics.halves(len(labels))
+    divisor = temperature or metrics.fit_temperature(logits[fitted_on], labels[fitted_on])
+    raw, probabilities = metrics.softmax(logits), metrics.softmax(logits, divisor)
+    numbers = metrics.summary(probabilities, labels)
+    del numbers["ece"]  # which is of all rows, and so of those that the temperature was fitted on
+    return numbers | {
+        "intervals": metrics.bootstrap(probabilities, labels, resamples, seed),
+        "temperature": divisor,
+        "temperature_from": "half of these rows" if temperature is None else "the model",
+        "ece_before_temperature": metrics.calibration_error(raw[reported_on], labels[reported_on]),
+        "ece_after_temperature": metrics.calibration_error(probabilities[reported_on], labels[reported_on]),
+        "coverage": covered(probabilities, labels),
+        "not_in_train": None if fresh is None else unseen(probabilities, labels, fresh, resamples, seed),
+    }
+
+
+def covered(probabilities: metrics.Floats, labels: metrics.Labels) -> list[dict[str, float]]:
+    """Accuracy on the most confident share of the rows, for the shares in `COVERAGES`."""
+    curve = metrics.accuracy_by_coverage(probabilities, labels)
+    return [{"coverage": c, "accuracy": float(curve[max(1, round(c * len(curve))) - 1])} for c in COVERAGES]
+
+
+def unseen(
+    probabilities: metrics.Floats, labels: metrics.Labels, fresh: NDArray[np.bool_], resamples: int, seed: int
+) -> dict[str, Any] | None:
+    """Accuracy on the rows not in train, with its interval; None when there is none."""
+    if not fresh.any():
+        return None
+    rows, truth = probabilities[fresh], labels[fresh]
+    interval = metrics.bootstrap(rows, truth, resamples, seed)["accuracy"]
+    return {"rows": int(fresh.sum()), "accuracy": metrics.accuracy(rows, truth), "interval": interval}
+
+
+def to_markdown(result: dict[str, Any]) -> str:
+    """The result as three tables."""
+    heading = f"# {result['model']}\n\nOn {result['rows']:,} pictures ({result.get('split', 'unnamed')}).\n"
+    return "\n".join([heading, overall_table(result), class_table(result), coverage_table(result)])
+
+
+def overall_table(result: dict[str, Any]) -> str:
+    """Accuracy and its kin with their intervals, and the calibration errors."""
+    lines = ["| measure | value | 95 % interval |", "|---|---:|---:|"]
+    for name, title in (("accuracy", "accuracy"), ("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro-F1")):
+        lines.append(f"| {title} | {result[name]:.3f} | {between(result['intervals'][name])} |")
+    if fresh := result["not_in_train"]:
+        title = f"accuracy on the {fresh['rows']:,} not in train"
+        lines.append(f"| {title} | {fresh['accuracy']:.3f} | {between(fresh['interval'])} |")
+    lines.append(f"| calibration error, before temperature | {result['ece_before_temperature']:.3f} | |")
+    title = f"calibration error, at temperature {result['temperature']:.2f} from {result['temperature_from']}"
+    lines.append(f"| {title} | {result['ece_after_temperature']:.3f} | |")
+    return "\n".join(lines) + "\n"
+
+
+def class_table(result: dict[str, Any]) -> str:
+    """A row for each expression."""
+    lines = ["| expression | precision | recall | F1 | 95 % interval of F1 | pictures |", "|---|" + "---:|" * 5]
+    for emotion, row in result["per_class"].items():
+        numbers = f"{row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f}"
+        interval = between(result["intervals"][f"f1_{emotion}"])
+        lines.append(f"| {emotion} | {numbers} | {interval} | {row['support']:,} |")
+    return "\n".join(lines) + "\n"
+
+
+def coverage_table(result: dict[str, Any]) -> str:
+    """Accuracy on the most confident shares of the pictures."""
+    rows = [f"| {point['coverage']:.0%} | {point['accuracy']:.3f} |" for point in result["coverage"]]
+    return "\n".join(["| most confident | accuracy |", "|---:|---:|", *rows]) + "\n"
+
+
+def between(interval: list[float]) -> str:
+    """`.641 to .662`, as text."""
+    return f"{interval[0]:.3f} to {interval[1]:.3f}"
+
+
+def write(result: dict[str, Any], out: Path) -> None:
+    """Writes evaluation.md and evaluation.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "evaluation.md").write_text(to_markdown(result), encoding="utf-8")
+    (out / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Faces cut out of photos, in colour and of any size: how right a model trained on small grey pictures is on them.
+
+    python -m training.expression.evaluation.in_the_wild --faces wild --weights emotionnet simplecnn
+
+`--faces` is a folder with a folder of pictures for each expression. They are for judging only: nothing is trained,
+fitted or chosen on them. Each model sees every picture twice: used as it is, and as the product would cut it, by the
+box of the detector's largest face. A picture in which the detector finds none counts as wrong there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from facemotion import images
+from facemotion.detectors import FaceDetector
+from facemotion.errors import InputError
+from facemotion.expression import crops
+from facemotion.faces import EMOTIONS, Box
+from training.common.cli_errors import explained
+from training.common.constants import SIDE
+from training.common.errors import DataError
+from training.common.files import write_json
+from training.expression.data.sources import naming_all, pictures_in
+from training.expression.evaluation import evaluate, metrics
+
+
+@dataclass(frozen=True)
+class WildFaces:
+    """Pictures in the form that networks take, and their labels.
+
+    `whole` uint8 [N, 48, 48]: each picture used as it is; `framed` likewise: as the detector's box cuts it;
+    `found` bool [N]: whether there was a box (without one, `framed` is blank); `labels` int64 [N] into `EMOTIONS`.
+    """
+
+    whole: NDArray[np.uint8]
+    framed: NDArray[np.uint8]
+    found: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    with explained():
+        faces = load(arguments.faces, FaceDetector.from_pretrained(arguments.detector))
+        results = [judge(evaluate.load_model(weights), faces) for weights in arguments.weights]
+        print(to_markdown(results))
+        if arguments.out:
+            write_json(arguments.out, {"models": results})
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--faces", type=Path, required=True, help="folder with a folder of pictures for each expression")
+    add(
+        "--weights", nargs="+", required=True, help="what to score, each as for training.expression.evaluation.evaluate"
+    )
+    add("--detector", default="default", help="whose boxes cut the faces (%(default)s)")
+    add("--out", type=Path, help="a JSON file to write")
+    return parser.parse_args()
+
+
+def load(root: Path, detector: FaceDetector) -> WildFaces:
+    """Reads the folder and looks for a face in every picture.
+
+    Raises:
+        DataError: an expression has no folder or no pictures, or pictures cannot be read; all of these are named.
+    """
+    files = [(file, label) for label, emotion in enumerate(EMOTIONS) for file in _files(root / emotion)]
+    whole = np.empty((len(files), SIDE, SIDE), np.uint8)
+    framed, found, problems = np.zeros_like(whole), np.zeros(len(files), bool), list[str]()
+    for row, (file, _) in enumerate(tqdm(files, desc="looking for faces", leave=False, mininterval=1)):
+        try:
+            picture = images.load(file)
+        except InputError as error:
+            problems.append(f"{file}: {error.message}")
+            continue
+        whole[row] = _small(picture)
+        boxes, _scores = detector.detect(picture)
+        if len(boxes):
+            found[row], framed[row] = True, _small(crops.square(picture, largest(boxes)))
+    if problems:
+        raise naming_all(problems)
+    return WildFaces(whole, framed, found, np.array([label for _, label in files], np.int64))
+
+
+def largest(boxes: NDArray[np.float32]) -> Box:
+    """The box of the largest area among [N, 4]."""
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return Box(*(float(value) for value in boxes[int(areas.argmax())]))
+
+
+def judge(model: evaluate.Model, faces: WildFaces) -> dict[str, Any]:
+    """The numbers of one model, ready for JSON: used as they are ("whole") and through the detector ("framed")."""
+    whole = evaluate.logits_of(model.score, faces.whole)
+    framed = evaluate.logits_of(model.score, faces.framed)
+    right = (framed.argmax(1) == faces.labels) & faces.found
+    return {
+        "model": model.description,
+        "whole": _numbers(whole, faces.labels),
+        "framed": _numbers(framed[faces.found], faces.labels[faces.found])
+        | {"found": float(faces.found.mean()), "accuracy_of_all": float(right.mean())},
+    }
+
+
+def _numbers(logits: metrics.Floats, labels: metrics.Labels) -> dict[str, Any]:
+    probabilities = metrics.softmax(logits)
+    numbers = metrics.summary(probabilities, labels)
+    del numbers["ece"]
+    return numbers | {
+        "interval": metrics.bootstrap(probabilities, labels)["accuracy"],
+        "lowest_recall_of_highest": metrics.lowest_recall_of_highest(np.array(numbers["confusion"])),
+    }
+
+
+def to_markdown(results: Sequence[dict[str, Any]]) -> str:
+    """A row for each model in each framing."""
+    names = ("model", "cut", "pictures", "right", "95 % interval", "macro-F1", *EMOTIONS, "lowest / highest recall")
+    lines = [f"| {' | '.join(names)} |", "|---|---|" + "---:|" * (len(names) - 2)]
+    for result in results:
+        for framing, cut in (("whole", "used as they are"), ("framed", "by the detector")):
+            lines.append(f"| {result['model']} | {cut} | {_cells(result[framing])} |")
+        share = result["framed"]
+        lines.append(
+            f"| {result['model']} | by the detector, missed ones wrong ({share['found']:.1%} found) | "
+            f"{result['whole']['rows']:,} | {share['accuracy_of_all']:.3f} |" + " |" * (len(names) - 4)
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _cells(numbers: dict[str, Any]) -> str:
+    recalls = (f"{row['recall']:.2f}" for row in numbers["per_class"].values())
+    first = (f"{numbers['rows']:,}", f"{numbers['accuracy']:.3f}", evaluate.between(numbers["interval"]))
+    return " | ".join([*first, f"{numbers['macro_f1']:.3f}", *recalls, f"{numbers['lowest_recall_of_highest']:.2f}"])
+
+
+def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB [h, w, 3] -> grey [48, 48], as `crops.to_input` makes it."""
+    return crops.resize(crops.to_grey(picture), SIDE)
+
+
+def _files(folder: Path) -> list[Path]:
+    files = pictures_in(folder)
+    if not files:
+        raise DataError(f"{folder} holds no pictures: expected a folder for each of {', '.join(EMOTIONS)}")
+    return files
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,301 @@
+"""A finished run -> the folder that `facemotion` loads: model.safetensors and config.json.
+
+    python -m training.expression.export --run runs/study --data fer2013 --out facemotion/assets/simplecnn
+    python -m training.expression.export --run runs/modern --data official rafdb --votes fer2013new.csv --out model
+
+The temperature and the thresholds of "uncertain" are chosen on a fixed half of the validation rows, and the weight of
+each head of a network that has several; the figures on calibration and coverage in config.json are from the other
+half, the accuracy is over all. The best epoch was chosen on the same validation
+pictures, as in the study, which flatters it a little; the config says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from facemotion.expression import onnx_network
+from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
+from facemotion.faces import EMOTIONS
+from facemotion.weights import CHECKSUMS
+from training.common import duplicates
+from training.common.cli_errors import explained
+from training.common.constants import FER2013, OWN, RAF_DB, RESEARCH_ONLY
+from training.common.errors import DataError
+from training.common.files import update_checksums, write_json
+from training.expression import networks
+from training.expression.config import Config
+from training.expression.data import mixture
+from training.expression.data.dataset import Split, limited, load_split
+from training.expression.data.sources import KNOWN_SPLITS
+from training.expression.evaluation import metrics
+from training.expression.inference import predict, to_device
+from training.expression.networks import HEADS
+
+# One of `training.expression.data.dataset.DROPS` -> what is not there.
+LEFT_OUT = {
+    "duplicates": "further copies of equal pictures",
+    "conflicts": "equal pictures under different labels",
+    "blank": "blank pictures",
+    "not_a_face": "those that all voters called not a face",
+    "judged": "those that resemble pictures of another split",
+}
+SERVED_AT_ONCE = 256  # pictures
+MIX_STEP = 0.05  # of a head's weight
+FULL_BYTES = 10e6  # weights that take less as float32 are published so, larger ones as float16
+MAX_RUN_ERROR = 0.02  # of a probability, between the checkpoint and what the run recorded, as float16
+# Likewise, between PyTorch with the run's weights and what serves the published ones.
+MAX_PARITY_ERRORS = {torch.float32: 1e-3, torch.float16: 0.02}
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    with explained():
+        data, *photos = arguments.data
+        config = export(arguments.run, data, arguments.out, photos, arguments.votes)
+    print(json.dumps({k: v for k, v in config["metrics"].items() if not isinstance(v, (dict, list))}, indent=2))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="a run directory of training.expression.train")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="what the run was trained on")
+    parser.add_argument("--votes", type=Path, help="FER+'s votes, where the run learned from them")
+    parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
+    return parser.parse_args()
+
+
+def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes: Path | None = None) -> dict[str, Any]:
+    """Writes the model folder and returns its configuration.
+
+    Args:
+        run: a run directory.
+        data: what it was trained on.
+        out: the folder to write.
+        photos: trees of photos that it was trained on too.
+        votes: FER+'s file, where the run learned from it.
+
+    Raises:
+        DataError: the data or the run won't do, the network was only tried, or what is published would answer otherwise
+            than the run's network, by more than `MAX_PARITY_ERRORS`.
+    """
+    if not (run / "best.pt").is_file():
+        raise DataError(
+            f"{run} holds no best.pt: it is no run directory of training.expression.train with an epoch in it"
+        )
+    recipe = json.loads((run / "config.json").read_text())
+    saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
+    config = Config.of_run(run)
+    if config.network not in networks.NETWORKS:
+        raise DataError(f"{config.network} was only tried; what can be served is {', '.join(networks.NETWORKS)}")
+    if votes:
+        config = dataclasses.replace(config, votes=str(votes))
+    known, judged = load_split(data, config.train_split), load_split(data, config.validation_split)
+    origin = KNOWN_SPLITS.get((len(known), len(judged)))
+    split = limited(mixture.validation_of(judged, photos, config), config.limit, config.seed)
+    check_run(run, config, saved, split)
+    trained = mixed_heads(config, saved["network"], split)
+    numbers = numbers_of(trained)
+    tensors = as_numbers(trained, numbers)
+    logits = served_logits(config, tensors, split)
+    parity = furthest(logits, logits_of(config, trained, split))
+    if parity > MAX_PARITY_ERRORS[numbers]:
+        raise DataError(f"publishing changes a probability by {parity:.1e}, more than {MAX_PARITY_ERRORS[numbers]}")
+    figures = judge(logits, split.labels, ~duplicates.stand_in(split.pictures, known.pictures))
+    temperature, thresholds = figures.pop("temperature"), figures.pop("uncertain")
+    content = {
+        "network": config.network,
+        "labels": list(EMOTIONS),
+        "input": {"size": split.pictures.shape[1], "colours": colours(config.network)},
+        "normalisation": {"mean": config.mean, "std": config.std},
+        "temperature": temperature,
+        "uncertain": thresholds,
+        "metrics": figures | {"epoch": saved["epoch"], "parity": parity},
+        "data": describe_data(config, trained_on(run, known), len(split), origin, len(photos)),
+        "dataset": (FER2013 if origin else OWN)["type"],
+        **({"heads": weights_of_heads(trained)} if "mix" in trained else {}),
+        **({"terms": RESEARCH_ONLY} if photos else {}),
+        "recipe": recipe | {"epochs_run": epochs_run(run)},
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, out / WEIGHTS_FILE)
+    write_json(out / CONFIG_FILE, content)
+    if (out.parent / CHECKSUMS).exists():
+        update_checksums(out.parent)
+    return content
+
+
+def check_run(run: Path, config: Config, saved: dict[str, Any], split: Split) -> None:
+    """Raises:
+    DataError: the kept weights answer otherwise than the run recorded.
+    """
+    found, recorded = logits_of(config, saved["network"], split), recorded_logits(run, saved["epoch"])
+    if len(found) != len(recorded):
+        raise DataError(
+            f"the run was judged on {len(recorded):,} pictures, not on these {len(found):,}: name its --data"
+        )
+    if furthest(found, recorded) > MAX_RUN_ERROR:
+        raise DataError(f"{run / 'best.pt'} answers otherwise than the run recorded of epoch {saved['epoch']}")
+
+
+def mixed_heads(config: Config, tensors: dict[str, torch.Tensor], split: Split) -> dict[str, torch.Tensor]:
+    """The tensors with the heads' weights fitted on a fixed half of the validation rows, if it has several."""
+    if "mix" not in tensors:
+        return tensors
+    heads = np.stack(
+        [logits_of(config, tensors | {"mix": torch.eye(len(HEADS))[head]}, split) for head in range(len(HEADS))], axis=1
+    )
+    chosen_on, _ = metrics.halves(len(split))
+    active = (tensors["mix"] > 0).numpy()
+    return tensors | {"mix": torch.from_numpy(fit_mix(heads[chosen_on], split.labels[chosen_on], active))}
+
+
+def fit_mix(log_probabilities: np.ndarray, labels: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """The weights of the heads, float32 [3], that give the labels the smallest cross entropy; in steps of `MIX_STEP`.
+
+    Args:
+        log_probabilities: of each head, [N, 3, 7].
+        labels: int [N].
+        active: bool [3]: which heads may get a weight.
+    """
+    rows = np.arange(len(labels))
+    steps = round(1 / MIX_STEP)
+    grid = [np.array(parts) / steps for parts in product(range(steps + 1), repeat=len(HEADS)) if sum(parts) == steps]
+    grid = [weights for weights in grid if not weights[~active].any()]
+    right = np.exp(log_probabilities[rows, :, labels])
+    losses = [-np.log(np.maximum(right @ weights, 1e-9)).mean() for weights in grid]
+    return np.asarray(grid[int(np.argmin(losses))], np.float32)
+
+
+def weights_of_heads(tensors: dict[str, torch.Tensor]) -> dict[str, float]:
+    """How much each head counts in what is served."""
+    return {name: round(float(weight), 4) for name, weight in zip(HEADS, tensors["mix"], strict=True)}
+
+
+def numbers_of(tensors: dict[str, torch.Tensor]) -> torch.dtype:
+    """In which numbers a network is published: float32, or where that takes more than `FULL_BYTES`, float16."""
+    return torch.float32 if 4 * sum(t.numel() for t in tensors.values()) < FULL_BYTES else torch.float16
+
+
+def as_numbers(tensors: dict[str, torch.Tensor], numbers: torch.dtype) -> dict[str, torch.Tensor]:
+    """The tensors as such numbers; counters of whole numbers stay as they are."""
+    return {n: (t.to(numbers) if t.is_floating_point() else t).contiguous() for n, t in tensors.items()}
+
+
+def judge(logits: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str, Any]:
+    """Fits temperature and thresholds on one half of the rows, and measures on the other and on all."""
+    chosen_on, reported_on = metrics.halves(len(labels))
+    temperature = metrics.fit_temperature(logits[chosen_on], labels[chosen_on])
+    probabilities = metrics.softmax(logits, temperature)
+    thresholds = metrics.choose_thresholds(probabilities[chosen_on], labels[chosen_on])
+    kept = metrics.certain(probabilities, thresholds["min_confidence"], thresholds["min_lead"]) & reported_on
+    raw = metrics.softmax(logits)
+    return metrics.summary(probabilities, labels) | {
+        "intervals": intervals(probabilities, labels, fresh),
+        "temperature": round(temperature, 4),
+        "uncertain": thresholds,
+        **({"accuracy_not_in_train": metrics.accuracy(probabilities[fresh], labels[fresh])} if fresh.any() else {}),
+        "rows_not_in_train": int(fresh.sum()),
+        "ece": metrics.calibration_error(probabilities[reported_on], labels[reported_on]),
+        "ece_before_temperature": metrics.calibration_error(raw[reported_on], labels[reported_on]),
+        "coverage": float(kept.sum() / reported_on.sum()),
+        "accuracy_when_certain": metrics.accuracy(probabilities[kept], labels[kept]),
+    }
+
+
+def intervals(probabilities: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str, list[float]]:
+    """Bootstrap 95 % intervals, [low, high], of the figures over all rows, and of the accuracy on the `fresh` ones."""
+    found = metrics.bootstrap(probabilities, labels)
+    if fresh.any():
+        found["accuracy_not_in_train"] = metrics.bootstrap(probabilities[fresh], labels[fresh])["accuracy"]
+    return found
+
+
+def logits_of(config: Config, tensors: dict[str, torch.Tensor], split: Split) -> np.ndarray:
+    """Logits float32 [N, 7] of the network with these tensors, in PyTorch."""
+    network = networks.build(config.network)
+    network.load_state_dict(tensors)
+    pictures, _ = to_device(split, config, torch.device("cpu"))
+    return predict(network.to(memory_format=torch.channels_last), pictures, bf16=False).numpy()
+
+
+def served_logits(config: Config, tensors: dict[str, torch.Tensor], split: Split) -> np.ndarray:
+    """Logits float32 [N, 7] of the graph that serves the network, with a file of these tensors."""
+    with TemporaryDirectory() as folder:
+        save_file(tensors, Path(folder) / WEIGHTS_FILE)
+        network = onnx_network.Network(config.network, Path(folder) / WEIGHTS_FILE)
+    pictures, _ = to_device(split, config, torch.device("cpu"))
+    channels = network.spec.input_channels
+    batches = (rows.expand(-1, channels, -1, -1).contiguous().numpy() for rows in pictures.split(SERVED_AT_ONCE))
+    return np.concatenate([network(batch) for batch in batches])
+
+
+def recorded_logits(run: Path, epoch: int) -> np.ndarray:
+    """What the network said during the run: [N, 7]."""
+    return np.load(run / "predictions" / f"{epoch:03d}.npy").astype(np.float32)
+
+
+def furthest(logits: np.ndarray, others: np.ndarray) -> float:
+    """The largest difference of a probability."""
+    return float(np.abs(metrics.softmax(logits) - metrics.softmax(others)).max())
+
+
+def epochs_run(run: Path) -> int:
+    """How many epochs the run has finished so far."""
+    return len((run / "history.csv").read_text().splitlines()) - 1
+
+
+def trained_on(run: Path, known: Split) -> int:
+    """How many pictures the run learned from, as it recorded; without a record (or an end), all that are `known`."""
+    file = run / "metrics.json"
+    counts = json.loads(file.read_text()).get("pictures") if file.is_file() else None
+    return sum(counts["training"].values()) if counts else len(known)
+
+
+def colours(network: str) -> str:
+    """What the network is given of a colour picture, in words."""
+    return "grey" if networks.input_channels(network) == 1 else "grey, repeated over three channels"
+
+
+def describe_data(config: Config, trained: int, judged: int, origin: str | None, photos: int = 0) -> str:
+    """What the model was trained and judged on, in a few sentences.
+
+    Args:
+        config: the recipe.
+        trained: pictures of the first source that it learned from.
+        judged: pictures that the epoch was chosen on.
+        origin: of `KNOWN_SPLITS`, or None.
+        photos: how many trees of photos it learned from too.
+    """
+    source = f"{FER2013['name']} in {origin}" if origin else "Pictures of the publisher's own"
+    without = f", without {' and '.join(LEFT_OUT[name] for name in config.drop)}" if config.drop else ""
+    extra = f", with the held-out tenth of {RAF_DB} that it learned from too" if photos else ""
+    sentences = [
+        f"{source}: trained on {trained:,} pictures of {config.train_split}{without}; the epoch was chosen and judged "
+        f"on the {judged:,} of {config.validation_split}{extra}."
+    ]
+    if config.crowd:
+        sentences.append(f"FER+'s votes count by {config.crowd:g} beside the labels.")
+    if config.teachers:
+        number = len(config.teachers)
+        taught = "Another network" if number == 1 else f"{number} other networks"
+        sentences.append(f"{taught} taught it, by {config.teaching:g} of what it was told.")
+    if config.start:
+        sentences.append(f"It began from other weights, {config.start}, and what those were trained on counts too.")
+    if photos:
+        sentences.append(RESEARCH_ONLY)
+    return " ".join(sentences)
+
+
+if __name__ == "__main__":
+    main()

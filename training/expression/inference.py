@@ -1,0 +1,72 @@
+"""Pictures -> what the network takes -> logits, the same in training, judging and exporting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from facemotion import EmotionClassifier
+from facemotion.expression import onnx_network
+from training.expression import networks
+from training.expression.data.dataset import Split
+
+
+class Normalisation(Protocol):
+    """`training.expression.config.Config`, or anything else that says which grey levels, on the scale 0..1, become 0
+    and 1."""
+
+    @property
+    def mean(self) -> float: ...
+    @property
+    def std(self) -> float: ...
+
+
+def load_strictly(network: nn.Module, file: Path) -> None:
+    """Fills `network` with the float16 or float32 safetensors in `file`, in place.
+
+    Raises:
+        UnsafeWeights: the file is no safetensors; a pickle is never opened.
+        WeightsMismatch: names or shapes differ from the network's; the message lists how.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    tensors = onnx_network.read_strictly(file, shapes)
+    network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+
+
+def torch_network(classifier: EmotionClassifier) -> nn.Module:
+    """The network of a classifier that was loaded from a file, in PyTorch."""
+    served = classifier.network
+    assert isinstance(served, onnx_network.Network)  # from_pretrained makes no other
+    network = networks.build(served.name)
+    load_strictly(network, served.file)
+    return network.eval()
+
+
+def to_device(split: Split, config: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Normalised grey pictures float32 [N, 1, 48, 48] and labels int64 [N]."""
+    return normalised(split.pictures, config, device), torch.from_numpy(split.labels).to(device)
+
+
+def normalised(pictures: NDArray[np.uint8], config: Normalisation, device: torch.device | str = "cpu") -> Tensor:
+    """Grey uint8 [N, H, W] -> float32 [N, 1, H, W] on the device."""
+    grey = torch.from_numpy(pictures).to(device).unsqueeze(1)  # as bytes: a quarter of what is to be moved
+    return (grey.float().div_(255) - config.mean) / config.std
+
+
+def as_input(grey: Tensor, network: nn.Module) -> Tensor:
+    """Grey [N, 1, H, W] repeated to the channels that the network takes."""
+    channels = int(network.input_channels)  # type: ignore[arg-type]
+    return grey.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, pictures: Tensor, bf16: bool = False, batch_size: int = 256) -> Tensor:
+    """Logits, float32 [N, 7], with the network in evaluation mode; computed in float32, or in bfloat16."""
+    network.eval()
+    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):
+        return torch.cat([network(as_input(chunk, network)) for chunk in pictures.split(batch_size)]).float()

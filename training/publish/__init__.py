@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: repositories, model cards and the Space."""

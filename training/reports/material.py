@@ -1,0 +1,60 @@
+"""What a run's report is made of: the run's record, its data, and what is computed from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.common import duplicates
+from training.expression.data import inspect
+from training.expression.data.dataset import Split
+from training.expression.evaluation import evaluate, metrics
+from training.expression.figures import run_figures
+from training.expression.figures.run_figures import Record
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that the sections are written from.
+
+    `config` is the run's config.json, `machines` its environment.json, one entry for each time it was started;
+    `splits` are the data by name, `model` is the exported configuration, and `votes` FER+'s file.
+    """
+
+    record: Record
+    config: dict[str, Any]
+    machines: list[dict[str, Any]]
+    splits: dict[str, Split]
+    model: dict[str, Any]
+    votes: Path | None = None
+
+    @cached_property
+    def fresh(self) -> NDArray[np.bool_]:
+        """Which of the judged pictures don't stand in train, pixel for pixel: bool [N]."""
+        judged = run_figures.judged_on(self.record, self.splits[self.record.split])
+        return ~duplicates.stand_in(judged.pictures, self.splits[self.config["train_split"]].pictures)
+
+    @cached_property
+    def best(self) -> dict[str, Any]:
+        """The best epoch, as `evaluate.judge` judges it."""
+        return evaluate.judge(self.record.logits[self.record.best], self.record.labels, fresh=self.fresh)
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What `check` says of the data."""
+        return inspect.describe(self.splits, votes=self.votes)
+
+    def counts(self, epoch: int) -> NDArray[np.int64]:
+        """The confusion matrix of an epoch, [7, 7]."""
+        return metrics.confusion(self.record.logits[epoch], self.record.labels)
+
+    def accuracy_on_fresh(self, epoch: int) -> float | None:
+        """Accuracy on the judged pictures that don't stand in train; None when all do."""
+        if not self.fresh.any():
+            return None
+        return metrics.accuracy(self.record.logits[epoch][self.fresh], self.record.labels[self.fresh])
