@@ -22,7 +22,7 @@ from facemotion.batch.worker import Job, PartWorker
 from facemotion.pipeline import Pipeline
 from tests.support.processes import ROOT
 
-PATIENCE_S = 250  # Ray starts a dozen processes, on a machine that may be busy
+PATIENCE_S = 400  # Ray starts a dozen processes, on a machine that may be busy
 Row = dict[str, Any]
 
 

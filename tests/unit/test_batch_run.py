@@ -31,7 +31,7 @@ from tests.support.batch_runs import (
 )
 from tests.support.processes import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 Begin = Callable[..., subprocess.Popen[str]]
 SMALL_PARTS = ("--part-pictures", "1")

@@ -113,7 +113,7 @@ def test_a_record_in_a_bucket_counts_only_with_its_file(store: tuple[Any, str], 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_command_goes_from_bucket_to_bucket_and_goes_on(
     store: tuple[Any, str], source: str, local_rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
