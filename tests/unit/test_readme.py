@@ -17,7 +17,7 @@ from training.detector import evaluate as evaluate_detector
 from training.detector import export as detector_export
 from training.detector import speed, teacher_boxes, train
 from training.expression import config, export
-from training.expression.evaluation import evaluate, logit_bias
+from training.expression.evaluation import evaluate, test_protocol
 from training.publish import cli
 from training.reports import detector_report
 
@@ -124,7 +124,7 @@ def test_the_training_commands_are_understood(part: str, given: list[str], monke
         "detector.speed": speed.parse_arguments,
         "detector.evaluate": evaluate_detector.parse_arguments,
         "expression.train": lambda: config.chosen(config.parse()),
-        "expression.evaluation.logit_bias": logit_bias.parse_arguments,
+        "expression.evaluation.test_protocol": test_protocol.parse_arguments,
         "expression.evaluation.evaluate": evaluate.parse_arguments,
         "expression.export": export.parse_arguments,
         "detector.teacher_boxes": teacher_boxes.parse_arguments,
