@@ -172,7 +172,7 @@ def test_reads_from_kaggle_what_kagglehub_hands_over(monkeypatch, tree):
         (["not_a_face"], "0 1 2 3 5 6"),
         (["duplicates", "conflicts"], "1 2 4 6"),
         (["conflicts", "duplicates"], "1 2 4 6"),
-        (["judged"], "0 3 4 5 6"),
+        (["other_splits"], "0 3 4 5 6"),
     ],
 )
 def test_drops_what_it_is_told_to(tree, votes, drop, names):
@@ -289,8 +289,8 @@ def test_what_resembles_others_goes_with_its_copies():
     judged = np.stack([picture(0), picture(1)])
     again = (picture(0) * 0.7 + 9).astype(np.uint8)
     stack = np.stack([picture(2), again, picture(1), picture(3), again])
-    assert duplicates.resemble(stack, judged).tolist() == [False, True, True, False, True]
-    assert not duplicates.resemble(stack, judged[:0]).any()
+    assert duplicates.near_matches(stack, judged).tolist() == [False, True, True, False, True]
+    assert not duplicates.near_matches(stack, judged[:0]).any()
 
 
 @pytest.fixture(scope="module")

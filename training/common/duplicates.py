@@ -58,18 +58,18 @@ def conflicting(pictures: Pictures, labels: NDArray[np.int64]) -> NDArray[np.boo
     return mask
 
 
-def stand_in(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
+def exact_matches(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
     """Which of `pictures` also stand in `others`, pixel for pixel: bool [N]."""
     known = set(digests(others))
     return np.array([digest in known for digest in digests(pictures)], bool)
 
 
-def resemble(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
+def near_matches(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
     """Which of `pictures` also stand in `others`, equal or nearly so: bool [N]."""
     count = len(others)
     pairs = near_pairs(np.concatenate([others, pictures]))
     near = [pair.second - count for pair in pairs if pair.first < count <= pair.second]
-    return stand_in(pictures, np.concatenate([others, pictures[near]]))
+    return exact_matches(pictures, np.concatenate([others, pictures[near]]))
 
 
 def blank(pictures: Pictures) -> NDArray[np.bool_]:
@@ -109,6 +109,6 @@ def _normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6))
 
 
-def _correlation(one: Pictures, other: Pictures) -> float:
-    first, second = _normalised(np.stack([one, other]).reshape(2, -1).astype(np.float32))
+def _correlation(picture: Pictures, other: Pictures) -> float:
+    first, second = _normalised(np.stack([picture, other]).reshape(2, -1).astype(np.float32))
     return float(first @ second)

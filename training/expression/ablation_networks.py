@@ -157,7 +157,7 @@ CANDIDATES: dict[str, type[nn.Module]] = {
     "candidate-convnext": ConvNext,
 }
 TEACHERS: dict[str, type[nn.Module]] = {"teacher-wide": WideResNet}
-TRIED = CANDIDATES | TEACHERS
+TRAINED_ONLY = CANDIDATES | TEACHERS
 
 
 def build(name: str) -> nn.Module:
@@ -166,7 +166,7 @@ def build(name: str) -> nn.Module:
     Raises:
         ValueError: the name is none of theirs.
     """
-    return TRIED[name]() if name in TRIED else networks.build(name)
+    return TRAINED_ONLY[name]() if name in TRAINED_ONLY else networks.build(name)
 
 
 def multiply_adds(network: nn.Module) -> int:

@@ -42,11 +42,11 @@ def load(run: Path, device: torch.device) -> Teacher:
     return Teacher(ready, config, f"{run.absolute().name}#{weights.sha256(file)}")
 
 
-def answers(teachers: Sequence[Teacher], pictures: Tensor, prior: Tensor, bf16: bool) -> Tensor:
+def teacher_probabilities(teachers: Sequence[Teacher], pictures: Tensor, prior: Tensor, bf16: bool) -> Tensor:
     """The mean of the teachers' probabilities, float32 [N, 7].
 
     A teacher that learned with `balance` has logits that are to be shifted by as much of the log shares before they
-    answer for these pictures (`optim.losses_of`).
+    answer for these pictures (`optim.classification_losses`).
 
     Args:
         teachers: one or more.

@@ -56,7 +56,7 @@ def write(name: str, folder: Path) -> None:
     network = networks.build(name).eval()
     model = graph(network)
     (folder / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
-    write_json(folder / f"{name}.json", describe(network, {one.name for one in model.graph.initializer}))
+    write_json(folder / f"{name}.json", describe(network, {tensor.name for tensor in model.graph.initializer}))
 
 
 def describe(network: nn.Module, used: set[str]) -> dict[str, Any]:
