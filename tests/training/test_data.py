@@ -242,7 +242,7 @@ def test_the_check_writes_both_files_and_ends_with_a_status(tree, tmp_path, monk
     with pytest.raises(SystemExit) as ended:
         inspect.main()
     assert ended.value.code == status
-    assert capsys.readouterr().out.startswith("# The data\n\n| pictures | train | validation |")
+    assert capsys.readouterr().out.startswith("# The data\n\n| images | train | validation |")
     assert json.loads((tmp_path / "report" / "data.json").read_text())["different"] == 7
     assert "no votes given" in (tmp_path / "report" / "data.md").read_text()
 

@@ -155,7 +155,7 @@ def test_every_drop_has_its_words() -> None:
 
 
 def test_the_figures_are_captioned_and_in_the_order_of_the_report() -> None:
-    text = model_card.show(["figures/chain.png", "figures/curves.png", "figures/my_own.png"])
+    text = model_card.figures_section(["figures/chain.png", "figures/curves.png", "figures/my_own.png"])
     assert re.findall(r"!\[(.+)]", text) == [model_card.TITLES["curves"], model_card.TITLES["chain"], "my own"]
 
 

@@ -79,7 +79,7 @@ def test_a_face_that_was_not_found_counts_as_wrong(wild_faces: in_the_wild.InThe
     assert (angry["framed"]["accuracy"], angry["framed"]["accuracy_of_all"]) == (1 / 7, 1 / 8)
     assert angry["framed"]["found"] == 7 / 8
     assert angry["whole"]["lowest_recall_of_highest"] == 0
-    assert "| always angry | used as they are | 8 | 0.250 |" in in_the_wild.to_markdown([angry])
+    assert "| always angry | none | 8 | 0.250 |" in in_the_wild.to_markdown([angry])
 
 
 def test_an_expression_without_pictures_is_told(tmp_path: Path) -> None:
