@@ -33,7 +33,7 @@ class Pair:
 
 def digests(pictures: Pictures) -> list[bytes]:
     """A short name for each picture's exact pixels."""
-    return [hashlib.sha256(np.ascontiguousarray(picture)).digest() for picture in pictures]
+    return [hashlib.sha256(picture.tobytes()).digest() for picture in pictures]
 
 
 def equal_groups(pictures: Pictures) -> list[list[int]]:
@@ -100,7 +100,7 @@ def _reduced(pictures: Pictures) -> NDArray[np.float32]:
     """Averages over tiles: float32 [N, COARSE_SIDE ** 2]."""
     count, side = len(pictures), pictures.shape[1] // COARSE_SIDE
     tiles = pictures.reshape(count, COARSE_SIDE, side, COARSE_SIDE, side)
-    return tiles.mean(axis=(2, 4), dtype=np.float32).reshape(count, -1)
+    return np.asarray(tiles.mean(axis=(2, 4), dtype=np.float32).reshape(count, -1))
 
 
 def _normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

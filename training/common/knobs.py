@@ -61,7 +61,7 @@ def _add_knob(section: Section, field: dataclasses.Field[Any], help: str) -> Non
         return
     nargs, is_tuple = field.metadata["nargs"], isinstance(field.default, tuple)
     if is_tuple and nargs is not None:
-        kind: Callable[[str], Any] = type(field.default[0]) if field.default else str
+        kind: Callable[[str], Any] = type(next(iter(field.default), ""))
         shared["nargs"] = nargs
     else:
         kind = names if is_tuple else type(field.default)

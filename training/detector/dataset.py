@@ -119,8 +119,8 @@ def prepare(source: Source, out: Path, teachers: Sequence[str] = (), plan: Plan 
     for photo, held in zip(source.photos, source.held_out, strict=True):
         if held:
             writer.photo(photo, photo.boxes, "val")
-    counts = dict(writer.counts) | {"teachers": [Path(name).name for name in teachers]}
-    counts |= {"changes": changes(training, fused)}
+    counts: dict[str, Any] = dict(writer.counts)
+    counts |= {"teachers": [Path(name).name for name in teachers], "changes": changes(training, fused)}
     write_json(out / "changes.json", counts)
     write_json(out / CONFIDENCE, writer.confidence)
     changes_sheet(training, fused, out / "changes.jpg")

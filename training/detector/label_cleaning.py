@@ -94,7 +94,7 @@ def distill_labels(labels: Boxes, teacher: TeacherDetections, labelled_by: str =
 
 def softened(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """The confidence to learn from a teacher's scores: certain from `CERTAIN_SCORE`, in proportion below."""
-    return np.clip(scores / CERTAIN_SCORE, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(scores / CERTAIN_SCORE, 0, 1), np.float32)
 
 
 def _pairs(shares: NDArray[np.float32]) -> list[tuple[int, int]]:
@@ -127,7 +127,7 @@ def _nearest(label: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32] | 
     if not len(boxes):
         return None
     shares = ious(label[None], boxes)[0]
-    return boxes[shares.argmax()] if shares.max() >= SAME_FACE else None
+    return np.asarray(boxes[shares.argmax()]) if shares.max() >= SAME_FACE else None
 
 
 def unlabelled(labels: Boxes, teachers: Sequence[Boxes]) -> Boxes:

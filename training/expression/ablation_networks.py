@@ -138,8 +138,9 @@ class ConvNextBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
 
     def forward(self, images: Tensor) -> Tensor:
-        inner = self.narrow(functional.gelu(self.widen(self.norm(self.filters(images)))))
-        return images + self.scale * inner
+        inner: Tensor = self.narrow(functional.gelu(self.widen(self.norm(self.filters(images)))))
+        out: Tensor = images + self.scale * inner
+        return out
 
 
 class ChannelNorm(nn.GroupNorm):
@@ -183,7 +184,7 @@ def multiply_adds(network: nn.Module) -> int:
     side, channels = network.input_size, network.input_channels
     was_training = network.training
     with torch.inference_mode():
-        network.eval()(torch.zeros(1, channels, side, side))  # type: ignore[arg-type, call-overload]
+        network.eval()(torch.zeros(1, channels, side, side))  # type: ignore[call-overload]
     network.train(was_training)
     for hook in hooks:
         hook.remove()

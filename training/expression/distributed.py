@@ -74,7 +74,10 @@ class DistributedContext:
         if self.size == 1:
             return network
         if device.type == "cuda":
-            return DistributedDataParallel(nn.SyncBatchNorm.convert_sync_batchnorm(network), device_ids=[device])
+            return DistributedDataParallel(
+                nn.SyncBatchNorm.convert_sync_batchnorm(network),  # type: ignore[no-untyped-call]
+                device_ids=[device],
+            )
         return DistributedDataParallel(network)
 
     def loss(self, losses: Tensor, batch_rows: int) -> Tensor:
@@ -107,7 +110,7 @@ def batches(rows: Tensor, size: int, context: DistributedContext) -> list[Tensor
     least = LEAST_SHARE * context.size
     if min(len(rows), size) < least:
         raise DataError(f"{context.size} process(es) need {least} training pictures and a batch of {least} at least")
-    chunks = list(rows.split(size))
+    chunks = list(torch.split(rows, size))
     if len(chunks[-1]) < least:
         chunks[-2:] = [torch.cat(chunks[-2:])]
     return chunks

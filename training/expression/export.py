@@ -227,8 +227,7 @@ def logits_of(config: Config, tensors: dict[str, torch.Tensor], split: Split) ->
     network = networks.build(config.network)
     network.load_state_dict(tensors)
     pictures, _ = to_device(split, config, torch.device("cpu"))
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return predict(network, pictures, bf16=False).numpy()
+    return predict(networks.channels_last(network), pictures, bf16=False).numpy()
 
 
 def served_logits(config: Config, tensors: dict[str, torch.Tensor], split: Split) -> np.ndarray:

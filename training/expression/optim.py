@@ -55,10 +55,10 @@ def ema_of(network: nn.Module, decay: float) -> AveragedModel:
 
     def move(averages: Sequence[Tensor], values: Sequence[Tensor], _: object) -> None:
         if not averages[0].is_floating_point():
-            torch._foreach_copy_(averages, values)
+            torch._foreach_copy_(list(averages), list(values))
             return
         steps = int(averaged.n_averaged)  # which stays with the processor: asking a GPU would make it wait
-        torch._foreach_lerp_(averages, values, 1 - min(decay, (1 + steps) / (10 + steps)))
+        torch._foreach_lerp_(list(averages), list(values), 1 - min(decay, (1 + steps) / (10 + steps)))
 
     averaged = AveragedModel(network, multi_avg_fn=move, use_buffers=True)
     return averaged

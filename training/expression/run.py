@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.common import provenance
 from training.common.devices import has_bf16_units, precision_of
-from training.expression import ablation_networks, initial_weights
+from training.expression import ablation_networks, initial_weights, networks
 from training.expression.config import Config
 from training.expression.data.dataset import Split
 from training.expression.distributed import DistributedContext
@@ -45,7 +45,7 @@ class Run:
         self.initial_weights_pin = (
             initial_weights.load_initial(network, config) if config.init_weights and not resume else ""
         )
-        self.network = network.to(device, memory_format=torch.channels_last)
+        self.network = networks.channels_last(network, device)
         if device.type == "cpu" and not has_bf16_units():
             use_winograd(self.network)
         torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches but the last are of one size
@@ -63,7 +63,7 @@ class Run:
         self.network.load_state_dict(checkpoint["network"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         if self.ema:
-            self.ema.load_state_dict(checkpoint.get("ema", checkpoint.get("average")))
+            self.ema.load_state_dict(checkpoint["ema" if "ema" in checkpoint else "average"])
         if checkpoint.get("scaler"):
             self.scaler.load_state_dict(checkpoint["scaler"])
         self.epoch, self.history = checkpoint["epoch"], checkpoint["history"]
@@ -83,7 +83,7 @@ class Run:
         }
 
     @property
-    def judged(self) -> torch.nn.Module:
+    def eval_network(self) -> torch.nn.Module:
         """The network that is validated and saved: the moving average of the weights, if the recipe has one."""
         return self.ema.module if self.ema else self.network
 

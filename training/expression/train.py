@@ -185,7 +185,7 @@ def step(run: Run, epoch_data: EpochData | mixture.Mixture, rows: Tensor, batch_
     else:
         losses, correct = losses_and_correct(run, epoch_data, rows)
     run.optimizer.zero_grad(set_to_none=True)
-    run.scaler.scale(run.context.loss(losses, batch_rows)).backward()
+    run.scaler.scale(run.context.loss(losses, batch_rows)).backward()  # type: ignore[no-untyped-call]
     run.scaler.step(run.optimizer)
     run.scaler.update()
     if run.ema:

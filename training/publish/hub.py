@@ -97,7 +97,7 @@ def publish_errors(repo: str) -> Iterator[None]:
 
     try:
         yield
-    except (errors.HTTPError, OSError, ValueError, LookupError, RuntimeError) as error:
+    except (errors.HTTPError, OSError, ValueError, LookupError, RuntimeError) as error:  # type: ignore[attr-defined]
         # A failed upload of a large file comes as a RuntimeError around what went wrong.
         cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
         raise PublishError(explain(cause, repo)) from error

@@ -137,7 +137,8 @@ def shrink(source: Path, target: Path) -> None:
     """
     with Image.open(source) as picture:
         pixels = np.asarray(picture.convert("RGB"), np.int32)
-    packed, where, counts = np.unique(pixels @ [1 << 16, 1 << 8, 1], return_inverse=True, return_counts=True)
+    keys = pixels @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    packed, where, counts = np.unique(keys, return_inverse=True, return_counts=True)
     found = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.float32)
     palette = found[np.argsort(-counts, kind="stable")[:COLOURS]]
     distances = (palette**2).sum(1) - 2 * found @ palette.T  # squared, but for what is the same for a whole row

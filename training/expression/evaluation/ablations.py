@@ -15,9 +15,10 @@ from statistics import median
 
 from training.common.cli_errors import exit_on_error
 from training.common.files import write_text
+from training.common.knobs import flag
 from training.common.markdown import table
 from training.expression import ablation_networks
-from training.expression.config import Config, flag
+from training.expression.config import Config
 from training.expression.evaluation import metrics
 from training.expression.figures import run_figures
 

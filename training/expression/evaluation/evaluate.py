@@ -33,7 +33,7 @@ from training.common.devices import choose_device, has_bf16_units
 from training.common.errors import DataError
 from training.common.files import write_json, write_text
 from training.common.markdown import table
-from training.expression import ablation_networks
+from training.expression import ablation_networks, networks
 from training.expression.config import Config
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.sources import has_split
@@ -141,7 +141,7 @@ def load_heads(weights: str) -> dict[str, Model]:
 def from_head(classifier: EmotionClassifier, head: int) -> Model:
     """A published network whose answers come from one of its heads, at a temperature of 1."""
     network = torch_network(classifier)
-    network.mix.copy_(torch.eye(len(HEADS))[head])  # type: ignore[operator, union-attr]
+    network.mix.copy_(torch.eye(len(HEADS))[head])  # type: ignore[operator]
     normalisation = Normal(**classifier.config["normalisation"])
 
     def score(pictures: Pictures) -> metrics.Floats:
@@ -155,7 +155,7 @@ def from_run(run: Path) -> Model:
     config = Config.of_run(run)
     saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
     device = choose_device()
-    network = ablation_networks.build(config.network).to(device, memory_format=torch.channels_last)
+    network = networks.channels_last(ablation_networks.build(config.network), device)
     network.load_state_dict(saved["network"])
 
     def score(pictures: Pictures) -> metrics.Floats:

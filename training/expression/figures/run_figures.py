@@ -204,15 +204,15 @@ def draw_run(figures: FigureWriter, record: Record, reference: tuple[float, floa
     figures.add("classes", lambda: charts.classes(numbers["per_class"], numbers["intervals"]))
     probabilities = metrics.softmax(logits, numbers["temperature"])
     _, reported_on = metrics.halves(len(record.labels))
-    bins = [
+    before, after = (
         metrics.reliability(p[reported_on], record.labels[reported_on])
         for p in (metrics.softmax(logits), probabilities)
-    ]
+    )
     texts = [
         f"As trained: calibration error {100 * numbers['ece_before_temperature']:.1f} %",
         f"At temperature {numbers['temperature']:.3g}: {100 * numbers['ece_after_temperature']:.1f} %",
     ]
-    figures.add("reliability", lambda: charts.reliability(*bins, texts))
+    figures.add("reliability", lambda: charts.reliability(before, after, texts))
     figures.add("coverage", lambda: charts.coverage(metrics.accuracy_by_coverage(probabilities, record.labels)))
     return probabilities
 
