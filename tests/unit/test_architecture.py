@@ -50,7 +50,7 @@ KNOWN_CIRCLES = {
 OWNERS: dict[str, tuple[str, ...]] = {
     "av": ("facemotion.video",),
     "gradio": ("facemotion.webui", "app"),
-    "huggingface_hub": ("facemotion.weights", "training.publish.hub"),
+    "huggingface_hub": ("facemotion.weights", "training.publish"),
     "onnxruntime": ("facemotion.runtime", "training.expression.onnx_export", "benchmarks"),
     "pyarrow": ("facemotion.batch",),
     "ray": ("facemotion.batch",),
