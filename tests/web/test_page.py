@@ -309,6 +309,22 @@ def test_about_says_when_nothing_was_measured(config: dict[str, Any]) -> None:
     assert "No measurements" in about_tab.measured(config)
 
 
+def test_about_says_what_a_label_is() -> None:
+    said = " ".join(about_tab.content(FakePipeline(), FakePipeline()).split())  # type: ignore[arg-type]
+    for part in ("<b>most people would name</b>", "ten voters", "forty annotators", "search words"):
+        assert part in said
+
+
+def test_about_states_the_terms_of_the_served_classifier_once() -> None:
+    pipeline, model = FakePipeline(), FakeModel()
+    terms = "For research & demonstration only."
+    model.config = {"terms": terms, "data": f"RAF-DB. {terms}", "metrics": {"accuracy": 0.5}}
+    pipeline.classifier = model
+    shown = about_tab.content(pipeline, FakePipeline())  # type: ignore[arg-type]
+    assert shown.count("For research &amp; demonstration only.") == 1 and "<p>RAF-DB.</p>" in shown
+    assert "demonstration only." not in about_tab.content(FakePipeline(), FakePipeline())  # type: ignore[arg-type]
+
+
 def test_about_skips_a_matrix_of_another_shape() -> None:
     assert "fm-matrix" not in about_tab.measured({"metrics": {"accuracy": 0.5, "confusion": [[1, 2], [3, 4]]}})
 

@@ -1,4 +1,5 @@
-"""Files that are whole or not there: each is written beside itself and then renamed; and the assets' checksums."""
+"""Files that are whole or not there: each is written beside itself and then renamed; the pictures of a folder; the
+assets' checksums."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from facemotion.weights import CHECKSUMS, sha256
+from training.common.constants import SUFFIXES
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -33,6 +35,11 @@ def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     with temporary.open("wb") as file:
         write(file)
     temporary.replace(path)
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name, without hidden files: macOS leaves a "._0.jpg" beside each file it copies."""
+    return sorted(f for f in folder.glob("*") if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
 
 
 def update_checksums(assets: Path) -> None:
