@@ -25,6 +25,20 @@ def clip(boxes: Boxes, width: int, height: int) -> Boxes:
     return np.clip(boxes, 0, np.array([width, height, width, height], np.float32)).astype(np.float32)
 
 
+def intersections(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float32]:
+    """Square pixels that each box shares with each other one: [N, M]."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.asarray(np.maximum(high - low, 0).prod(axis=2), np.float32)
+
+
+def ious(boxes: Boxes, others: Boxes) -> npt.NDArray[np.float32]:
+    """Intersection over union of each box with each other one: [N, M]."""
+    shared = intersections(boxes, others)
+    union = areas(boxes)[:, None] + areas(others)[None] - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
+
+
 def suppress(boxes: Boxes, scores: Scores, iou: float) -> npt.NDArray[np.intp]:
     """Greedy non-maximum suppression: the indices kept, best score first, no two overlapping by more than `iou`."""
     order = np.argsort(-scores, kind="stable")

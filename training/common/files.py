@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from facemotion import atomic
 from facemotion.weights import CHECKSUMS, sha256
 from training.common.constants import SUFFIXES
 
@@ -30,11 +31,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes beside `path` and renames."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    """Write a file under a temporary name beside `path`, then rename it.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with atomic.under_other_names(path) as (temporary,), temporary.open("wb") as file:
         write(file)
-    temporary.replace(path)
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -46,4 +49,4 @@ def update_checksums(assets: Path) -> None:
     """Writes SHA256SUMS anew for the weights and configurations embedded in the package."""
     files = sorted(file for file in assets.glob("*/*") if file.suffix in {".safetensors", ".json", ".onnx"})
     lines = [f"{sha256(file)}  {file.relative_to(assets).as_posix()}\n" for file in files]
-    (assets / CHECKSUMS).write_text("".join(lines))
+    write_text(assets / CHECKSUMS, "".join(lines))

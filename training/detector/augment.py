@@ -10,9 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion.detectors.boxes import areas
-from training.detector.label_cleaning import shared
-from training.detector.metrics import Boxes
+from facemotion.detectors.boxes import Boxes, areas, intersections
 
 Picture = NDArray[np.uint8]
 
@@ -39,7 +37,7 @@ def blank(picture: Picture, boxes: Boxes, kept: Boxes) -> Picture:
     So are faces ignored: a network has no notion of "may be found, need not be". Left in the picture without a label,
     a tiny face would teach that faces are background.
     """
-    result = picture.copy()
+    result: Picture = picture.copy()
     height, width = picture.shape[:2]
     for x0, y0, x1, y1 in whole(boxes, width, height):
         around = max(x1 - x0, y1 - y0)
@@ -89,8 +87,8 @@ def free_part(picture: Picture, faces: Boxes, random: np.random.Generator, attem
         if side > min(height, width):
             continue
         x, y = random.integers(0, width - side, endpoint=True), random.integers(0, height - side, endpoint=True)
-        if not len(faces) or not shared(np.array([[x, y, x + side, y + side]], np.float32), faces).any():
-            return picture[y : y + side, x : x + side].copy()
+        if not len(faces) or not intersections(np.array([[x, y, x + side, y + side]], np.float32), faces).any():
+            return np.array(picture[y : y + side, x : x + side])
     return None
 
 
@@ -119,7 +117,7 @@ def paste(picture: Picture, boxes: Boxes, donors: list[Picture], random: np.rand
             continue
         x, y = int(random.integers(0, width - columns)), int(random.integers(0, height - rows))
         place = np.array([[x, y, x + columns, y + rows]], np.float32)
-        if shared(place, np.concatenate([boxes, added])).any():
+        if intersections(place, np.concatenate([boxes, added])).any():
             continue
         small = cv2.resize(donor, (columns, rows), interpolation=cv2.INTER_AREA)
         small = small[:, ::-1] if random.random() < 0.5 else small
@@ -147,7 +145,8 @@ def pattern(random: np.random.Generator) -> Picture:
     chosen = (waves, np.sign(waves * crossing), rings, np.where(waves + crossing > 1, 1.0, -1.0))[random.integers(4)]
     dark, bright = random.uniform(0, 255, (2, 3))
     mixed = dark + (chosen[..., None] + 1) / 2 * (bright - dark)
-    return np.clip(mixed + random.normal(0, random.uniform(1, 12), mixed.shape), 0, 255).astype(np.uint8)
+    noisy = mixed + random.normal(0, random.uniform(1, 12), mixed.shape)
+    return np.asarray(np.clip(noisy, 0, 255), np.uint8)
 
 
 def worsen(picture: Picture, random: np.random.Generator) -> Picture:

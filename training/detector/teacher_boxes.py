@@ -25,12 +25,11 @@ from numpy.typing import NDArray
 
 from facemotion import FaceDetector, images
 from facemotion.detectors import ultralytics_compat
-from facemotion.detectors.boxes import suppress
+from facemotion.detectors.boxes import Boxes, suppress
 from facemotion.errors import FacemotionError
 from training.common.constants import SUFFIXES
 from training.common.errors import DataError
 from training.common.files import write_text
-from training.detector.metrics import Boxes
 
 FOLDER = "teacher"  # beside images/ and labels/
 LOWEST = 0.05  # fusion needs more, soft labels do not
@@ -94,7 +93,7 @@ def arithmetic(bf16: bool) -> Iterator[None]:
     from ultralytics.nn.modules.head import Detect  # noqa: PLC0415
 
     def in_float32(head: Any, outputs: dict[str, Any]) -> torch.Tensor:
-        wide = {k: [one.float() for one in v] if isinstance(v, list) else v.float() for k, v in outputs.items()}
+        wide = {k: [tensor.float() for tensor in v] if isinstance(v, list) else v.float() for k, v in outputs.items()}
         with torch.autocast("cpu", enabled=False):
             return torch.as_tensor(decode(head, wide))
 
