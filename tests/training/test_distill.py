@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.arithmetic import UNIT
 from tests.support.training_tree import write_tree
 from training.expression import distill, train
 from training.expression.config import PRESETS, Config, ConfigError
