@@ -52,6 +52,11 @@ prohibited, except for medical or safety reasons: AI Act, Regulation (EU) 2024/1
 </ul>
 """
 
+_TEST_SETS = {
+    "photos": "Photos whose label about forty people agreed on (RAF-DB's test part)",
+    "votes": "Small grey photos on which most of ten people agreed (FER+, FER2013's private test)",
+    "wild": "Cut-out faces labelled by search words, equally many of each expression",
+}
 _HALF = " Measured on the half of these faces that the calibration was not fitted on."
 
 
@@ -79,15 +84,27 @@ def _terms(config: Mapping[str, Any]) -> str:
 
 def measured(config: Mapping[str, Any]) -> str:
     """Measured quality of the classifier with its confusion matrix; a note when none was published."""
-    metrics = config.get("metrics") or {}
+    metrics, tests = config.get("metrics") or {}, config.get("tests") or {}
     described = str(config.get("data") or "")
     if terms := _terms(config):
         described = described.replace(terms, "").strip()  # already shown beside the names of the weights
     data = f"<p>{escape(described)}</p>" if described else ""
-    lines = "".join(f"<li>{line}</li>" for line in _figures(metrics))
+    lines = "".join(f"<li>{line}</li>" for line in [*_tests(tests), *_figures(metrics)])
     if not lines:
         return f"<h2>How good it is</h2><p>No measurements were published with these weights.</p>{data}"
-    return f"<h2>How good it is</h2>{data}<ul>{lines}</ul>{_matrix_of(metrics)}"
+    return f"<h2>How good it is</h2>{data}<ul>{lines}</ul>{_matrix_of(tests.get('photos') or metrics)}"
+
+
+def _tests(tests: Mapping[str, Any]) -> list[str]:
+    """A line for each test set, photos first: nothing was trained or chosen on these."""
+    lines = []
+    for name, title in _TEST_SETS.items():
+        if numbers := tests.get(name):
+            low, high = (f"{100 * end:.1f}" for end in numbers["interval"])
+            lines.append(
+                f"{title}: <b>{numbers['accuracy'] * 100:.1f} %</b> right ({low} to {high} %) of {numbers['rows']:,}."
+            )
+    return lines
 
 
 def _figures(metrics: Mapping[str, Any]) -> list[str]:
