@@ -1,4 +1,4 @@
-"""Files that are whole or not there: each is written beside itself and then renamed; and the assets' checksums."""
+"""Atomic writing of files, and the checksums of the embedded assets."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ def export(classifier: EmotionClassifier, file: Path) -> float:
     difference = parity_error(classifier, file, sample_crops())
     if difference > MAX_PARITY_ERROR:
         raise ExportError(
-            f"{file.name} differs from PyTorch by {difference:.1e} in a probability, more than {MAX_PARITY_ERROR}: it is "
-            "not published. The versions in requirements-train.txt are those it was tested with."
+            f"{file.name} differs from PyTorch by {difference:.1e} in a probability, more than {MAX_PARITY_ERROR}: it "
+            "is not published. The versions in requirements-train.txt are those it was tested with."
         )
     return difference
 
