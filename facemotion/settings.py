@@ -53,6 +53,7 @@ MAX_UPLOAD_BYTES = max(MAX_FILE_BYTES * MAX_PICTURES, MAX_VIDEO_BYTES) + 1_000_0
 MAX_UPLOADS_BYTES = _number("MAX_UPLOADS_BYTES", 4_000_000_000)  # of the folder of uploads; then it is full
 FILES_LIVE_S = _number("FILES_LIVE_S", 3000)  # uploads and results are deleted after this,
 CLEAN_EVERY_S = _number("CLEAN_EVERY_S", 300)  # which is looked after this often: all are gone within the hour
+MAX_THREADS = _number("MAX_THREADS", 64)  # that one process computes with, if it has as many processors
 HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # for the whole download of a file's first byte, retries included
 
 DETECTOR = "yolov8n-face"  # the embedded one that serves unless FACEMOTION_DETECTOR names another

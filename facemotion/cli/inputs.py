@@ -9,14 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What a folder is searched for, besides pictures under any other name. It names kinds that may be refused too: a photo
-# passed over in silence is worse.
-PICTURE_SUFFIXES = frozenset(
-    [
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib"),
-        *(".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif", ".tif", ".tiff"),
-    ]
-)
+from facemotion.suffixes import PICTURE_SUFFIXES
+
 _HEAD_BYTES = 4096  # of a file, by which its kind is told
 STANDARD_INPUT = "-"
 DRAWN_MARK = "Drawn by facemotion"

@@ -1,5 +1,5 @@
 """`python -m facemotion photo.jpg folder/`: the expressions in photos, as a table, JSON, CSV and drawn pictures. With
-`video` as the first word it is `cli_video`'s command.
+`video` or `batch` as the first word it is the command of `cli/video.py` or `batch/command.py`.
 
 Results go to standard output, all else to standard error. The exit status is 0 when every picture was analysed, 1 when
 one failed or a file could not be written (the others are done all the same), 2 for a mistake in the options, and 128
@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 
 from facemotion import __version__
 from facemotion.cli import interrupts
-from facemotion.cli.inputs import DRAWN_MARK, PICTURE_SUFFIXES, STANDARD_INPUT, Given, is_pattern, meant
+from facemotion.cli.inputs import DRAWN_MARK, STANDARD_INPUT, Given, is_pattern, meant
 from facemotion.cli.results import Results, count, let_go, say, shown
 from facemotion.errors import FacemotionError, MissingInput, NotAnImage
 from facemotion.faces import Analysis
+from facemotion.suffixes import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from facemotion.pipeline import Pipeline
@@ -43,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from facemotion.cli import video  # noqa: PLC0415
 
             return video.run(given[1:])
+        if given[:1] == ["batch"]:
+            from facemotion.batch import command  # noqa: PLC0415
+
+            return command.run(given[1:])
         parser = _parser()
         options = parser.parse_args(given)
         _check(parser, options)
@@ -72,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="facemotion",
         description="Finds every face in photos and says which of seven expressions each shows.",
         epilog="Exit status: 0 all done, 1 a picture failed, 2 wrong options, 128 + signal stopped (130: Ctrl-C). "
-        "--csv and --annotate write as they go; JSON comes at the end. Videos: facemotion video -h",
+        "--csv and --annotate write as they go; JSON comes at the end. See also: video -h, batch -h",
     )
     parser.add_argument(
         "photos", nargs="+", metavar="PHOTO", help="a picture, a folder of pictures, or - for standard input"

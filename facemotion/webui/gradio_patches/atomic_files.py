@@ -17,7 +17,7 @@ from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 
 from facemotion import settings
-from facemotion.video import sniff
+from facemotion.suffixes import VIDEO_SUFFIXES
 
 
 def install() -> None:
@@ -132,5 +132,5 @@ class UploadParser(route_utils.GradioMultiPartParser):
 
 def upload_limit(name: str) -> int:
     """Size limit in bytes of an upload of this name. Its content is checked when it is decoded."""
-    is_video = name.lower().endswith(sniff.SUFFIXES)
+    is_video = name.lower().endswith(VIDEO_SUFFIXES)
     return settings.MAX_VIDEO_BYTES if is_video else settings.MAX_FILE_BYTES
