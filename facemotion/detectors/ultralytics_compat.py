@@ -34,7 +34,8 @@ def import_ultralytics() -> ModuleType:
         ensure_torchvision()
         with keep_threads(), keep_functions(), np.printoptions():  # it also changes how all arrays are printed
             import ultralytics.utils.patches  # noqa: PLC0415  (takes a second; the embedded detector needs none of it)
-        return ultralytics
+        module: ModuleType = ultralytics
+        return module
 
 
 def _set_switches() -> None:

@@ -1,5 +1,4 @@
-"""Files that are whole or not there: each is written beside itself and then renamed; the pictures of a folder; the
-assets' checksums."""
+"""Atomic writing of files, the images of a folder, and the checksums of the embedded assets."""
 
 from __future__ import annotations
 

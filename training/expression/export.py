@@ -1,4 +1,4 @@
-"""A finished run -> the folder that `facemotion` loads: model.safetensors and config.json.
+"""Exports a finished run to the folder that `facemotion` loads: model.safetensors and config.json.
 
     python -m training.expression.export --run runs/study --data fer2013 --out facemotion/assets/simplecnn
     python -m training.expression.export --run runs/modern --data official rafdb --votes fer2013new.csv --out model
@@ -179,22 +179,22 @@ def fit_mix(log_probabilities: np.ndarray, labels: np.ndarray, active: np.ndarra
 
 
 def weights_of_heads(tensors: dict[str, torch.Tensor]) -> dict[str, float]:
-    """How much each head counts in what is served."""
+    """The weight of each head in the served network."""
     return {name: round(float(weight), 4) for name, weight in zip(HEADS, tensors["mix"], strict=True)}
 
 
 def storage_dtype(tensors: dict[str, torch.Tensor]) -> torch.dtype:
-    """In which numbers a network is published: float32, or where that takes more than `FULL_BYTES`, float16."""
+    """Data type of published weights: float32, or float16 where float32 takes more than `FULL_BYTES`."""
     return torch.float32 if 4 * sum(t.numel() for t in tensors.values()) < FULL_BYTES else torch.float16
 
 
 def cast_tensors(tensors: dict[str, torch.Tensor], numbers: torch.dtype) -> dict[str, torch.Tensor]:
-    """The tensors as such numbers; counters of whole numbers stay as they are."""
+    """The tensors in that data type; integer counters stay as they are."""
     return {n: (t.to(numbers) if t.is_floating_point() else t).contiguous() for n, t in tensors.items()}
 
 
 def calibrate_and_measure(logits: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str, Any]:
-    """Fits temperature and thresholds on one half of the rows, and measures on the other and on all."""
+    """Fit temperature and thresholds on one half of the rows, and measure on the other and on all."""
     chosen_on, reported_on = metrics.halves(len(labels))
     temperature = metrics.fit_temperature(logits[chosen_on], labels[chosen_on])
     probabilities = metrics.softmax(logits, temperature)
@@ -243,7 +243,7 @@ def served_logits(config: Config, tensors: dict[str, torch.Tensor], split: Split
 
 
 def recorded_logits(run: Path, epoch: int) -> np.ndarray:
-    """What the network said during the run: [N, 7]."""
+    """The logits that the run recorded: [N, 7]."""
     return np.asarray(np.load(run / "predictions" / f"{epoch:03d}.npy"), np.float32)
 
 
@@ -258,19 +258,19 @@ def epochs_run(run: Path) -> int:
 
 
 def trained_on(run: Path, known: Split) -> int:
-    """How many pictures the run learned from, as it recorded; without a record (or an end), all that are `known`."""
+    """The number of training images that the run recorded; without a record, all that are `known`."""
     file = run / "metrics.json"
     counts = json.loads(file.read_text()).get("pictures") if file.is_file() else None
     return sum(counts["training"].values()) if counts else len(known)
 
 
 def colours(network: str) -> str:
-    """What the network is given of a colour picture, in words."""
+    """The colour channels of the network's input, in words."""
     return "grey" if networks.input_channels(network) == 1 else "grey, repeated over three channels"
 
 
 def describe_data(config: Config, trained: int, judged: int, origin: str | None, photos: int = 0) -> str:
-    """What the model was trained and judged on, in a few sentences.
+    """The training and validation data, in a few sentences.
 
     Args:
         config: the recipe.
