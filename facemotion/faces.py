@@ -57,15 +57,6 @@ class Box:
         """(x, y) in pixels."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
-    def iou(self, other: Box) -> float:
-        """Intersection over union with `other`, 0..1."""
-        width = min(self.x1, other.x1) - max(self.x0, other.x0)
-        height = min(self.y1, other.y1) - max(self.y0, other.y0)
-        if width <= 0 or height <= 0:
-            return 0.0
-        shared = width * height
-        return shared / (self.area + other.area - shared)
-
 
 @dataclass(frozen=True, slots=True)
 class Face:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemotion import settings
+from facemotion.detectors.boxes import overlaps
 from facemotion.errors import BadOption
 from facemotion.faces import Analysis, Box, Face
 
@@ -204,15 +205,18 @@ def _box(shape: Vector, analysis: Analysis) -> Box | None:
 def _affinity(tracks: Vector, faces: Vector) -> Vector:
     """Distance-IoU (Zheng et al., AAAI 2020) of each track with each face, both [N, 4] of (cx, cy, w, h): the overlap
     less the squared distance of the centres over the squared diagonal of the box around both. -1..1, float64 [T, F]."""
-    a, b = tracks[:, None], faces[None]
-    low_a, high_a = a[..., :2] - a[..., 2:] / 2, a[..., :2] + a[..., 2:] / 2
-    low_b, high_b = b[..., :2] - b[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2
-    shared = np.maximum(np.minimum(high_a, high_b) - np.maximum(low_a, low_b), 0).prod(-1)
-    union = a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - shared
-    diagonal = ((np.maximum(high_a, high_b) - np.minimum(low_a, low_b)) ** 2).sum(-1)
-    distance = ((a[..., :2] - b[..., :2]) ** 2).sum(-1)
-    affinity: Vector = shared / union - distance / diagonal
+    a, b = _corners(tracks), _corners(faces)
+    low = np.minimum(a[:, None, :2], b[None, :, :2])
+    high = np.maximum(a[:, None, 2:], b[None, :, 2:])
+    distance = ((tracks[:, None, :2] - faces[None, :, :2]) ** 2).sum(axis=2)
+    affinity: Vector = overlaps(a, b) - distance / ((high - low) ** 2).sum(axis=2)
     return affinity
+
+
+def _corners(shapes: Vector) -> Vector:
+    """Boxes (cx, cy, w, h) [N, 4] as x0 y0 x1 y1."""
+    half = shapes[:, 2:] / 2
+    return np.concatenate([shapes[:, :2] - half, shapes[:, :2] + half], axis=1)
 
 
 def _assign(affinity: Vector, reach: Vector) -> list[tuple[int, int]]:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facemotion.detectors.boxes import overlaps
 from training.common.errors import DataError
 from training.detector import evaluate, yolo_format
-from training.detector.metrics import Found, at_threshold, average_precision, curve, overlaps, sides
+from training.detector.metrics import Found, at_threshold, average_precision, curve, sides
 
 
 def found(boxes: list[tuple[list[float], float]], faces: list[list[float]]) -> Found:

@@ -13,7 +13,6 @@ import pytest
 from facemotion import settings
 from facemotion.detectors import FaceDetector
 from facemotion.detectors.base import Picture
-from facemotion.detectors.boxes import suppress
 from facemotion.detectors.tiling import TILE_OVERLAP, tiles
 from facemotion.errors import BadArray, BadOption
 from tests.support.example_faces import FACES, PHOTOS, iou
@@ -274,12 +273,6 @@ def test_a_small_face_of_a_large_photo_is_taken_from_its_tile() -> None:
 
     found, _ = Everywhere((100, 100, 140, 140), 2000).detect(np.zeros((2000, 2000, 3), np.uint8), "thorough")
     assert [100, 100, 146, 146] in found.tolist() and [100, 100, 158.75, 158.75] not in found.tolist()
-
-
-def test_suppression_keeps_the_best_of_each_cluster() -> None:
-    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10], [0, 0, 3, 3]], np.float32)
-    assert suppress(boxes, np.array([0.5, 0.9, 0.7, 0.6], np.float32), 0.4).tolist() == [1, 2, 3]
-    assert suppress(boxes[:0], np.zeros(0, np.float32), 0.4).tolist() == []
 
 
 def test_the_description_names_the_weights(detector: FaceDetector) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from facemotion import FaceDetector, images, settings
 from facemotion.detectors import onnx_yolo as served
+from facemotion.detectors.boxes import overlaps
 from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatch
 from tests.support import tiny_detector
 from tests.support.hub import Hub
-from training.detector.metrics import overlaps
 
 REPO = "you/face-detector"
 WHITE = np.full((130, 140, 3), 255, np.uint8)

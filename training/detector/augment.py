@@ -10,9 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion.detectors.boxes import areas
-from training.detector.label_cleaning import shared
-from training.detector.metrics import Boxes
+from facemotion.detectors.boxes import Boxes, areas, intersections
 
 Picture = NDArray[np.uint8]
 
@@ -89,7 +87,7 @@ def free_part(picture: Picture, faces: Boxes, random: np.random.Generator, attem
         if side > min(height, width):
             continue
         x, y = random.integers(0, width - side, endpoint=True), random.integers(0, height - side, endpoint=True)
-        if not len(faces) or not shared(np.array([[x, y, x + side, y + side]], np.float32), faces).any():
+        if not len(faces) or not intersections(np.array([[x, y, x + side, y + side]], np.float32), faces).any():
             return picture[y : y + side, x : x + side].copy()
     return None
 
@@ -119,7 +117,7 @@ def paste(picture: Picture, boxes: Boxes, donors: list[Picture], random: np.rand
             continue
         x, y = int(random.integers(0, width - columns)), int(random.integers(0, height - rows))
         place = np.array([[x, y, x + columns, y + rows]], np.float32)
-        if shared(place, np.concatenate([boxes, added])).any():
+        if intersections(place, np.concatenate([boxes, added])).any():
             continue
         small = cv2.resize(donor, (columns, rows), interpolation=cv2.INTER_AREA)
         small = small[:, ::-1] if random.random() < 0.5 else small

@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facemotion import FaceDetector, images
+from facemotion.detectors.boxes import Boxes
 from training.common.errors import DataError
 from training.common.files import replace, write_json, write_text
 from training.detector import augment, negatives, teacher_boxes, wider_face
 from training.detector import yolo_format as photos
 from training.detector.label_cleaning import Fused, Seen, distil, fuse
-from training.detector.metrics import Boxes
 from training.detector.yolo_format import IGNORED_PX, NO_FACES, Photo
 
 LOOSE_SETS = ("mgde2",)  # whose boxes were drawn generously

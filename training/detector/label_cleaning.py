@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion.detectors.boxes import areas, suppress
-from training.detector.metrics import Boxes, overlaps, sides
+from facemotion.detectors.boxes import Boxes, areas, intersections, overlaps, suppress
+from training.detector.metrics import sides
 
 # A label is tightened to what the teachers say where it overlaps that by so much: less may be another face, and
 # more is as good as the teachers are.
@@ -145,12 +145,5 @@ def near(boxes: Boxes, labels: Boxes) -> NDArray[np.bool_]:
     if not len(labels) or not len(boxes):
         return np.zeros(len(boxes), bool)
     smaller = np.minimum(areas(boxes)[:, None], areas(labels)[None])
-    inside = shared(boxes, labels) / np.maximum(smaller, 1e-9)
+    inside = intersections(boxes, labels) / np.maximum(smaller, 1e-9)
     return np.asarray((overlaps(boxes, labels) > APART).any(axis=1) | (inside > 0.5).any(axis=1))
-
-
-def shared(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
-    """Square pixels that every box has in common with every other: [N, M]."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    return np.asarray(np.maximum(high - low, 0).prod(axis=2), np.float32)

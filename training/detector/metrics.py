@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from facemotion.detectors.boxes import Boxes, areas, overlaps
+
 IOU = 0.5  # from this overlap on, a box has found a face
 MOST_BOXES = 300  # per picture
-
-Boxes = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Found:
 
 def sides(boxes: Boxes) -> NDArray[np.float32]:
     """The size of a face in pixels: the side of the square of the box's area, [N]."""
-    return np.asarray(np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)), np.float32)
+    return np.asarray(np.sqrt(areas(boxes)), np.float32)
 
 
 def average_precision(found: Sequence[Found], least_px: float) -> tuple[float, float]:
@@ -72,15 +72,6 @@ def at_threshold(found: Sequence[Found], threshold: float, least_px: float) -> d
         "false_alarms": alarms,
         "faces": faces,
     }
-
-
-def overlaps(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
-    """Intersection over union of every box with every other: [N, M]."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.maximum(high - low, 0).prod(axis=2)
-    areas = [np.maximum(b[:, 2:] - b[:, :2], 0).prod(axis=1) for b in (boxes, others)]
-    return np.asarray(shared / np.maximum(areas[0][:, None] + areas[1][None, :] - shared, 1e-9), np.float32)
 
 
 def matched(boxes: Boxes, scores: NDArray[np.float32], faces: Boxes) -> NDArray[np.int64]:

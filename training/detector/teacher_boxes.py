@@ -25,12 +25,11 @@ from numpy.typing import NDArray
 
 from facemotion import FaceDetector, images
 from facemotion.detectors import ultralytics_compat
-from facemotion.detectors.boxes import suppress
+from facemotion.detectors.boxes import Boxes, suppress
 from facemotion.errors import FacemotionError
 from training.common.constants import SUFFIXES
 from training.common.errors import DataError
 from training.common.files import write_text
-from training.detector.metrics import Boxes
 
 FOLDER = "teacher"  # beside images/ and labels/
 LOWEST = 0.05  # fusion needs more, soft labels do not

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from facemotion.detectors.boxes import Boxes
 from training.common.errors import DataError
-from training.detector.metrics import Boxes
 from training.detector.yolo_format import Photo
 
 SPLITS = ("train", "val")
