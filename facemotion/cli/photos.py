@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facemotion import __version__
+from facemotion.atomic import atomic_write
 from facemotion.cli import interrupts
 from facemotion.cli.inputs import DRAWN_MARK, PICTURE_SUFFIXES, STANDARD_INPUT, Given, is_pattern, meant
 from facemotion.cli.results import Results, count, let_go, say, shown
@@ -236,14 +237,10 @@ def _draw(picture: Given, analysis: Analysis, target: Path, labels: bool) -> Non
     from facemotion.output.draw import annotate  # noqa: PLC0415
 
     drawn = Image.fromarray(annotate(images.load(picture.source), analysis, labels=labels))
-    part = target.with_name(f".{target.name}.part")  # renamed when complete: no half a picture under the final name
     mark = PngImagePlugin.PngInfo()
     mark.add_text("Comment", DRAWN_MARK)
-    try:
+    with atomic_write(target) as (temporary,):
         if target.suffix == ".png":
-            drawn.save(part, format="PNG", pnginfo=mark)
+            drawn.save(temporary, format="PNG", pnginfo=mark)
         else:
-            drawn.save(part, format="JPEG", quality=_JPEG_QUALITY, comment=DRAWN_MARK)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+            drawn.save(temporary, format="JPEG", quality=_JPEG_QUALITY, comment=DRAWN_MARK)

@@ -14,6 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TextIO
 
+from facemotion.atomic import atomic_write
 from facemotion.faces import EMOTIONS, Analysis
 from facemotion.output import tables
 
@@ -136,12 +137,8 @@ class Table:
             _append(self._file, text.encode())
             return self._file
         final = self._target.resolve()
-        part = final.with_name(f".{os.getpid()}.part")
-        try:
-            part.write_text(text, encoding=tables.CSV_FILE_ENCODING, newline="")
-            part.replace(final)
-        finally:
-            part.unlink(missing_ok=True)
+        with atomic_write(final) as (temporary,):
+            temporary.write_text(text, encoding=tables.CSV_FILE_ENCODING, newline="")
         return FileIO(final, "a")
 
 

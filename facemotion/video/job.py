@@ -13,8 +13,8 @@ from typing import Any
 from av.packet import Packet
 
 from facemotion import settings
-from facemotion.atomic import under_other_names
-from facemotion.errors import TookTooLong
+from facemotion.atomic import atomic_write
+from facemotion.errors import StorageError, TookTooLong
 from facemotion.faces import Analysis
 from facemotion.output import draw
 from facemotion.output.tables import CSV_FILE_ENCODING
@@ -125,10 +125,16 @@ class VideoJob:
         """
         with contextlib.suppress(_Stopped):
             result = None
-            with under_other_names(*self._targets) as parts, Reader(self._source) as reader:
-                for result in self._steps(reader, *parts):
-                    if isinstance(result, float):
-                        yield result
+            try:
+                with atomic_write(*self._targets) as temporary, Reader(self._source) as reader:
+                    for result in self._steps(reader, *temporary):
+                        if isinstance(result, float):
+                            yield result
+            except OSError as error:
+                raise StorageError(
+                    f"{self._targets[0].name!r} could not be written: {error.strerror or error}. Is the disk full, or "
+                    "the folder missing or read-only?"
+                ) from error
             assert isinstance(result, Result)
             self.result = result
             yield 1.0

@@ -230,7 +230,7 @@ def test_a_run_directory_tells_everything(runs):
     assert len((run / "history.csv").read_text().splitlines()) == 3
     assert np.load(run / "predictions" / "002.npy").shape == (20, 7)
     assert np.load(run / "validation_labels.npy").shape == (20,)
-    assert not list(run.rglob("*.tmp"))
+    assert not [*run.rglob("*.tmp"), *run.rglob("*.part")]
 
 
 def test_a_run_directory_says_what_it_ran_on_each_time(runs):

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: each is written beside itself and then renamed; and the assets' checksums."""
+"""Atomic writes of arrays, JSON and text; checksums of the assets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from facemotion.atomic import atomic_write
 from facemotion.weights import CHECKSUMS, sha256
 
 
@@ -28,11 +29,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes beside `path` and renames."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    """Write a file atomically."""
+    with atomic_write(path) as (temporary,), temporary.open("wb") as file:
         write(file)
-    temporary.replace(path)
 
 
 def update_checksums(assets: Path) -> None:

@@ -30,7 +30,7 @@ from facemotion.detectors.tiling import AUTO_SIDE
 from facemotion.weights import CHECKSUMS, sha256
 from training.common.cli_errors import explained
 from training.common.errors import DataError
-from training.common.files import update_checksums, write_json
+from training.common.files import replace, update_checksums, write_json
 
 END_TO_END = "float32 [1, N, 6]: x0 y0 x1 y1 score class, in pixels of the input"
 OVERLAPPING = "float32 [1, 5, N]: center-x center-y width height score, in pixels of the input, overlapping"
@@ -129,9 +129,7 @@ def write(weights: Path, file: Path) -> str:
     content = graph.SerializeToString()
     if len(content) > MAX_BYTES:
         raise DataError(f"the file has {len(content):,} bytes, more than {MAX_BYTES:,}: start from a smaller network")
-    temporary = file.with_suffix(".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(file)
+    replace(file, lambda opened: opened.write(content))
     return name
 
 
