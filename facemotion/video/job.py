@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,9 @@ from av.packet import Packet
 from facemotion import settings
 from facemotion.atomic import atomic_write
 from facemotion.errors import StorageError, TookTooLong
-from facemotion.faces import Analysis
+from facemotion.faces import Analysis, Box, Face
 from facemotion.output import draw
 from facemotion.output.tables import CSV_FILE_ENCODING
-from facemotion.tracking.interpolate import between
 from facemotion.tracking.live import Analyzer, LiveSession
 from facemotion.tracking.timeline import Person, Table, Timeline
 from facemotion.video.frames import Frame
@@ -202,7 +201,7 @@ class _Film:
     def _look(self, frame: Frame) -> None:
         analysis = self._session.step(frame.pixels, frame.time_s)
         self._analysed += 1
-        self._timeline.add(analysis, frame.time_s, frame.lasts_s)
+        self._timeline.add(analysis.faces, frame.time_s, frame.lasts_s)
         if self._table is not None:
             self._table.add(analysis, frame.time_s)
         self._release((analysis, frame.time_s))
@@ -214,7 +213,7 @@ class _Film:
         way_s = after[1] - before[1]
         for frame in self._waiting:
             share = (frame.time_s - before[1]) / way_s if way_s > 0 else 0.0
-            self._write(frame, between(before[0], after[0], share))
+            self._write(frame, interpolate(before[0], after[0], share))
         self._waiting = []
 
     def _write(self, frame: Frame, analysis: Analysis) -> None:
@@ -233,3 +232,21 @@ class _Film:
         people, models = self._timeline.people, dict(last.models)
         counts = self._ends_s, self._frames, self._analysed
         return Result((last.width, last.height), source_size, *counts, self.writer.sound, people, models)
+
+
+def interpolate(before: Analysis, after: Analysis, share: float) -> Analysis:
+    """The analysis of a frame `share` (0..1) of the time from `before` to `after`, both of one tracker.
+
+    A face in both moves on a straight line from box to box. A face only in `before` is shown for the first half of the
+    time, a face only in `after` for the second half. Probabilities and labels are those of the nearer analysis.
+    """
+    later = {face.id: face for face in after.faces}
+    kept = {face.id for face in before.faces} & later.keys()
+    moved = [_moved(face, later[face.id], share) for face in before.faces if face.id in kept]
+    nearer = before if share < 0.5 else after
+    return replace(nearer, faces=(*moved, *(face for face in nearer.faces if face.id not in kept)))
+
+
+def _moved(before: Face, after: Face, share: float) -> Face:
+    box = Box(*(a + share * (b - a) for a, b in zip(before.box, after.box, strict=True)))
+    return replace(before if share < 0.5 else after, box=box)
