@@ -18,7 +18,7 @@ _MEANING = """
 photos would name it: angry, disgust, fear, happy, neutral, sad or surprise. It says nothing about what a person
 feels, thinks, intends or is like. People smile without joy and are sad without showing it; how feelings are shown
 differs between persons, situations and cultures, and a single picture holds none of that.</p>
-<p>The seven numbers are probabilities over these seven text only. “Uncertain” marks a face for which no word stands
+<p>The seven numbers are probabilities over these seven words only. “Uncertain” marks a face for which no word stands
 out clearly: do not rely on it.</p>
 """
 _LIMITS = """
@@ -49,6 +49,11 @@ prohibited, except for medical or safety reasons: AI Act, Regulation (EU) 2024/1
 </ul>
 """
 
+_TEST_SETS = {
+    "photos": "Photos whose label about forty people agreed on (RAF-DB's test part)",
+    "votes": "Small grey photos on which most of ten people agreed (FER+, FER2013's private test)",
+    "wild": "Cut-out faces labelled by search words, equally many of each expression",
+}
 _HALF = " Measured on the half of these faces that the calibration was not fitted on."
 
 
@@ -71,12 +76,24 @@ def _weights(models: Mapping[str, str]) -> str:
 
 def measured(config: Mapping[str, Any]) -> str:
     """Measured quality of the classifier with its confusion matrix; a note when none was published."""
-    metrics = config.get("metrics") or {}
+    metrics, tests = config.get("metrics") or {}, config.get("tests") or {}
     data = f"<p>{escape(str(config['data']))}</p>" if config.get("data") else ""
-    lines = "".join(f"<li>{line}</li>" for line in _figures(metrics))
+    lines = "".join(f"<li>{line}</li>" for line in [*_tests(tests), *_figures(metrics)])
     if not lines:
         return f"<h2>How good it is</h2><p>No measurements were published with these weights.</p>{data}"
-    return f"<h2>How good it is</h2>{data}<ul>{lines}</ul>{_matrix_of(metrics)}"
+    return f"<h2>How good it is</h2>{data}<ul>{lines}</ul>{_matrix_of(tests.get('photos') or metrics)}"
+
+
+def _tests(tests: Mapping[str, Any]) -> list[str]:
+    """A line for each test set, photos first: nothing was trained or chosen on these."""
+    lines = []
+    for name, title in _TEST_SETS.items():
+        if numbers := tests.get(name):
+            low, high = (f"{100 * end:.1f}" for end in numbers["interval"])
+            lines.append(
+                f"{title}: <b>{numbers['accuracy'] * 100:.1f} %</b> right ({low} to {high} %) of {numbers['rows']:,}."
+            )
+    return lines
 
 
 def _figures(metrics: Mapping[str, Any]) -> list[str]:

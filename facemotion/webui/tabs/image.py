@@ -147,7 +147,7 @@ def _view(pipeline: Pipeline) -> _View:
     state = gr.State(None, time_to_live=STATE_SECONDS)
     summary = gr.HTML(_INVITATION)
     quiet: dict[str, Any] = {"show_label": False, "format": "jpeg", "interactive": False, "visible": False}
-    alternative = "The photo with a numbered box around each face; the table below says the same in text"
+    alternative = "The photo with a numbered box around each face; the table below says the same in words"
     picture = gr.Image(label="Faces", buttons=["fullscreen"], alt_text=alternative, **quiet)
     thumbnails = gr.Gallery(
         label="Faces, the largest first", allow_preview=False, buttons=[], elem_classes="fm-crops", **quiet

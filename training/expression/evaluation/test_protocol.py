@@ -18,6 +18,7 @@ named with --beside only photos, cut-outs and corruptions are measured.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,13 @@ import numpy as np
 from tqdm import tqdm
 
 from facemotion.detectors import FaceDetector
+from facemotion.expression.classifier import CONFIG_FILE
 from facemotion.faces import EMOTIONS
+from facemotion.weights import CHECKSUMS
 from training.common.cli_errors import explained
 from training.common.constants import SIDE
-from training.common.files import write_json, write_text
+from training.common.errors import DataError
+from training.common.files import update_checksums, write_json, write_text
 from training.expression import ablation_networks, networks
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.ferplus import load_votes
@@ -77,6 +81,8 @@ def main() -> None:
         result = judge(arguments)
         write_json(arguments.out, result)
         write_text(arguments.out.with_suffix(".md"), to_markdown(result))
+        if arguments.into:
+            publish(result["sets"], arguments.into)
     print(targets_table(result["sets"]))
 
 
@@ -90,6 +96,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--photos", type=Path, required=True, help="the tree of RAF-DB, with its test part")
     add("--wild", type=Path, required=True, help="cut-outs, as for training.expression.evaluation.in_the_wild")
     add("--detector", default="default", help="whose boxes cut the cut-outs anew (%(default)s)")
+    add("--into", type=Path, help="the model's folder, whose config.json takes the figures over")
     add("--out", type=Path, required=True, help="the JSON file to write, with a Markdown file beside it")
     return parser.parse_args()
 
@@ -129,6 +136,21 @@ def judge(arguments: argparse.Namespace) -> dict[str, Any]:
         "robustness": robustness.measure([model, *beside], load_split(arguments.data, "validation")),
         "networks": {name: cost(name) for name in networks.NETWORKS},
     }
+
+
+def publish(sets: Mapping[str, Any], folder: Path) -> None:
+    """Writes the figures of the test sets into the configuration of a model, as "tests"; checksums beside it follow.
+
+    Raises:
+        DataError: the folder holds no configuration.
+    """
+    file = folder / CONFIG_FILE
+    if not file.is_file():
+        raise DataError(f"{folder} holds no {CONFIG_FILE}: --into names the folder of a model")
+    config = json.loads(file.read_text(encoding="utf-8"))
+    write_json(file, config | {"tests": {name: sets[name] for name in ("photos", "votes", "wild", "labels")}})
+    if (folder.parent / CHECKSUMS).exists():
+        update_checksums(folder.parent)
 
 
 def of_split(model: evaluate.Model, split: Split) -> dict[str, Any]:
