@@ -37,7 +37,7 @@ __version__ = "0.1.0"
 # import of onnxruntime, whoever imports it: facemotion.runtime, the training kit, ultralytics. A user's setting stands.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-_HOMES = {
+_MODULES = {
     "EMOTIONS": "faces",
     "Analysis": "faces",
     "Box": "faces",
@@ -54,15 +54,15 @@ _HOMES = {
     "images": "",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", *_MODULES]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'facemotion' has no attribute {name!r}")
-    if not _HOMES[name]:
+    if not _MODULES[name]:
         return import_module(f"facemotion.{name}")
-    return getattr(import_module(f"facemotion.{_HOMES[name]}"), name)
+    return getattr(import_module(f"facemotion.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 from facemotion.errors import TookTooLong
 
-_ends: ContextVar[tuple[float, float] | None] = ContextVar("_ends", default=None)  # time.monotonic() and the limit
+_deadline: ContextVar[tuple[float, float] | None] = ContextVar("_ends", default=None)  # time.monotonic() and the limit
 
 
 @contextmanager
@@ -18,12 +18,12 @@ def within(seconds: float) -> Iterator[None]:
 
     Inside another limit, the one that ends first counts.
     """
-    outer, end = _ends.get(), time.monotonic() + seconds
-    token = _ends.set(outer if outer is not None and outer[0] <= end else (end, seconds))
+    outer, end = _deadline.get(), time.monotonic() + seconds
+    token = _deadline.set(outer if outer is not None and outer[0] <= end else (end, seconds))
     try:
         yield
     finally:
-        _ends.reset(token)
+        _deadline.reset(token)
 
 
 def check() -> None:
@@ -32,7 +32,7 @@ def check() -> None:
     Raises:
         TookTooLong: the time is over.
     """
-    limit = _ends.get()
+    limit = _deadline.get()
     if limit is not None and time.monotonic() > limit[0]:
         raise TookTooLong(
             f"This took longer than {limit[1]:g} seconds and was stopped. Send fewer or smaller pictures, or search "

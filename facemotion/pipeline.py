@@ -27,7 +27,7 @@ BATCH_PICTURES = 16  # whose faces are classified together; bounds how many crop
 
 
 @dataclass
-class _Found:
+class _Detected:
     """One picture on its way through: the faces are located, but not yet read."""
 
     width: int
@@ -87,8 +87,8 @@ class Pipeline:
             ModelFailure: a model raised, or memory ran out.
             TookTooLong: a limit set by `deadline.within` has passed.
         """
-        found = self._find(source, detail, threshold)
-        return self._read([found])[0]
+        found = self._detect(source, detail, threshold)
+        return self._classify([found])[0]
 
     def analyze_batch(
         self,
@@ -115,26 +115,26 @@ class Pipeline:
         _check_sources(sources)
         analyses: list[Analysis] = []
         for start in range(0, len(sources), BATCH_PICTURES):
-            chunk: list[_Found | Analysis] = []
-            for found in _side_by_side(
-                lambda source: self._find_or_fail(source, detail, threshold), sources[start : start + BATCH_PICTURES]
+            chunk: list[_Detected | Analysis] = []
+            for found in _map_parallel(
+                lambda source: self._detect_or_error(source, detail, threshold), sources[start : start + BATCH_PICTURES]
             ):
                 chunk.append(found)
                 if progress is not None:
                     progress(start + len(chunk), len(sources))
-            read = iter(self._read_or_fail([found for found in chunk if isinstance(found, _Found)]))
-            analyses += [next(read) if isinstance(found, _Found) else found for found in chunk]
+            read = iter(self._classify_or_error([found for found in chunk if isinstance(found, _Detected)]))
+            analyses += [next(read) if isinstance(found, _Detected) else found for found in chunk]
         return analyses
 
-    def _find_or_fail(self, source: images.Source, detail: str, threshold: float | None) -> _Found | Analysis:
+    def _detect_or_error(self, source: images.Source, detail: str, threshold: float | None) -> _Detected | Analysis:
         self.detector.check_options(detail, threshold)  # the caller's mistake, not this picture's
         try:
-            return self._find(source, detail, threshold)
+            return self._detect(source, detail, threshold)
         except FacemotionError as error:
             logs.log_failure(error)  # it ends here, in words
             return Analysis(0, 0, (0, 0), models=self.models, error=(error.code, error.message))
 
-    def _find(self, source: images.Source | images.Picture, detail: str, threshold: float | None) -> _Found:
+    def _detect(self, source: images.Source | images.Picture, detail: str, threshold: float | None) -> _Detected:
         deadline.check()
         picture = source if isinstance(source, images.Picture) else images.load_picture(source)
         image, started = picture.pixels, time.perf_counter()
@@ -149,24 +149,24 @@ class Pipeline:
         timings = {"decode": picture.decode_ms, "detect": (time.perf_counter() - started) * 1e3}
         height, width = image.shape[:2]
         confidences = [min(1.0, float(scores[index])) for index in order]
-        return _Found(width, height, picture.source_size, boxes, confidences, cut, reasons, timings)
+        return _Detected(width, height, picture.source_size, boxes, confidences, cut, reasons, timings)
 
-    def _read_or_fail(self, found: list[_Found]) -> list[Analysis]:
+    def _classify_or_error(self, found: list[_Detected]) -> list[Analysis]:
         """All at once; if that fails, each picture alone, so that one cannot spoil the answers for the others."""
         try:
-            return self._read(found)
+            return self._classify(found)
         except (ModelFailure, TookTooLong):
-            return [self._read_alone(picture) for picture in found]
+            return [self._classify_alone(picture) for picture in found]
 
-    def _read_alone(self, found: _Found) -> Analysis:
+    def _classify_alone(self, found: _Detected) -> Analysis:
         try:
-            return self._read([found])[0]
+            return self._classify([found])[0]
         except (ModelFailure, TookTooLong) as error:
             logs.log_failure(error)
             size, reason = (found.width, found.height), (error.code, error.message)
             return Analysis(*size, found.source_size, models=self.models, timings_ms=found.timings_ms, error=reason)
 
-    def _read(self, found: list[_Found]) -> list[Analysis]:
+    def _classify(self, found: list[_Detected]) -> list[Analysis]:
         started = time.perf_counter()
         with _model_failures("expression model"):
             probabilities = self.classifier.classify([crop for picture in found for crop in picture.crops])
@@ -174,7 +174,7 @@ class Pipeline:
         rows = iter(probabilities)
         return [self._analysis(picture, rows, share_ms) for picture in found]
 
-    def _analysis(self, found: _Found, rows: Iterator[NDArray[np.float32]], classify_ms: float) -> Analysis:
+    def _analysis(self, found: _Detected, rows: Iterator[NDArray[np.float32]], classify_ms: float) -> Analysis:
         faces = []
         for index, (box, score, reasons) in enumerate(zip(found.boxes, found.scores, found.quality, strict=True)):
             row = next(rows)
@@ -196,17 +196,17 @@ def _check_sources(sources: Any) -> None:
         )
 
 
-def _side_by_side(call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
+def _map_parallel(call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
     """`call` of each item, in order, on as many threads as there are processors: decoders, OpenCV and ONNX Runtime let
     others work meanwhile. They inherit the caller's context, and with it its deadline."""
     with ThreadPoolExecutor(runtime.cores()) as pool:
-        waiting = [pool.submit(copy_context().run, call, item) for item in items]
+        futures = [pool.submit(copy_context().run, call, item) for item in items]
         try:
-            for one in waiting:
-                yield one.result()
+            for future in futures:
+                yield future.result()
         finally:
-            for one in waiting:
-                one.cancel()
+            for future in futures:
+                future.cancel()
 
 
 @contextmanager

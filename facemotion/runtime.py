@@ -30,7 +30,7 @@ def open_session(file: Path, tensors: Mapping[str, NDArray[np.float32]] | None =
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_mem_pattern = False  # it would keep a plan for each size of picture, and is no faster
     if tensors:
-        values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(one)) for one in tensors.values()]
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(tensor)) for tensor in tensors.values()]
         options.add_external_initializers(list(tensors), values)
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 

@@ -20,9 +20,12 @@ from facemotion.faces import Box
 
 SIDE = 96  # pixels of the crop that is judged
 MARGIN = 0.3  # of the box's longer side around it: hair and chin tell a direction too
-SURE = 0.9  # a face that has this score as it is stands upright; most have it
-LEAST, LEAD = 0.6, 0.1  # a turned face's score must be this, which is the detector's threshold, and lead by so much,
-SURE_LEAD = 0.06  # or be `SURE` and lead by so much: on its side a large face may have 0.85 already
+UPRIGHT_SCORE = 0.9  # a face that has this score as it is stands upright; most have it
+MIN_SCORE, MIN_LEAD = (
+    0.6,
+    0.1,
+)  # a turned face's score must be this, which is the detector's threshold, and lead by so much,
+UPRIGHT_LEAD = 0.06  # or be `UPRIGHT_SCORE` and lead by so much: on its side a large face may have 0.85 already
 
 
 def square(image: NDArray[np.uint8], box: Box, detail: str = "auto") -> NDArray[np.uint8]:
@@ -49,20 +52,20 @@ def quarter_turns(image: NDArray[np.uint8], box: Box) -> int:
     smaller = cv2.INTER_AREA if wide.shape[0] > SIDE else cv2.INTER_LINEAR
     view = np.asarray(cv2.resize(wide, (SIDE, SIDE), interpolation=smaller), np.uint8)
     as_it_is = _score(view)
-    if as_it_is >= SURE:
+    if as_it_is >= UPRIGHT_SCORE:
         return 0
     turned = [_score(np.ascontiguousarray(np.rot90(view, turns))) for turns in (1, 2, 3)]
     best = int(np.argmax(turned))
     lead = turned[best] - as_it_is
-    leads = (turned[best] >= LEAST and lead >= LEAD) or (turned[best] >= SURE and lead >= SURE_LEAD)
+    leads = (turned[best] >= MIN_SCORE and lead >= MIN_LEAD) or (turned[best] >= UPRIGHT_SCORE and lead >= UPRIGHT_LEAD)
     return best + 1 if leads else 0
 
 
 def _score(view: NDArray[np.uint8]) -> float:
-    _, scores = _judge().detect(view, "fast", threshold=0.1)
+    _, scores = _detector().detect(view, "fast", threshold=0.1)
     return float(scores[0]) if len(scores) else 0.0
 
 
 @cache
-def _judge() -> FaceDetector:
+def _detector() -> FaceDetector:
     return FaceDetector.from_pretrained("yunet")

@@ -25,11 +25,11 @@ from facemotion.errors import (
 
 CHECKSUMS = "SHA256SUMS"
 _ATTEMPTS = 2  # a damaged file is fetched once more
-_SLOWEST = 15  # times HUB_TIMEOUT_S: the limit for a download that does move, but crawls
+_DURATION_FACTOR = 15  # times HUB_TIMEOUT_S: the limit for a download that does move, but crawls
 _POLL_S = 0.05
 _BUSY_S = 3  # to wait when the Hub is busy and does not say for how long
-_PIECE_BYTES = 64 * 1024
-_STORAGE_FAULTS = frozenset(
+_CHUNK_BYTES = 64 * 1024
+_STORAGE_ERRNOS = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 )
 
@@ -142,12 +142,12 @@ def _delete(path: Path) -> None:
 
 
 class _Download(Thread):
-    """One download, which may hang; `moved_at` is when bytes last arrived."""
+    """One download, which may hang; `progress_at` is when bytes last arrived."""
 
     def __init__(self, reference: settings.Reference, filename: str) -> None:
         super().__init__(name=f"download {filename}", daemon=True)
         self._reference, self._filename = reference, filename
-        self.started_at = self.moved_at = time.monotonic()
+        self.started_at = self.progress_at = time.monotonic()
         self.path: Path | None = None
         self.error: Exception | None = None
 
@@ -165,22 +165,22 @@ class _Download(Thread):
 
         class Progress(tqdm):
             def update(self, n: float | None = 1) -> Any:
-                download.moved_at = time.monotonic()
+                download.progress_at = time.monotonic()
                 return super().update(n)
 
         repo, revision = self._reference.repo, self._reference.revision
         if not isinstance(huggingface_hub.try_to_load_from_cache(repo, self._filename, revision=revision), str):
-            _knock(repo, self._filename, revision)
+            _probe(repo, self._filename, revision)
         # Whole pieces of its 10 MB would hide that bytes arrive, and be lost when the body breaks off.
         constants = huggingface_hub.constants
-        constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, _PIECE_BYTES)
+        constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, _CHUNK_BYTES)
         path = huggingface_hub.hf_hub_download(repo, self._filename, revision=revision, tqdm_class=Progress)
         return Path(path)
 
     @property
-    def is_late(self) -> bool:
+    def timed_out(self) -> bool:
         now, limit = time.monotonic(), settings.HUB_TIMEOUT_S
-        return now - self.moved_at > limit or now - self.started_at > _SLOWEST * limit
+        return now - self.progress_at > limit or now - self.started_at > _DURATION_FACTOR * limit
 
 
 def _download(reference: settings.Reference, filename: str) -> Path:
@@ -191,18 +191,18 @@ def _download(reference: settings.Reference, filename: str) -> Path:
     download.start()
     while download.is_alive():
         download.join(_POLL_S)
-        if download.is_alive() and download.is_late:
+        if download.is_alive() and download.timed_out:
             raise HubUnavailable(
                 f"The Hub did not deliver {filename} of {reference.repo} within {settings.HUB_TIMEOUT_S} seconds. Try "
                 "again later, or name a local file."
             )
     if download.error is not None:
-        raise _explain(download.error, reference, filename) from download.error
+        raise _translate_error(download.error, reference, filename) from download.error
     assert download.path is not None  # one of the two is set when the thread has ended
     return download.path
 
 
-def _knock(repo: str, filename: str, revision: str | None) -> None:
+def _probe(repo: str, filename: str, revision: str | None) -> None:
     """Asks for the file's head once, twice if the Hub is only busy, and raises what the library raises.
 
     The library itself tries a Hub that is down for 23 seconds, and this may be a page that is about to start.
@@ -220,7 +220,7 @@ def _knock(repo: str, filename: str, revision: str | None) -> None:
         get_hf_file_metadata(url, timeout=settings.HUB_TIMEOUT_S)
 
 
-def _explain(error: Exception, reference: settings.Reference, filename: str) -> Exception:
+def _translate_error(error: Exception, reference: settings.Reference, filename: str) -> Exception:
     """The error of this package that says the same; no text of the Hub's is passed on."""
     from huggingface_hub import errors  # noqa: PLC0415
 
@@ -234,13 +234,13 @@ def _explain(error: Exception, reference: settings.Reference, filename: str) -> 
     if isinstance(error, errors.RemoteEntryNotFoundError):
         return RevisionNotFound(f"{reference.repo} has no file {filename} at revision {revision!r}. Check the pin.")
     if isinstance(error, errors.HfHubHTTPError):
-        return _explain_status(error, reference.repo, filename)
-    if isinstance(error, OSError) and error.errno in _STORAGE_FAULTS:
-        return _explain_storage(filename)
+        return _translate_status(error, reference.repo, filename)
+    if isinstance(error, OSError) and error.errno in _STORAGE_ERRNOS:
+        return _storage_error(filename)
     return _unreachable(reference.repo, filename, type(error).__name__)
 
 
-def _explain_status(error: Any, repo: str, filename: str) -> WeightsError:
+def _translate_status(error: Any, repo: str, filename: str) -> WeightsError:
     status = error.response.status_code
     if status in (401, 403, 404):  # also 404: the Hub answers so, or 401, for what a visitor may not see
         return AccessDenied(
@@ -256,7 +256,7 @@ def _unreachable(repo: str, filename: str, reason: str) -> HubUnavailable:
     )
 
 
-def _explain_storage(filename: str) -> StorageError:
+def _storage_error(filename: str) -> StorageError:
     from huggingface_hub import constants  # noqa: PLC0415
 
     return StorageError(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 # What a folder is searched for, besides pictures under any other name. It names kinds that may be refused too: a photo
 # passed over in silence is worse.
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     [
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib"),
         *(".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif", ".tif", ".tiff"),
@@ -22,12 +22,12 @@ STANDARD_INPUT = "-"
 DRAWN_MARK = "Drawn by facemotion"
 """The comment in each picture that the command line draws, by which it knows it again."""
 
-_MARK_WITHIN = 1024  # bytes; Pillow writes comments in front of the pixels
+_MARK_BYTES = 1024  # bytes; Pillow writes comments in front of the pixels
 _WILDCARDS = "*?["
 
 
 @dataclass(frozen=True)
-class Given:
+class PhotoInput:
     """A picture to analyse: a file, or the bytes that came on standard input under a name for what is drawn."""
 
     path: Path
@@ -40,11 +40,11 @@ class Given:
 
 
 @dataclass
-class Meant:
+class FoundPhotos:
     """What was found. `several` says whether the words can stand for more than one picture, `unread` names the folders
     that could not be searched with the reason, and `drawn` counts pictures of our own drawing that were passed over."""
 
-    pictures: list[Given] = field(default_factory=list)
+    pictures: list[PhotoInput] = field(default_factory=list)
     several: bool = False
     unread: list[tuple[Path, str]] = field(default_factory=list)
     drawn: int = 0
@@ -58,7 +58,7 @@ class Meant:
     def add_folder(self, folder: Path, recursive: bool) -> None:
         """The pictures in a folder, sorted, but those that this program drew."""
         self.several = True
-        self._add(sorted(_in_folder(folder, recursive, self.unread)))
+        self._add(sorted(_images_in_folder(folder, recursive, self.unread)))
 
     def add_match(self, path: Path) -> None:
         """A file that matches a pattern, if this program has not drawn it."""
@@ -70,10 +70,10 @@ class Meant:
             if not keep_drawn and is_drawn(path):
                 self.drawn += 1
             else:
-                self.pictures.append(Given(path))
+                self.pictures.append(PhotoInput(path))
 
 
-def meant(words: Sequence[str], recursive: bool = False, drawn_into: Path | None = None) -> Meant:
+def find_photos(arguments: Sequence[str], recursive: bool = False, drawn_into: Path | None = None) -> FoundPhotos:
     """The pictures, in the order of the words.
 
     Args:
@@ -81,13 +81,13 @@ def meant(words: Sequence[str], recursive: bool = False, drawn_into: Path | None
         recursive: search folders within folders too, linked ones included.
         drawn_into: the folder into which pictures are drawn.
     """
-    found = Meant(several=len(words) > 1)
-    for word in words:
-        if word == STANDARD_INPUT:
-            found.pictures.append(Given(Path("stdin"), _standard_input()))
+    found = FoundPhotos(several=len(arguments) > 1)
+    for argument in arguments:
+        if argument == STANDARD_INPUT:
+            found.pictures.append(PhotoInput(Path("stdin"), _read_standard_input()))
             continue
-        matches = matching(word)
-        for path in matches or [Path(word)]:
+        matches = expand_pattern(argument)
+        for path in matches or [Path(argument)]:
             if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises at odd names
                 found.add_folder(path, recursive)
             elif matches:
@@ -97,7 +97,7 @@ def meant(words: Sequence[str], recursive: bool = False, drawn_into: Path | None
     return found
 
 
-def matching(word: str) -> list[Path]:
+def expand_pattern(word: str) -> list[Path]:
     """The files and folders that a pattern stands for which no shell has expanded, sorted; none if it is no pattern."""
     if not is_pattern(word):
         return []
@@ -118,54 +118,54 @@ def is_drawn(path: Path) -> bool:
         if not path.is_file():  # a pipe would have to be waited for
             return False
         with path.open("rb") as file:
-            return DRAWN_MARK.encode() in file.read(_MARK_WITHIN)
+            return DRAWN_MARK.encode() in file.read(_MARK_BYTES)
     except (OSError, ValueError):
         return False
 
 
-def _standard_input() -> bytes:
+def _read_standard_input() -> bytes:
     from facemotion.settings import MAX_FILE_BYTES  # noqa: PLC0415 - a bad FACEMOTION_ variable is reported by main
 
     return sys.stdin.buffer.read(MAX_FILE_BYTES + 1) if sys.stdin else b""  # one more than is read: refused
 
 
-def _in_folder(folder: Path, recursive: bool, unread: list[tuple[Path, str]]) -> Iterator[Path]:
+def _images_in_folder(folder: Path, recursive: bool, unread: list[tuple[Path, str]]) -> Iterator[Path]:
     """The pictures in a folder, in any order. Each real folder is searched once, however many links lead to it, and by
     its own path where it has one; those that cannot be searched are added to `unread`."""
     seen: set[tuple[int, int]] = set()
-    waiting, linked = [folder], list[Path]()
-    while waiting or linked:
-        here = waiting.pop() if waiting else linked.pop(0)
+    folders, links = [folder], list[Path]()
+    while folders or links:
+        current = folders.pop() if folders else links.pop(0)
         try:
-            identity = here.stat()
+            identity = current.stat()
             if (identity.st_dev, identity.st_ino) in seen:
                 continue
             seen.add((identity.st_dev, identity.st_ino))
-            with os.scandir(here) as listing:
+            with os.scandir(current) as listing:
                 names = sorted(entry.name for entry in listing)
         except OSError as error:
-            unread.append((here, error.strerror or str(error)))
+            unread.append((current, error.strerror or str(error)))
             continue
-        for path in (here / name for name in names):
+        for path in (current / name for name in names):
             if os.path.isdir(path):  # noqa: PTH112
                 if recursive:
-                    (linked if path.is_symlink() else waiting).append(path)
-            elif _is_picture(path):
+                    (links if path.is_symlink() else folders).append(path)
+            elif _is_image(path):
                 yield path
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     """By its name, or else by its first bytes: cameras and messengers have names of their own. A link to nowhere
     counts, so that it is named as missing."""
     if path.name.startswith("."):
         return False
     is_file = os.path.isfile(path)  # noqa: PTH113 - as above
-    if path.suffix.lower() in PICTURE_SUFFIXES:
+    if path.suffix.lower() in IMAGE_SUFFIXES:
         return is_file or not os.path.exists(path)  # noqa: PTH110
-    return is_file and _starts_like_a_picture(path)
+    return is_file and _has_image_header(path)
 
 
-def _starts_like_a_picture(path: Path) -> bool:
+def _has_image_header(path: Path) -> bool:
     from facemotion.errors import FacemotionError  # noqa: PLC0415 - as above
     from facemotion.images import sniff, sources  # noqa: PLC0415
 

@@ -31,12 +31,12 @@ class Results:
         files_too: whether files are written that are worth going on for when nobody reads standard output any more.
     """
 
-    def __init__(self, json: bool, csv: str | None, several: bool, files_too: bool) -> None:
+    def __init__(self, json: bool, csv: str | None, several: bool, keep_going: bool) -> None:
         self._stdout: TextIO | None = sys.stdout
         self._json, self._several = json, several
         self._csv_printed = csv == PRINTED
         self._csv = Table(Path(csv)) if csv and not self._csv_printed else None
-        self._files_too = files_too or self._csv is not None
+        self._keep_going = keep_going or self._csv is not None
         self._analyses: list[Analysis] = []
         self._names: list[str] = []
         self.complete = True
@@ -70,7 +70,7 @@ class Results:
 
     def finish(self) -> None:
         """Prints what belongs at the end, if a picture is done: the JSON, or the summary of several pictures."""
-        self._files_too = True  # there is nothing left to stop
+        self._keep_going = True  # there is nothing left to stop
         if self._json and self._analyses:
             self._print(tables.to_json(self._analyses, self._names, as_list=self._several) + "\n")
         elif not self._csv_printed and len(self) > 1:
@@ -93,9 +93,9 @@ class Results:
             self.complete = False
             if not isinstance(error, BrokenPipeError):  # which only says that the reader, such as `head`, saw enough
                 say(f"Standard output: {error.strerror or error}.")
-            let_go(self._stdout)
+            redirect_to_null(self._stdout)
             self._stdout = None
-            if not self._files_too:
+            if not self._keep_going:
                 raise
 
 
@@ -117,11 +117,11 @@ class Table:
             return False
         try:
             if self._file is None:
-                self._file = self._begun(tables.to_csv([analysis], [name]))
+                self._file = self._create(tables.to_csv([analysis], [name]))
             else:
                 _append(self._file, tables.to_csv([analysis], [name], header=False).encode())
         except OSError as error:
-            say(f"{shown(self._target)}: {error.strerror or error}.")
+            say(f"{printable(self._target)}: {error.strerror or error}.")
             self._failed = True
         return not self._failed
 
@@ -130,7 +130,7 @@ class Table:
         if self._file is not None:
             self._file.close()
 
-    def _begun(self, text: str) -> FileIO:
+    def _create(self, text: str) -> FileIO:
         """The file with the first rows, open for the next ones."""
         if self._target.exists() and not self._target.is_file():
             self._file = FileIO(self._target, "w")
@@ -179,7 +179,7 @@ def count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def shown(path: Path | str) -> str:
+def printable(path: Path | str) -> str:
     """A path for people and reports: what cannot be printed, such as a terminal's control codes, is replaced."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
@@ -190,10 +190,10 @@ def say(message: str) -> None:
     try:
         print(f"facemotion: {message}", file=sys.stderr, flush=True)
     except OSError:
-        let_go(sys.stderr)
+        redirect_to_null(sys.stderr)
 
 
-def let_go(stream: TextIO) -> None:
+def redirect_to_null(stream: TextIO) -> None:
     """Points a stream whose reader is gone to nowhere, or the interpreter fails once more at its last flush."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -13,7 +13,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facemotion.cli.interrupts import remembered
+from facemotion.cli.interrupts import handle_signals
 
 if TYPE_CHECKING:
     from facemotion.video import Person, Result
@@ -71,18 +71,18 @@ def _annotate(options: argparse.Namespace) -> Result:
     from facemotion.pipeline import Pipeline  # noqa: PLC0415
     from facemotion.video import annotate_video  # noqa: PLC0415
 
-    with remembered() as came:
+    with handle_signals() as signals:
         pipeline = Pipeline.from_pretrained(detector=options.detector, classifier=options.classifier)
         for notice in pipeline.notices:
             print(f"facemotion: {notice}", file=sys.stderr)
         shape = "{percentage:3.0f} %|{bar}| {elapsed}, about {remaining} left"
         with tqdm(total=1.0, file=sys.stderr, disable=not sys.stderr.isatty(), bar_format=shape) as bar:
 
-            def told(done: float) -> None:
-                came.check()
+            def progress(done: float) -> None:
+                signals.raise_pending()
                 bar.update(max(0.0, done - bar.n))
 
-            return annotate_video(pipeline, options.video, options.out, options.csv, told)
+            return annotate_video(pipeline, options.video, options.out, options.csv, progress)
 
 
 def _lines(result: Result, target: Path) -> Iterator[str]:

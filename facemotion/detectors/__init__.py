@@ -61,7 +61,7 @@ def _from_hub(name: str) -> FaceDetector:
 def _from_path(path: Path) -> FaceDetector:
     from facemotion.detectors import onnx_yolo  # noqa: PLC0415
 
-    if path.is_dir() and onnx_yolo.is_ours(path / onnx_yolo.CONFIG_FILE):
+    if path.is_dir() and onnx_yolo.has_our_format(path / onnx_yolo.CONFIG_FILE):
         return onnx_yolo.OnnxYolo.from_path(path)
     from facemotion.detectors.checkpoint import Yolo  # noqa: PLC0415
 

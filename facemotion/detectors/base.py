@@ -15,7 +15,7 @@ from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppre
 from facemotion.detectors.tiling import Window, plan, resize, whole
 from facemotion.errors import BadArray, BadOption
 
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 
 _SAME_FACE_IOU = 0.4  # two passes see one face with boxes that differ more than two neighbours of one pass do
 _CUT_PX = 3.0  # a box this close to a tile's inner border, in the tile's own pixels, is taken for a cut face
@@ -65,7 +65,7 @@ class FaceDetector(ABC):
 
         return load(name)
 
-    def detect(self, image: Picture, detail: str = "auto", threshold: float | None = None) -> tuple[Boxes, Scores]:
+    def detect(self, image: Image, detail: str = "auto", threshold: float | None = None) -> tuple[Boxes, Scores]:
         """Every face in `image`, RGB uint8 [H, W, 3].
 
         `detail` is "fast" (one small pass), "auto" (faces from 1/40 of the long side, of a panorama from 1/40 of a
@@ -91,13 +91,13 @@ class FaceDetector(ABC):
             part = resize(part, window.size)
             if window.covers(width, height) and window.scale < 1:
                 reduced = part  # what a smaller pass is made of
-            found.append(self._look(part, window, threshold, (width, height)))
+            found.append(self._detect_window(part, window, threshold, (width, height)))
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
-        return _tidy(boxes, scores, width, height)
+        return _postprocess(boxes, scores, width, height)
 
     def detect_once(
-        self, image: Picture, side: int, threshold: float | None = None, enlarge: float = 1.0
+        self, image: Image, side: int, threshold: float | None = None, enlarge: float = 1.0
     ) -> tuple[Boxes, Scores]:
         """Detect in one pass over the whole `image`, RGB uint8 [H, W, 3]: the bare network, for measurements.
 
@@ -109,8 +109,8 @@ class FaceDetector(ABC):
         threshold = self.default_threshold if threshold is None else float(threshold)
         height, width = image.shape[:2]
         window = whole(width, height, side, enlarge)
-        boxes, scores = self._look(resize(image, window.size), window, threshold, (width, height))
-        return _tidy(boxes, scores, width, height)
+        boxes, scores = self._detect_window(resize(image, window.size), window, threshold, (width, height))
+        return _postprocess(boxes, scores, width, height)
 
     @staticmethod
     def check_options(detail: Any = "auto", threshold: Any = None) -> None:
@@ -121,11 +121,11 @@ class FaceDetector(ABC):
         """
         if detail not in settings.DETAILS:
             raise BadOption(f"detail must be one of {', '.join(settings.DETAILS)}, but is {detail!r}.")
-        if threshold is not None and not _is_share(threshold):
-            raise BadOption(f"The detection threshold must be a number from 0 to 1, but is {_shown(threshold)}.")
+        if threshold is not None and not _is_score(threshold):
+            raise BadOption(f"The detection threshold must be a number from 0 to 1, but is {_short_repr(threshold)}.")
 
     @abstractmethod
-    def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
+    def _run(self, picture: Image, threshold: float) -> tuple[Boxes, Scores]:
         """The faces in one RGB picture at exactly its own size, in its pixels, with scores of `threshold` or more."""
 
     def _plan(self, width: int, height: int, detail: str) -> list[Window]:
@@ -133,7 +133,9 @@ class FaceDetector(ABC):
             return [whole(width, height, self.fast_side)]
         return plan(width, height, self.enlarge, self.tile_side if detail == "thorough" else None)
 
-    def _look(self, part: Picture, window: Window, threshold: float, size: tuple[int, int]) -> tuple[Boxes, Scores]:
+    def _detect_window(
+        self, part: Image, window: Window, threshold: float, size: tuple[int, int]
+    ) -> tuple[Boxes, Scores]:
         """The faces in `part`, which is `window` of a picture of that (width, height), in the picture's pixels."""
         boxes, scores = self._run(np.ascontiguousarray(part), threshold)
         if not len(boxes):
@@ -145,7 +147,7 @@ class FaceDetector(ABC):
         return boxes.astype(np.float32), scores.astype(np.float32)
 
 
-def _is_within(size: tuple[int, int], picture: Picture) -> bool:
+def _is_within(size: tuple[int, int], picture: Image) -> bool:
     return bool(size[0] <= picture.shape[1] and size[1] <= picture.shape[0])
 
 
@@ -164,7 +166,7 @@ def _cut_by_tile(boxes: Boxes, window: Window, width: int, height: int) -> npt.N
     return cut
 
 
-def _tidy(boxes: Boxes, scores: Scores, width: int, height: int) -> tuple[Boxes, Scores]:
+def _postprocess(boxes: Boxes, scores: Scores, width: int, height: int) -> tuple[Boxes, Scores]:
     """One box per face, inside the picture, best first."""
     boxes = clip(boxes, width, height)
     solid = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1)
@@ -184,13 +186,13 @@ def _check_image(image: Any) -> None:
         raise BadArray(f"A picture must have pixels, but its shape is {list(image.shape)}.")
 
 
-def _is_share(value: Any) -> bool:
+def _is_score(value: Any) -> bool:
     """Whether it is a number from 0 to 1; NaN is not. A conversion would fail on a whole number of 400 digits."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     return is_number and bool(0 <= value <= 1)
 
 
-def _shown(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     try:
         return repr(value)
     except ValueError:  # Python writes out no whole number of more than 4300 digits

@@ -13,7 +13,7 @@ import numpy as np
 
 from facemotion import settings, weights
 from facemotion.detectors import ultralytics_compat
-from facemotion.detectors.base import FaceDetector, Picture
+from facemotion.detectors.base import FaceDetector, Image
 from facemotion.detectors.boxes import Boxes, Scores
 from facemotion.errors import UnknownModel, WeightsMismatch
 
@@ -86,13 +86,13 @@ class Yolo(FaceDetector):
         fixed = path.suffix != ".pt" and not getattr(backend, "dynamic", False)
         return model, tuple(backend.imgsz) if fixed else None
 
-    def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
+    def _run(self, picture: Image, threshold: float) -> tuple[Boxes, Scores]:
         with self._lock, ultralytics_compat.keep_threads():
             result = self._predict(self._model, self._padded(picture), threshold, self._faces)
         found = result.boxes.cpu().numpy()
         return np.asarray(found.xyxy, np.float32).reshape(-1, 4), np.asarray(found.conf, np.float32).reshape(-1)
 
-    def _predict(self, model: Any, picture: Picture, threshold: float, classes: list[int] | None) -> Any:
+    def _predict(self, model: Any, picture: Image, threshold: float, classes: list[int] | None) -> Any:
         return model.predict(
             cv2.cvtColor(picture, cv2.COLOR_RGB2BGR),
             imgsz=picture.shape[:2],
@@ -103,7 +103,7 @@ class Yolo(FaceDetector):
             verbose=False,
         )[0]
 
-    def _padded(self, picture: Picture) -> Picture:
+    def _padded(self, picture: Image) -> Image:
         """The picture at its own size on grey, so that ultralytics does not enlarge it.
 
         Enlarged to 640 pixels, a small picture that is all face was missed in half of 483 cases; at its own size, in 3.

@@ -19,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from facemotion import runtime, settings, weights
-from facemotion.detectors.base import FaceDetector, Picture
+from facemotion.detectors.base import FaceDetector, Image
 from facemotion.detectors.boxes import Boxes, Scores, suppress
 from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatch
 
 FORMAT = "facemotion-detector-1"
 WEIGHTS_FILE, CONFIG_FILE = "model.onnx", "config.json"
 STRIDE = 32
-LEAST_SIDE = 128  # below, the network has fewer places to look at than rows to return
+MIN_INPUT_SIDE = 128  # below, the network has fewer places to look at than rows to return
 _CANDIDATES = 5000  # boxes before suppression, whose time grows with their number; a face has about ten
 _GREY = 114  # the padding that the network knows from training
 
@@ -64,7 +64,7 @@ class OnnxYolo(FaceDetector):
         self.config = config
         self._folder = folder
         self._suppress: float | None = config.get("suppress")
-        self._run_network = _open(path, rows_of=5 if self._suppress else 6)
+        self._run_network = _open_checked(path, rows_of=5 if self._suppress else 6)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._rebuilt_from(self._folder)
@@ -92,7 +92,7 @@ class OnnxYolo(FaceDetector):
             config = weights.resolve(settings.Reference(reference.repo, reference.revision), CONFIG_FILE)
         except RevisionNotFound:
             return None
-        if not is_ours(config):
+        if not has_our_format(config):
             return None
         # The revision that config.json came from: a branch may move between the two requests.
         revision = weights.pinned(reference, config).revision
@@ -106,15 +106,15 @@ class OnnxYolo(FaceDetector):
         path = folder / WEIGHTS_FILE
         return cls(folder, f"{name} (local{', ' + weights.sha256(path)[:8] if path.is_file() else ''})")
 
-    def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
+    def _run(self, picture: Image, threshold: float) -> tuple[Boxes, Scores]:
         found = self._run_network(to_input(picture))[0]
         if self._suppress is not None:
-            return _best_of_each_face(found, threshold, self._suppress)
+            return _decode_with_suppression(found, threshold, self._suppress)
         kept = found[:, 4] >= threshold
         return np.asarray(found[kept, :4]), np.asarray(found[kept, 4])
 
 
-def _best_of_each_face(columns: npt.NDArray[np.float32], threshold: float, iou: float) -> tuple[Boxes, Scores]:
+def _decode_with_suppression(columns: npt.NDArray[np.float32], threshold: float, iou: float) -> tuple[Boxes, Scores]:
     """Boxes and scores of float32 [5, N], center-x center-y width height score; no two overlap by more than `iou`."""
     columns = columns[:, columns[4] >= threshold]
     best = np.argsort(-columns[4], kind="stable")[:_CANDIDATES]
@@ -124,17 +124,17 @@ def _best_of_each_face(columns: npt.NDArray[np.float32], threshold: float, iou: 
     return boxes[kept], scores[kept]
 
 
-def to_input(picture: Picture) -> npt.NDArray[np.float32]:
+def to_input(picture: Image) -> npt.NDArray[np.float32]:
     """An RGB picture at exactly its size on grey -> float32 [1, 3, H, W]."""
     height, width = picture.shape[:2]
-    rows, columns = (max(LEAST_SIDE, -(-side // STRIDE) * STRIDE) for side in (height, width))
+    rows, columns = (max(MIN_INPUT_SIDE, -(-side // STRIDE) * STRIDE) for side in (height, width))
     padded = cv2.copyMakeBorder(
         picture, 0, rows - height, 0, columns - width, cv2.BORDER_CONSTANT, value=(_GREY, _GREY, _GREY)
     )
     return np.asarray(np.ascontiguousarray(padded.transpose(2, 0, 1)[None]) / np.float32(255), np.float32)
 
 
-def is_ours(config: Path) -> bool:
+def has_our_format(config: Path) -> bool:
     """Whether a config.json tells of a detector of this format."""
     try:
         content = json.loads(config.read_text("utf-8"))
@@ -149,7 +149,7 @@ def read_config(file: Path) -> dict[str, Any]:
     Raises:
         WeightsMismatch: it is missing or not of this format.
     """
-    if not is_ours(file):
+    if not has_our_format(file):
         raise WeightsMismatch(f"{file.name} is missing or not of the format {FORMAT}. Export the detector again.")
     config: dict[str, Any] = json.loads(file.read_text("utf-8"))
     threshold, checksum = config.get("threshold"), config.get("sha256")
@@ -173,7 +173,7 @@ def open_network(path: Path) -> Runtime:
     return run
 
 
-def _open(path: Path, rows_of: int) -> Runtime:
+def _open_checked(path: Path, rows_of: int) -> Runtime:
     """The network, tried once; its output is [1, N, 6] or [1, 5, N]."""
     try:
         run = open_network(path)

@@ -95,19 +95,19 @@ def strip(width: int, height: int) -> list[Window]:
     scale = min(1.0, AUTO_SIDE / (width * height) ** 0.5)
     if long <= STRIP_ASPECT * short or scale * long <= AUTO_SIDE:
         return []
-    return _cut(width, height, AUTO_SIDE, scale)
+    return _grid(width, height, AUTO_SIDE, scale)
 
 
 def tiles(width: int, height: int, side: int) -> list[Window]:
     """Overlapping parts that cover the picture, at most `side` pixels wide and high after scaling."""
-    return _cut(width, height, side, min(1.0, (TILED_PIXELS / (width * height)) ** 0.5))
+    return _grid(width, height, side, min(1.0, (TILED_PIXELS / (width * height)) ** 0.5))
 
 
-def _cut(width: int, height: int, side: int, scale: float) -> list[Window]:
+def _grid(width: int, height: int, side: int, scale: float) -> list[Window]:
     """As few parts as can be, and then no larger than they need to be: squares of `side` would overlap by more than
     `TILE_OVERLAP`, and every pixel that two of them share is looked at twice."""
     most, overlap = int(side / scale), int(TILE_OVERLAP / scale)
-    columns, rows = _least(width, most, overlap), _least(height, most, overlap)
+    columns, rows = _shortest_tile(width, most, overlap), _shortest_tile(height, most, overlap)
     return [
         Window(x, y, min(x + columns, width), min(y + rows, height), scale)
         for y in _starts(height, rows, overlap)
@@ -115,13 +115,13 @@ def _cut(width: int, height: int, side: int, scale: float) -> list[Window]:
     ]
 
 
-def _least(length: int, side: int, overlap: int) -> int:
+def _shortest_tile(length: int, side: int, overlap: int) -> int:
     """The shortest stretch of which as many cover `length`, overlapping by `overlap`, as of those `side` long."""
-    count = _count(length, side, overlap)
+    count = _tile_count(length, side, overlap)
     return -(-(length + (count - 1) * overlap) // count)
 
 
-def _count(length: int, side: int, overlap: int) -> int:
+def _tile_count(length: int, side: int, overlap: int) -> int:
     """How many stretches `side` long that overlap by at least `overlap` cover `length`."""
     return 1 if length <= side else -(-(length - overlap) // (side - overlap))
 
@@ -130,5 +130,5 @@ def _starts(length: int, side: int, overlap: int) -> list[int]:
     """Evenly spread starts of stretches `side` long that cover `length` and overlap by at least `overlap`."""
     if length <= side:
         return [0]
-    count = _count(length, side, overlap)
+    count = _tile_count(length, side, overlap)
     return [round(index * (length - side) / (count - 1)) for index in range(count)]

@@ -30,14 +30,14 @@ def import_ultralytics() -> ModuleType:
     """
     with _lock:
         if "ultralytics" not in sys.modules:
-            _set_switches()
+            _set_environment()
         ensure_torchvision()
         with keep_threads(), keep_functions(), np.printoptions():  # it also changes how all arrays are printed
             import ultralytics.utils.patches  # noqa: PLC0415  (takes a second; the embedded detector needs none of it)
         return ultralytics
 
 
-def _set_switches() -> None:
+def _set_environment() -> None:
     """Read by ultralytics once, when it is imported; what the user has set stands."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "0")
     os.environ.setdefault("YOLO_OFFLINE", "1")

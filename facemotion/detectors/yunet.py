@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facemotion import runtime, weights
-from facemotion.detectors.base import FaceDetector, Picture
+from facemotion.detectors.base import FaceDetector, Image
 from facemotion.detectors.boxes import Boxes, Scores, suppress
 
 FILE = "yunet_2023mar.onnx"
@@ -50,12 +50,12 @@ class YuNet(FaceDetector):
         path = weights.embedded("yunet") / FILE
         return cls(path, f"yunet (embedded, {weights.sha256(path)[:8]})", notice)
 
-    def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
+    def _run(self, picture: Image, threshold: float) -> tuple[Boxes, Scores]:
         pixels = to_input(picture)
         outputs = [values[0] for values in self._session.run(_OUTPUTS, {"input": pixels})]
         columns = pixels.shape[3]
         found = [
-            _read(outputs[3 * index : 3 * index + 3], stride, columns // stride, threshold)
+            _decode(outputs[3 * index : 3 * index + 3], stride, columns // stride, threshold)
             for index, stride in enumerate(STRIDES)
         ]
         boxes = np.concatenate([boxes for boxes, _ in found])
@@ -65,7 +65,7 @@ class YuNet(FaceDetector):
         return boxes[kept], scores[kept]
 
 
-def to_input(picture: Picture) -> Values:
+def to_input(picture: Image) -> Values:
     """An RGB picture at its own size on black -> float32 BGR 0..255 [1, 3, H, W], the sides multiples of 32."""
     height, width = picture.shape[:2]
     pixels = np.zeros((1, 3, *(-(-side // STRIDES[-1]) * STRIDES[-1] for side in (height, width))), np.float32)
@@ -74,7 +74,7 @@ def to_input(picture: Picture) -> Values:
     return pixels
 
 
-def _read(outputs: list[Values], stride: int, columns: int, threshold: float) -> tuple[Boxes, Scores]:
+def _decode(outputs: list[Values], stride: int, columns: int, threshold: float) -> tuple[Boxes, Scores]:
     """What was found at one stride, `columns` places to a row. For each place, row by row, the outputs are two scores
     [N, 1] and the box relative to the place [N, 4]: its centre, and the logarithm of its size."""
     classes, objects, offsets = outputs

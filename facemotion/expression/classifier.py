@@ -19,7 +19,10 @@ from facemotion.faces import EMOTIONS
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-_LEAST, _MOST = sys.float_info.min, sys.float_info.max  # what a number that must be finite and above 0 lies between
+_MIN_FLOAT, _MAX_FLOAT = (
+    sys.float_info.min,
+    sys.float_info.max,
+)  # what a number that must be finite and above 0 lies between
 
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -136,11 +139,17 @@ def check_config(config: Any) -> None:
         raise WeightsMismatch(f"The configuration lacks {', '.join(sorted(missing))}.")
     if config["labels"] != list(EMOTIONS):
         raise WeightsMismatch(f"The labels are {config['labels']!r}, but must be {list(EMOTIONS)}.")
-    _check_network(config["network"], _part(config, "input", "size"))
-    _check_range("temperature", config["temperature"], _LEAST, _MOST, "a finite number above 0")
-    _check_range("normalisation.std", _part(config, "normalisation", "std"), _LEAST, _MOST, "a finite number above 0")
+    _check_network(config["network"], _nested_value(config, "input", "size"))
+    _check_range("temperature", config["temperature"], _MIN_FLOAT, _MAX_FLOAT, "a finite number above 0")
+    _check_range(
+        "normalisation.std",
+        _nested_value(config, "normalisation", "std"),
+        _MIN_FLOAT,
+        _MAX_FLOAT,
+        "a finite number above 0",
+    )
     for section, key in (("normalisation", "mean"), ("uncertain", "min_confidence"), ("uncertain", "min_lead")):
-        _check_range(f"{section}.{key}", _part(config, section, key), 0, 1, "a number from 0 to 1")
+        _check_range(f"{section}.{key}", _nested_value(config, section, key), 0, 1, "a number from 0 to 1")
 
 
 def _check_network(name: Any, size: Any) -> None:
@@ -152,7 +161,7 @@ def _check_network(name: Any, size: Any) -> None:
         raise WeightsMismatch(f"input.size must be {expected}, the size that {name} takes, but is {size!r}.")
 
 
-def _part(config: Mapping[str, Any], section: str, key: str) -> Any:
+def _nested_value(config: Mapping[str, Any], section: str, key: str) -> Any:
     values = config[section]
     if not isinstance(values, Mapping) or key not in values:
         raise WeightsMismatch(f"The configuration lacks {section}.{key}.")

@@ -95,16 +95,16 @@ def read_strictly(file: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[s
     except SafetensorError:
         raise UnsafeWeights(f"{file.name} is not in the safetensors format, and nothing else is loaded.") from None
     except (KeyError, TypeError, ValueError):  # bfloat16, or one of the float8
-        raise _wrong_kind(file) from None
+        raise _unsupported_type(file) from None
     if any(tensor.dtype.kind not in "fiu" for tensor in tensors.values()):  # the same, where a library has added them
-        raise _wrong_kind(file)
+        raise _unsupported_type(file)
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if differences := _differences(expected, found):
         raise WeightsMismatch(f"{file.name} does not fit the network: {'; '.join(differences)}.")
     return tensors
 
 
-def _wrong_kind(file: Path) -> WeightsMismatch:
+def _unsupported_type(file: Path) -> WeightsMismatch:
     return WeightsMismatch(f"{file.name} must hold float16 or float32, not another kind of number.")
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 from facemotion.errors import UnsupportedFormat
 
 _MAX_PROFILE_BYTES = 4_000_000  # printers' CMYK profiles have 0.5 to 3 MB; what is larger is ignored
-_MAX_REMEMBERED_BYTES = 65_536  # cameras' and phones' have 0.5 to 3 kB
+_MAX_CACHED_BYTES = 65_536  # cameras' and phones' have 0.5 to 3 kB
 _WHITE = (255, 255, 255)
 _FULL = 65_535  # the largest value of 16 bits
 _CAMERA_LEVELS = (1023, 4095, 16_383)  # the same of 10, 12 and 14
@@ -20,7 +20,7 @@ _DARKEST = 511  # a picture without one value above is black indeed
 Transform = ImageCms.ImageCmsTransform
 
 
-def to_srgb(image: Image.Image) -> Transform | None:
+def srgb_transform(image: Image.Image) -> Transform | None:
     """The way from the picture's own profile to sRGB; None where it has none, a broken one, or that of sRGB.
 
     Browsers write sRGB's into every frame of a camera. Building the way takes 12 ms, going it 27 ms at 640 x 480.
@@ -29,24 +29,24 @@ def to_srgb(image: Image.Image) -> Transform | None:
     if not isinstance(profile, bytes) or len(profile) > _MAX_PROFILE_BYTES:
         return None
     mode = "CMYK" if image.mode == "CMYK" else "RGB"
-    return _remembered(profile, mode) if len(profile) <= _MAX_REMEMBERED_BYTES else _built(profile, mode)
+    return _cached_transform(profile, mode) if len(profile) <= _MAX_CACHED_BYTES else _build_transform(profile, mode)
 
 
-def _built(profile: bytes, mode: str) -> Transform | None:
+def _build_transform(profile: bytes, mode: str) -> Transform | None:
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         if source.profile.xcolor_space.strip() != mode:
             return None
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-        return None if mode == "RGB" and _changes_nothing(transform) else transform
+        return None if mode == "RGB" and _is_identity(transform) else transform
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):  # a broken profile: the colours are taken as sRGB
         return None
 
 
-_remembered = lru_cache(maxsize=16)(_built)
+_cached_transform = lru_cache(maxsize=16)(_build_transform)
 
 
-def _changes_nothing(transform: Transform) -> bool:
+def _is_identity(transform: Transform) -> bool:
     """Whether no colour of a regular grid moves by more than a rounding: the profile is one of sRGB itself."""
     levels = np.linspace(0, 255, 18).astype(np.uint8)  # in steps of 15
     grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 18, 3)

@@ -251,7 +251,7 @@ def _to_array(image: Image.Image) -> Pixels:
     scale = max(1.0, max(image.size) / settings.MAX_SIDE)
     width, height = max(1, round(image.width / scale)), max(1, round(image.height / scale))
     pixels = np.empty((height, width, 3), np.uint8)
-    transform, white = color.to_srgb(image), color.white_level(image)
+    transform, white = color.srgb_transform(image), color.white_level(image)
     rows = max(1, int(_STRIP_PIXELS / (image.width * scale)))
     for top in range(0, height, rows):
         bottom = min(top + rows, height)

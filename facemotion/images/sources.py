@@ -101,7 +101,7 @@ def open_file(source: str | os.PathLike[Any]) -> BinaryIO:
             raise NotAnImage(f"{_short(path)} is a folder. Please give the picture itself.")
         if not stat.S_ISREG(kind):
             raise ForbiddenSource(f"{_short(path)} is no ordinary file, so it is not opened.")
-        return open(path, "rb", opener=_open_at_once)
+        return open(path, "rb", opener=_open_nonblocking)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise MissingInput("There is no such file. Please check its name.") from None
     except PermissionError:
@@ -110,7 +110,7 @@ def open_file(source: str | os.PathLike[Any]) -> BinaryIO:
         raise MissingInput(_UNREADABLE) from None
 
 
-def _open_at_once(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     """Without waiting for somebody to write: some of the system's own files look ordinary, and one may be replaced by a
     pipe after it was looked at."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -80,9 +80,9 @@ def text_colour(background: Colour) -> Colour:
     return _BLACK if contrast(_BLACK, background) >= contrast(_WHITE, background) else _WHITE
 
 
-def contrast(one: Colour, other: Colour) -> float:
+def contrast(first: Colour, second: Colour) -> float:
     """The contrast ratio of two RGB colours, 1..21 (WCAG 2.1)."""
-    dark, light = sorted((_luminance(one), _luminance(other)))
+    dark, light = sorted((_luminance(first), _luminance(second)))
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -139,7 +139,7 @@ def _dashes(length: int, dash: int) -> _Mask:
 
 
 @dataclass(frozen=True)
-class _Style:
+class _LabelStyle:
     """How the label of one face is written: text size and the plate's padding and edge, in pixels."""
 
     text: int
@@ -147,7 +147,7 @@ class _Style:
     edge: int
 
     @classmethod
-    def of(cls, picture: Pixels, rect: Rect) -> _Style:
+    def of(cls, picture: Pixels, rect: Rect) -> _LabelStyle:
         longest = max(picture.shape[:2])
         least = max(_LEAST_TEXT_PX, longest * _SMALLEST_TEXT)
         text = round(min(max(_side(rect) * _TEXT_OF_FACE, least), max(least, longest * _LARGEST_TEXT)))
@@ -184,7 +184,7 @@ def _advance(size: int, character: str) -> float:
     return _font(size).getlength(character)
 
 
-def _forms(face: Face) -> tuple[str, str, str]:
+def _label_texts(face: Face) -> tuple[str, str, str]:
     """The texts for a face's label, the fullest first."""
     doubt = "?" if face.uncertain else ""
     name = f"{face.id} {face.expression}{doubt}"
@@ -194,7 +194,7 @@ def _forms(face: Face) -> tuple[str, str, str]:
 def _draw_labels(picture: Pixels, faces: list[Face], rects: list[Rect]) -> None:
     layout = Layout(picture.shape[1], picture.shape[0], rects)
     for index, face in enumerate(faces):
-        forms, style = _forms(face), _Style.of(picture, rects[index])
+        forms, style = _label_texts(face), _LabelStyle.of(picture, rects[index])
         form, (x0, y0, x1, y1) = layout.place(index, [style.size(text) for text in forms])
         plate = style.plate(forms[form], COLOURS[face.expression])
         target = picture[y0:y1, x0:x1]

@@ -38,17 +38,17 @@ class Layout:
         for form, size in enumerate(sizes):
             if form < last and size[0] > _MAX_WIDENING * (face[2] - face[0]):
                 continue
-            for rect in self._spots(face, size):
-                if not _covered(rect, obstacles):
-                    return form, self._take(rect)
-        spots = list(self._spots(face, sizes[last])) or [self._clamp(face[0], face[1], sizes[last])]
-        return last, self._take(min(spots, key=lambda rect: _covered(rect, obstacles)))
+            for rect in self._candidates(face, size):
+                if not _covered_pixels(rect, obstacles):
+                    return form, self._occupy(rect)
+        spots = list(self._candidates(face, sizes[last])) or [self._clamp(face[0], face[1], sizes[last])]
+        return last, self._occupy(min(spots, key=lambda rect: _covered_pixels(rect, obstacles)))
 
-    def _take(self, rect: Rect) -> Rect:
+    def _occupy(self, rect: Rect) -> Rect:
         self._obstacles = np.vstack([self._obstacles, rect])
         return rect
 
-    def _spots(self, face: Rect, size: tuple[int, int]) -> Iterator[Rect]:
+    def _candidates(self, face: Rect, size: tuple[int, int]) -> Iterator[Rect]:
         """The places for a label, best first: above, below, then inside the face when that hides little of it."""
         width, height = size
         x0, y0, x1, y1 = face
@@ -65,7 +65,7 @@ class Layout:
         return x, y, x + size[0], y + size[1]
 
 
-def _covered(rect: Rect, obstacles: npt.NDArray[np.int64]) -> int:
+def _covered_pixels(rect: Rect, obstacles: npt.NDArray[np.int64]) -> int:
     """How many pixels of `obstacles` [N, 4] lie under `rect`, those under several counted for each."""
     width = np.minimum(obstacles[:, 2], rect[2]) - np.maximum(obstacles[:, 0], rect[0])
     height = np.minimum(obstacles[:, 3], rect[3]) - np.maximum(obstacles[:, 1], rect[1])

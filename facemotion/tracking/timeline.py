@@ -63,7 +63,7 @@ class _Record:
     runs: list[Run] = field(default_factory=list)
     current: Run | None = None
 
-    def add(self, expression: str, time_s: float, lasts_s: float = 0.0) -> None:
+    def add(self, expression: str, time_s: float, duration_s: float = 0.0) -> None:
         current = self.current if self.current is not None and time_s - self.current.end_s <= GAP_S else None
         if current is not None:
             self._extend(current, time_s)
@@ -71,7 +71,7 @@ class _Record:
             current = self.current = Run(time_s, time_s, expression)
             if len(self.runs) < self.max_runs:
                 self.runs.append(current)
-        self._extend(current, time_s + lasts_s)
+        self._extend(current, time_s + duration_s)
 
     def _extend(self, run: Run, end_s: float) -> None:
         self.seconds[run.expression] += end_s - run.end_s
@@ -91,15 +91,15 @@ class Timeline:
         self.duration_s = 0.0
         """Seconds of the stream, without pauses longer than `GAP_S`."""
 
-    def add(self, faces: Iterable[Face], time_s: float, lasts_s: float = 0.0) -> None:
-        """Add the faces of a frame, shown from `time_s` on for `lasts_s` seconds; frames come in their order."""
+    def add(self, faces: Iterable[Face], time_s: float, duration_s: float = 0.0) -> None:
+        """Add the faces of a frame, shown from `time_s` on for `duration_s` seconds; frames come in their order."""
         elapsed = 0.0 if self._last_s is None else time_s - self._last_s
         self.duration_s += elapsed if 0 < elapsed <= GAP_S else 0.0
         self._last_s = time_s
         for face in faces:
             if face.id in self._records or len(self._records) < MAX_PEOPLE:
                 record = self._records.setdefault(face.id, _Record(self._max_runs))
-                record.add(face.expression, time_s, lasts_s)
+                record.add(face.expression, time_s, duration_s)
 
     @property
     def people(self) -> tuple[Person, ...]:

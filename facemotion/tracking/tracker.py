@@ -18,7 +18,7 @@ MIN_AFFINITY = -0.2
 """Distance-IoU below which a face is not the same person: two boxes of one size that stand side by side have -0.2, so
 a face may move by its own width between two frames on top of what its motion predicts."""
 
-REACH_PER_S, MAX_REACH = 0.4, -0.5
+AFFINITY_DROP_PER_S, LEAST_AFFINITY = 0.4, -0.5
 """How much lower `MIN_AFFINITY` becomes a second since the face was seen, and how low at most: at two frames a second a
 face may move by twice its width, and by three times at less."""
 
@@ -75,11 +75,11 @@ class _Track:
         """Where the face should be at `time_s`: (cx, cy, w, h)."""
         return self.shape + self.velocity * min(time_s - self.seen_s, MAX_COAST_S)
 
-    def reach(self, time_s: float) -> float:
+    def least_affinity(self, time_s: float) -> float:
         """The affinity that a face must have to be this person at `time_s`."""
-        return max(MIN_AFFINITY - REACH_PER_S * (time_s - self.seen_s), MAX_REACH)
+        return max(MIN_AFFINITY - AFFINITY_DROP_PER_S * (time_s - self.seen_s), LEAST_AFFINITY)
 
-    def see(self, face: Face, time_s: float) -> None:
+    def update_from(self, face: Face, time_s: float) -> None:
         """Takes in the face of this frame."""
         elapsed = time_s - self.seen_s
         self._move(_shape(face.box), time_s, elapsed)
@@ -151,7 +151,7 @@ class FaceTracker:
         self._drop_stale(analysis, time_s)
         owners = self._owners(analysis.faces, time_s)
         for track, face in zip(owners, analysis.faces, strict=True):
-            track.see(face, time_s)
+            track.update_from(face, time_s)
         faces = tuple(track.face(face, analysis) for track, face in zip(owners, analysis.faces, strict=True))
         return replace(analysis, faces=faces)
 
@@ -168,20 +168,20 @@ class FaceTracker:
         if jumped or size != self._size:
             self._tracks = []
         # A gap between frames is no miss: the face may have been there all the time.
-        self._tracks = [one for one in self._tracks if not one.missed or time_s - one.seen_s <= MAX_MISS_S]
+        self._tracks = [track for track in self._tracks if not track.missed or time_s - track.seen_s <= MAX_MISS_S]
         self._time_s, self._size = time_s, size
 
     def _owners(self, faces: Sequence[Face], time_s: float) -> list[_Track]:
         """The track of each face, a new one where none fits."""
         predicted = np.array([track.predict(time_s) for track in self._tracks]).reshape(-1, 4)
         measured = np.array([_shape(face.box) for face in faces]).reshape(-1, 4)
-        reach = np.array([track.reach(time_s) for track in self._tracks])
-        found = {column: self._tracks[row] for row, column in _assign(_affinity(predicted, measured), reach)}
+        least_affinity = np.array([track.least_affinity(time_s) for track in self._tracks])
+        found = {column: self._tracks[row] for row, column in _assign(_affinity(predicted, measured), least_affinity)}
         owners = [found.get(index) or self._start(face, time_s) for index, face in enumerate(faces)]
-        waiting = [track for track in self._tracks if track not in owners]
-        for track in waiting:
+        unmatched = [track for track in self._tracks if track not in owners]
+        for track in unmatched:
             track.missed = True
-        self._tracks = (owners + waiting)[: 2 * settings.MAX_FACES]  # bounds the work of a hostile stream
+        self._tracks = (owners + unmatched)[: 2 * settings.MAX_FACES]  # bounds the work of a hostile stream
         return owners
 
     def _start(self, face: Face, time_s: float) -> _Track:
@@ -219,13 +219,13 @@ def _corners(shapes: Vector) -> Vector:
     return np.concatenate([shapes[:, :2] - half, shapes[:, :2] + half], axis=1)
 
 
-def _assign(affinity: Vector, reach: Vector) -> list[tuple[int, int]]:
-    """Pairs (row, column) of at least the row's `reach`, each row and column at most once, the closest pair first.
+def _assign(affinity: Vector, least_affinity: Vector) -> list[tuple[int, int]]:
+    """Pairs (row, column) of at least the row's `least_affinity`, each row and column at most once, the closest pair first.
 
     With motion predicted, the closest pairs are all but always the best assignment of all; the Hungarian method would
     bring a dependency (SciPy) for the rest.
     """
-    rows, columns = np.nonzero(affinity >= reach[:, None])
+    rows, columns = np.nonzero(affinity >= least_affinity[:, None])
     pairs: list[tuple[int, int]] = []
     taken_rows: set[int] = set()
     taken_columns: set[int] = set()

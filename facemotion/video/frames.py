@@ -29,7 +29,7 @@ class Frame:
 
     pixels: NDArray[np.uint8]
     time_s: float
-    lasts_s: float
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Orientation:
 
     transposed: bool = False
     mirrored: bool = False
-    upended: bool = False
+    flipped: bool = False
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
@@ -58,7 +58,7 @@ class Orientation:
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A view of [H, W, 3]."""
         turned = pixels.transpose(1, 0, 2) if self.transposed else pixels
-        return turned[:: -1 if self.upended else 1, :: -1 if self.mirrored else 1]
+        return turned[:: -1 if self.flipped else 1, :: -1 if self.mirrored else 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Geometry:
         Raises:
             BadShape: it is too small or too thin to hold a face.
         """
-        aspect = _sane(pixel_aspect)
+        aspect = _valid_aspect(pixel_aspect)
         width, height = frame.width * aspect, float(frame.height)
         if Orientation.of(frame).transposed:
             width, height = height, width
@@ -104,11 +104,11 @@ class Geometry:
         """
         orientation = Orientation.of(frame)
         room = self.size[::-1] if orientation.transposed else self.size
-        pixels = orientation.apply(_rgb(frame, *_fitted(frame.width * self.pixel_aspect, frame.height, room)))
-        return _centred(pixels, self.size)
+        pixels = orientation.apply(_rgb(frame, *_fit(frame.width * self.pixel_aspect, frame.height, room)))
+        return _pad(pixels, self.size)
 
 
-def _fitted(width: float, height: float, room: tuple[int, int]) -> tuple[int, int]:
+def _fit(width: float, height: float, room: tuple[int, int]) -> tuple[int, int]:
     """The largest (width, height) of these proportions that fits; all the room where rounding alone is between them."""
     scale = min(room[0] / width, room[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -118,7 +118,7 @@ def _fitted(width: float, height: float, room: tuple[int, int]) -> tuple[int, in
 
 def _rgb(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
     """RGB uint8 [H, W, 3] of that size, in the colours of ITU-R BT.709."""
-    high = hdr.is_high(frame)
+    high = hdr.is_hdr(frame)
     smaller = frame.width > width or frame.height > height
     scaled = frame.reformat(
         width,
@@ -131,7 +131,7 @@ def _rgb(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
     return hdr.to_bt709(pixels, frame) if high else pixels
 
 
-def _centred(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _pad(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """A contiguous picture of that (width, height), black around the pixels."""
     height, width = pixels.shape[:2]
     if (width, height) == size:
@@ -147,7 +147,7 @@ def _even(side: float) -> int:
     return max(2, round(side / 2) * 2)
 
 
-def _sane(pixel_aspect: Fraction | None) -> float:
+def _valid_aspect(pixel_aspect: Fraction | None) -> float:
     ratio = float(pixel_aspect or 1)
     return ratio if 1 / _WIDEST_PIXEL <= ratio <= _WIDEST_PIXEL else 1.0
 
@@ -155,6 +155,6 @@ def _sane(pixel_aspect: Fraction | None) -> float:
 def _colours(frame: av.VideoFrame) -> str | int:
     if frame.colorspace != _UNSPECIFIED:
         return frame.colorspace
-    if hdr.is_high(frame):
+    if hdr.is_hdr(frame):
         return _BT2020
     return _BT709 if frame.height >= _HD_HEIGHT else _BT601

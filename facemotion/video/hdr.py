@@ -26,21 +26,21 @@ _TO_BT709 = {
 }
 
 
-def is_high(frame: av.VideoFrame) -> bool:
+def is_hdr(frame: av.VideoFrame) -> bool:
     """Whether the frame's transfer characteristic is HLG or PQ."""
     return frame.color_trc in (_PQ, _HLG)
 
 
 def to_bt709(pixels: NDArray[np.uint16], frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """RGB uint16 [H, W, 3] of a frame for which `is_high` -> RGB uint8 [H, W, 3] with the curve of sRGB."""
-    light = np.take(_light(int(frame.color_trc)), pixels)
+    """RGB uint16 [H, W, 3] of a frame for which `is_hdr` -> RGB uint8 [H, W, 3] with the curve of sRGB."""
+    light = np.take(_linear_levels(int(frame.color_trc)), pixels)
     matrix = np.array(_TO_BT709.get(int(frame.color_primaries), _BT2020), np.float32)
     light = np.clip(cv2.transform(light, matrix), 0, 1)
-    return np.asarray(_curve()[np.rint(light * (_LEVELS - 1)).astype(np.uint16)], np.uint8)
+    return np.asarray(_srgb_levels()[np.rint(light * (_LEVELS - 1)).astype(np.uint16)], np.uint8)
 
 
 @cache
-def _light(transfer: int) -> NDArray[np.float32]:
+def _linear_levels(transfer: int) -> NDArray[np.float32]:
     """For each level of 16 bits its linear light, of which 1 is the reference white."""
     signal = np.linspace(0, 1, _LEVELS)
     light = _from_pq(signal) / _WHITE_NITS if transfer == _PQ else _from_hlg(signal) / _from_hlg(np.array(_WHITE_HLG))
@@ -62,7 +62,7 @@ def _from_hlg(signal: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @cache
-def _curve() -> NDArray[np.uint8]:
+def _srgb_levels() -> NDArray[np.uint8]:
     """For each linear light in 16 bits its level in sRGB (IEC 61966-2-1)."""
     light = np.linspace(0, 1, _LEVELS)
     signal = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)

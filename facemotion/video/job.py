@@ -145,22 +145,22 @@ class VideoJob:
             file = None
             if table is not None:
                 file = open_files.enter_context(table.open("w", encoding=CSV_FILE_ENCODING, newline=""))
-            film: _Film | None = None
+            annotator: _Annotator | None = None
             for part in reader:
                 self._check(ends)
                 if not isinstance(part, Frame):
-                    if film is not None and part.pts is not None:
-                        film.hear(part, reader.sound_time_s(part.pts))
+                    if annotator is not None and part.pts is not None:
+                        annotator.add_sound(part, reader.sound_time_s(part.pts))
                     continue
-                if film is None:
+                if annotator is None:
                     size = part.pixels.shape[1], part.pixels.shape[0]
                     writer = open_files.enter_context(Writer(target, size, reader.rate, reader.sound))
-                    film = _Film(self._pipeline, writer, None if file is None else Table(file))
-                film.take(part)
+                    annotator = _Annotator(self._pipeline, writer, None if file is None else Table(file))
+                annotator.add_frame(part)
                 yield min(0.99, part.time_s / reader.duration_s) if reader.duration_s else 0.0
-            assert film is not None and reader.geometry is not None  # a reader without one frame has raised
-            film.finish()
-        yield film.result(reader.geometry.source_size)
+            assert annotator is not None and reader.geometry is not None  # a reader without one frame has raised
+            annotator.finish()
+        yield annotator.result(reader.geometry.source_size)
 
     def _check(self, ends: float) -> None:
         if self._stopped:
@@ -172,7 +172,7 @@ class VideoJob:
             )
 
 
-class _Film:
+class _Annotator:
     """The frames on their way from the reader to the writer."""
 
     def __init__(self, pipeline: Analyzer, writer: Writer, table: Table | None) -> None:
@@ -184,30 +184,30 @@ class _Film:
         self._frames = self._analysed = 0
         self._ends_s = 0.0
 
-    def hear(self, packet: Packet[Any], time_s: float) -> None:
+    def add_sound(self, packet: Packet[Any], time_s: float) -> None:
         """The next packet of the sound; one of a time that no video here has is left out."""
         if -1 <= time_s <= settings.MAX_VIDEO_SECONDS + 1:
             self.writer.write_sound(packet, time_s)
 
-    def take(self, frame: Frame) -> None:
+    def add_frame(self, frame: Frame) -> None:
         """The next frame: held, or analysed and written with those that were held for it."""
-        self._ends_s = frame.time_s + frame.lasts_s
+        self._ends_s = frame.time_s + frame.duration_s
         soon = self._before is not None and frame.time_s + _EARLY_S < self._before[1] + 1 / ANALYSED_PER_S
         if soon and len(self._waiting) < MAX_WAITING:
             self._waiting.append(frame)
         else:
-            self._look(frame)
+            self._analyze(frame)
 
-    def _look(self, frame: Frame) -> None:
+    def _analyze(self, frame: Frame) -> None:
         analysis = self._session.step(frame.pixels, frame.time_s)
         self._analysed += 1
-        self._timeline.add(analysis.faces, frame.time_s, frame.lasts_s)
+        self._timeline.add(analysis.faces, frame.time_s, frame.duration_s)
         if self._table is not None:
             self._table.add(analysis, frame.time_s)
-        self._release((analysis, frame.time_s))
+        self._write_waiting((analysis, frame.time_s))
         self._write(frame, analysis)
 
-    def _release(self, after: tuple[Analysis, float]) -> None:
+    def _write_waiting(self, after: tuple[Analysis, float]) -> None:
         """Writes the frames that waited, each with its faces on the way to `after`."""
         before, self._before = self._before or after, after
         way_s = after[1] - before[1]
@@ -218,12 +218,12 @@ class _Film:
 
     def _write(self, frame: Frame, analysis: Analysis) -> None:
         self._frames += 1
-        self.writer.write(draw.annotate(frame.pixels, analysis), frame.time_s, frame.lasts_s)
+        self.writer.write(draw.annotate(frame.pixels, analysis), frame.time_s, frame.duration_s)
 
     def finish(self) -> None:
         """Analyses the last frame, whenever it comes, for the sake of those that wait for the next."""
         if self._waiting:
-            self._look(self._waiting.pop())
+            self._analyze(self._waiting.pop())
 
     def result(self, source_size: tuple[int, int]) -> Result:
         """What came of it."""

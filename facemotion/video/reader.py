@@ -45,15 +45,15 @@ SOUND_CODECS = (
 """The same for sound; any other is left out."""
 
 MAX_RATE = 120  # frames a second, on average; what has more is refused as too long
-_LONGEST_FRAME_S = 10.0  # of a frame on the screen, as of the slowest rate that is believed
-_MOST_EARLY_BYTES = 20_000_000  # of sound before the first frame; the rest of so odd a file is silent
-_SHUT = {
+_MAX_FRAME_S = 10.0  # of a frame on the screen, as of the slowest rate that is believed
+_MAX_EARLY_SOUND_BYTES = 20_000_000  # of sound before the first frame; the rest of so odd a file is silent
+_OPEN_OPTIONS = {
     "protocol_whitelist": "",
     "format_whitelist": "mov,matroska,avi",
     "codec_whitelist": ",".join((*VIDEO_CODECS, *SOUND_CODECS)),
 }
 # One thread: a video may take one of the cores, and leaves the others to photos and cameras.
-_BOUNDED = {"max_pixels": str(settings.MAX_VIDEO_PIXELS), "threads": "1"}
+_DECODER_OPTIONS = {"max_pixels": str(settings.MAX_VIDEO_PIXELS), "threads": "1"}
 _ENCRYPTED_TAGS = ("encv", "drmi")
 _DAMAGED = "This video is damaged or breaks off at the start. Please choose it again, or convert it to MP4."
 _NO_CODEC = "This video's pictures are stored in a way that is not read here ({}). Please convert it to MP4 with H.264."
@@ -82,7 +82,7 @@ class Reader:
         self.sound = _sound_stream(self._container)
         """The first sound that can be decoded, as PyAV's stream, or None."""
         self._start_s = (self._container.start_time or 0) / av.time_base
-        self._shown = 0
+        self._frame_count = 0
         self.geometry: Geometry | None = None
         """Known from the first frame on."""
 
@@ -114,12 +114,12 @@ class Reader:
         """
         early: list[av.Packet[Any]] | None = []  # sound before the first frame, which is to be the first of all
         early_bytes, last_s = 0, -1.0
-        for packet in _packets(self._container, [one for one in (self._video, self.sound) if one is not None]):
+        for packet in _packets(self._container, [stream for stream in (self._video, self.sound) if stream is not None]):
             if packet.stream is not self._video:
                 early_bytes += packet.size
                 if early is None:
                     yield packet
-                elif early_bytes < _MOST_EARLY_BYTES:
+                elif early_bytes < _MAX_EARLY_SOUND_BYTES:
                     early.append(packet)
                 continue
             for frame in self._decoded(packet):
@@ -143,8 +143,8 @@ class Reader:
             if frame.pts is None or frame.time is None:
                 continue
             time_s = frame.time - self._start_s
-            self._shown += 1
-            if time_s > settings.MAX_VIDEO_SECONDS + 1 or self._shown > settings.MAX_VIDEO_SECONDS * MAX_RATE:
+            self._frame_count += 1
+            if time_s > settings.MAX_VIDEO_SECONDS + 1 or self._frame_count > settings.MAX_VIDEO_SECONDS * MAX_RATE:
                 raise _too_long(None)
             if self.geometry is None:
                 self.geometry = Geometry.of(frame, self._video.sample_aspect_ratio)
@@ -152,12 +152,12 @@ class Reader:
                 pixels = self.geometry.apply(frame)
             except (FFmpegError, ValueError):  # a damaged header that changes the kind of pixels on the way
                 continue
-            yield Frame(pixels, max(0.0, time_s), self._lasts_s(frame))
+            yield Frame(pixels, max(0.0, time_s), self._frame_duration_s(frame))
 
-    def _lasts_s(self, frame: av.VideoFrame) -> float:
+    def _frame_duration_s(self, frame: av.VideoFrame) -> float:
         """For how long the frame is shown, as the file says; the average where it does not, or says what cannot be."""
         seconds = float((frame.duration or 0) * (frame.time_base or 0))
-        return seconds if 0 < seconds <= _LONGEST_FRAME_S else float(1 / self.rate)
+        return seconds if 0 < seconds <= _MAX_FRAME_S else float(1 / self.rate)
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -181,7 +181,7 @@ def _open(file: BinaryIO) -> Any:
         )
     name = sniff.sniff(file.read(sniff.HEAD_BYTES))
     file.seek(0)
-    bounds: dict[str, Any] = {"format": name, "container_options": _SHUT, "options": _BOUNDED}
+    bounds: dict[str, Any] = {"format": name, "container_options": _OPEN_OPTIONS, "options": _DECODER_OPTIONS}
     if name == "mov":
         mp4_limits.check(file)
     try:
@@ -196,7 +196,7 @@ def _refuse(url: str, flags: int, options: dict[str, str]) -> Any:
 
 def _picture_stream(container: Any) -> Any:
     """The first stream of moving pictures, held against the limits and ready to decode."""
-    streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not streams:
         kind = "sound, without pictures" if container.streams.audio else "no video: there are no pictures in it"
         raise NotAVideo(f"This file is {kind}. {sniff.ACCEPTED}; please choose one of these.")
@@ -221,7 +221,7 @@ def _check(container: Any, stream: Any) -> None:
     seconds = (container.duration or 0) / av.time_base
     if seconds > settings.MAX_VIDEO_SECONDS + 1:
         raise _too_long(seconds)
-    context.options = _BOUNDED
+    context.options = _DECODER_OPTIONS
 
 
 def _too_long(seconds: float | None) -> VideoTooLong:

@@ -21,8 +21,8 @@ from facemotion.errors import CorruptVideo, StorageError
 _CLOCK = Fraction(1, 90_000)  # of a second: the frames keep their own times, whatever the rate
 _H264 = {"preset": "veryfast", "crf": "23"}  # twice the speed of the default at about the same look
 _BT709, _LIMITED = 1, 1  # AVCOL_SPC_BT709 (its primaries and transfer have the same number) and AVCOL_RANGE_MPEG
-_COPIED = ("aac", "mp3", "mp3float", "opus", "libopus")  # what browsers play from an MP4 goes over as it is
-_OF_THE_DISK = (
+_COPIED_CODECS = ("aac", "mp3", "mp3float", "opus", "libopus")  # what browsers play from an MP4 goes over as it is
+_DISK_ERRNOS = (
     errno.ENOSPC,
     errno.EACCES,
     errno.EPERM,
@@ -57,7 +57,7 @@ class Writer:
                 f"file:{os.fspath(target)}", "w", format="mp4", options={"movflags": "+faststart"}
             )
         except (FFmpegError, OSError) as error:
-            raise _failure(target, error) from error
+            raise _write_error(target, error) from error
         self._pictures = _add_pictures(self._container, size, rate)
         self._sound = None if sound is None else _add_sound(self._container, sound)
 
@@ -66,38 +66,38 @@ class Writer:
         """What becomes of the sound: "kept" as it is, "encoded" anew, or "none"."""
         return "none" if self._sound is None else self._sound.name
 
-    def write(self, pixels: NDArray[np.uint8], time_s: float, lasts_s: float) -> None:
+    def write(self, pixels: NDArray[np.uint8], time_s: float, duration_s: float) -> None:
         """The next frame, RGB uint8 [H, W, 3] of `size`, and for how long it is shown; times only rise."""
         frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(
             format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
         )
-        frame.pts, frame.duration, frame.time_base = round(time_s / _CLOCK), round(lasts_s / _CLOCK), _CLOCK
+        frame.pts, frame.duration, frame.time_base = round(time_s / _CLOCK), round(duration_s / _CLOCK), _CLOCK
         self._mux(self._pictures.encode(frame))
 
     def write_sound(self, packet: av.Packet[Any], time_s: float) -> None:
         """The next packet of the sound, which begins at `time_s`."""
         if self._sound is not None:
-            self._mux(self._sound.take(packet, time_s))
+            self._mux(self._sound.convert(packet, time_s))
 
     def _mux(self, packets: Iterator[av.Packet[Any]] | list[av.Packet[Any]]) -> None:
         try:
             for packet in packets:
                 self._container.mux(packet)
         except FFmpegError as error:
-            raise _failure(self._target, error) from error
+            raise _write_error(self._target, error) from error
 
     def close(self) -> None:
         """Writes what the encoders still hold, and the index."""
         self._mux(self._pictures.encode(None))
         if self._sound is not None:
             self._mux(self._sound.finish())
-        self._shut()
+        self._close_container()
 
-    def _shut(self) -> None:
+    def _close_container(self) -> None:
         try:
             self._container.close()
         except FFmpegError as error:
-            raise _failure(self._target, error) from error
+            raise _write_error(self._target, error) from error
 
     def __enter__(self) -> Writer:
         return self
@@ -106,10 +106,10 @@ class Writer:
         if kind is None:
             self.close()
         else:
-            self._shut()
+            self._close_container()
 
 
-class _Copied:
+class _CopiedSound:
     """Packets that go over as they are."""
 
     name = "kept"
@@ -119,7 +119,7 @@ class _Copied:
         self._stream.metadata.clear()  # who made the sound, and with what, is nobody's business
         self._last: int | None = None
 
-    def take(self, packet: av.Packet[Any], time_s: float) -> list[av.Packet[Any]]:
+    def convert(self, packet: av.Packet[Any], time_s: float) -> list[av.Packet[Any]]:
         """The packet at its new time; one that does not come after the last is passed over."""
         if packet.pts is None or packet.is_corrupt or not packet.size:
             return []
@@ -134,7 +134,7 @@ class _Copied:
         return []
 
 
-class _Encoded:
+class _EncodedSound:
     """Sound that is decoded and encoded as AAC, in stereo at most."""
 
     name = "encoded"
@@ -146,7 +146,7 @@ class _Encoded:
         self._stream = container.add_stream("aac", rate=rate, layout=layout)
         self._resampler = av.AudioResampler("fltp", layout, rate)
 
-    def take(self, packet: av.Packet[Any], time_s: float) -> Iterator[av.Packet[Any]]:
+    def convert(self, packet: av.Packet[Any], time_s: float) -> Iterator[av.Packet[Any]]:
         """What the encoder makes of a packet; one that cannot be decoded is silence."""
         try:
             frames = packet.decode() if packet.pts is not None else []
@@ -180,12 +180,16 @@ def _add_pictures(container: Any, size: tuple[int, int], rate: Fraction) -> Any:
     return stream
 
 
-def _add_sound(container: Any, source: Any) -> _Copied | _Encoded:
-    return _Copied(container, source) if source.codec_context.codec.name in _COPIED else _Encoded(container, source)
+def _add_sound(container: Any, source: Any) -> _CopiedSound | _EncodedSound:
+    return (
+        _CopiedSound(container, source)
+        if source.codec_context.codec.name in _COPIED_CODECS
+        else _EncodedSound(container, source)
+    )
 
 
-def _failure(target: Path, error: Exception) -> StorageError | CorruptVideo:
-    if getattr(error, "errno", None) in _OF_THE_DISK:
+def _write_error(target: Path, error: Exception) -> StorageError | CorruptVideo:
+    if getattr(error, "errno", None) in _DISK_ERRNOS:
         return StorageError(
             f"The video {target.name!r} could not be written. Is the disk full, or its folder read-only?"
         )
