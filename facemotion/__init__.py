@@ -1,4 +1,4 @@
-"""Finds every face in a picture and says which of seven expressions it shows.
+"""Face detection and classification of seven facial expressions.
 
     from facemotion import Pipeline
 

@@ -1,4 +1,4 @@
-"""A limit in seconds for one request, looked at between tiles and batches: work stops there, no thread is killed."""
+"""Time limit of a request, checked between tiles and batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _deadline: ContextVar[tuple[float, float] | None] = ContextVar("_ends", default=
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Work inside, in this thread or one that inherits its context, is to end in so many seconds.
+    """Limit the work inside the context to that many seconds, in this thread and in those that inherit its context.
 
     Inside another limit, the one that ends first counts.
     """
@@ -27,7 +27,7 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def check() -> None:
-    """Called between two steps of long work; without a limit it does nothing.
+    """Raise if the time limit has passed; call it between steps of long work. Without a limit it does nothing.
 
     Raises:
         TookTooLong: the time is over.

@@ -1,4 +1,4 @@
-"""Detect -> crop -> classify -> Analysis."""
+"""Pipeline: detect faces, crop, classify, and return an `Analysis`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BATCH_PICTURES = 16  # whose faces are classified together; bounds how many crop
 
 @dataclass
 class _Detected:
-    """One picture on its way through: the faces are located, but not yet read."""
+    """An image whose faces are detected, but not yet classified."""
 
     width: int
     height: int
@@ -41,7 +41,9 @@ class _Detected:
 
 
 class Pipeline:
-    """A face detector and an expression classifier, built and handed in. Calls may come from several threads.
+    """A face detector and an expression classifier; several threads may call it.
+
+    Pickling stores what it was built from, so a process pool takes `pipeline.analyze` as it is.
 
     It can be pickled, by what it was built from, so that a pool of processes takes `pipeline.analyze` as it is.
     """
@@ -52,7 +54,7 @@ class Pipeline:
 
     @classmethod
     def from_pretrained(cls, detector: str = "default", classifier: str = "default") -> Pipeline:
-        """Loads both models, each by name, Hub reference or local path; see `FaceDetector` and `EmotionClassifier`.
+        """Load both models, each by name, Hub reference or local path; see `FaceDetector` and `EmotionClassifier`.
 
         Raises:
             WeightsError: a model that was named cannot be had.
@@ -61,18 +63,18 @@ class Pipeline:
 
     @property
     def models(self) -> dict[str, str]:
-        """Which weights serve, in words: the keys "detector" and "classifier"."""
+        """Descriptions of the weights, under the keys "detector" and "classifier"."""
         return {"detector": self.detector.description, "classifier": self.classifier.description}
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know about the models, such as that others serve than were asked for."""
+        """Notices for the user about the models, such as a fallback to other weights."""
         return tuple(notice for notice in (self.detector.notice, self.classifier.notice) if notice)
 
     def analyze(
         self, source: images.Source | images.Picture, *, detail: str = "auto", threshold: float | None = None
     ) -> Analysis:
-        """Finds and reads every face of one picture.
+        """Detect and classify the faces of one image.
 
         Args:
             source: path, bytes, PIL image, RGB uint8 array [H, W, 3], or what `images.load_picture` returned.
@@ -98,7 +100,7 @@ class Pipeline:
         threshold: float | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Analysis]:
-        """`analyze` for many pictures: several are searched at a time, and their faces classified in joint batches.
+        """Analyze many images: detection in parallel, classification in joint batches.
 
         Args:
             sources: as for `analyze`.
@@ -152,7 +154,7 @@ class Pipeline:
         return _Detected(width, height, picture.source_size, boxes, confidences, cut, reasons, timings)
 
     def _classify_or_error(self, found: list[_Detected]) -> list[Analysis]:
-        """All at once; if that fails, each picture alone, so that one cannot spoil the answers for the others."""
+        """Classify all at once; if that fails, each image alone, so that a failure stays with its image."""
         try:
             return self._classify(found)
         except (ModelFailure, TookTooLong):
@@ -187,7 +189,7 @@ class Pipeline:
 
 
 def _check_sources(sources: Any) -> None:
-    """A single picture is itself a sequence, of letters, bytes or rows, and would be taken for many bad ones."""
+    """Check for a list of images; a single image is itself a sequence, of letters, bytes or rows."""
     pictures = isinstance(sources, Sequence) and not isinstance(sources, (str, bytes, bytearray, memoryview))
     if not pictures and not (isinstance(sources, np.ndarray) and sources.ndim == 4):
         raise BadOption(
@@ -197,8 +199,11 @@ def _check_sources(sources: Any) -> None:
 
 
 def _map_parallel(call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
-    """`call` of each item, in order, on as many threads as there are processors: decoders, OpenCV and ONNX Runtime let
-    others work meanwhile. They inherit the caller's context, and with it its deadline."""
+    """Call a function for each item on a thread per processor core, in order.
+
+    Decoders, OpenCV and ONNX Runtime release the lock meanwhile. The threads inherit the caller's context, and with it
+    its deadline.
+    """
     with ThreadPoolExecutor(runtime.cores()) as pool:
         futures = [pool.submit(copy_context().run, call, item) for item in items]
         try:
@@ -211,7 +216,7 @@ def _map_parallel(call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator
 
 @contextmanager
 def _model_failures(what: str) -> Iterator[None]:
-    """Turns what a model raises into an error that the next request survives."""
+    """Convert exceptions of a model into ModelFailure."""
     try:
         yield
     except FacemotionError:

@@ -1,4 +1,4 @@
-"""ONNX Runtime, set up once for all networks that are served."""
+"""ONNX Runtime sessions with the same options for all networks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ERRORS_ONLY = 3
 
 
 def open_session(file: Path, tensors: Mapping[str, NDArray[np.float32]] | None = None) -> Any:
-    """An InferenceSession, which several threads may use at once.
+    """Open an InferenceSession; several threads may use it at once.
 
     Args:
         file: the ONNX graph.
@@ -37,7 +37,7 @@ def open_session(file: Path, tensors: Mapping[str, NDArray[np.float32]] | None =
 
 @lru_cache(maxsize=1)
 def cores() -> int:
-    """How many processors this process may use: those it is bound to, or fewer where a container's quota says so."""
+    """Number of processors for this process: its affinity, or fewer by a container's quota."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = _QUOTA.read_text("utf-8").split()

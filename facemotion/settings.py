@@ -1,4 +1,4 @@
-"""Limits and model references, each overridden by an environment variable FACEMOTION_<NAME>."""
+"""Limits and model references; environment variables FACEMOTION_<NAME> override them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _number(name: str, default: int) -> int:
 
 
 def raised_by(name: str) -> str:
-    """The sentence that ends the refusal of a limit that a variable raises; it may not be the visitor's to set."""
+    """The last sentence of an error about a limit that an environment variable raises."""
     return f"Whoever runs this program can raise the limit: FACEMOTION_{name}."
 
 
@@ -67,7 +67,7 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model on the Hub: `repo@revision#sha256`, of which the last two may be absent.
+    """A model on the Hub: `repo@revision#sha256`, the last two optional.
 
     `sha256` is the checksum of the weights file.
     """
@@ -78,7 +78,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Reads `you/facemotion@<revision>#<sha256>`.
+        """Parse `you/facemotion@<revision>#<sha256>`.
 
         Raises:
             UnknownModel: the text is not of that form.
@@ -92,7 +92,7 @@ class Reference:
 
     @property
     def pinned(self) -> bool:
-        """Whether the revision is a full commit hash, which can never come to mean other files."""
+        """Whether the revision is a full commit hash."""
         return self.revision is not None and re.fullmatch("[0-9a-f]{40}", self.revision) is not None
 
     def __str__(self) -> str:
@@ -101,23 +101,23 @@ class Reference:
 
 
 def classifier_name() -> str:
-    """The classifier that "default" stands for: FACEMOTION_WEIGHTS, else `CLASSIFIER`."""
+    """Name of the "default" classifier: FACEMOTION_WEIGHTS, else `CLASSIFIER`."""
     return os.environ.get("FACEMOTION_WEIGHTS", "").strip() or CLASSIFIER
 
 
 def detector_name() -> str:
-    """The detector that "default" stands for: FACEMOTION_DETECTOR, else `DETECTOR`."""
+    """Name of the "default" detector: FACEMOTION_DETECTOR, else `DETECTOR`."""
     return os.environ.get("FACEMOTION_DETECTOR", "").strip() or DETECTOR
 
 
 def live_detector_name() -> str:
-    """The detector that "live" stands for: FACEMOTION_LIVE_DETECTOR, else FACEMOTION_DETECTOR, else `LIVE_DETECTOR`."""
+    """Name of the "live" detector: FACEMOTION_LIVE_DETECTOR, else FACEMOTION_DETECTOR, else `LIVE_DETECTOR`."""
     named = os.environ.get("FACEMOTION_LIVE_DETECTOR", ""), os.environ.get("FACEMOTION_DETECTOR", "")
     return next(filter(None, map(str.strip, named)), LIVE_DETECTOR)
 
 
 def server_port() -> int | None:
-    """The port that GRADIO_SERVER_PORT names; None where it is not set.
+    """The port in GRADIO_SERVER_PORT; None where it is not set.
 
     Raises:
         BadOption: it is no port.

@@ -1,4 +1,4 @@
-"""Which way up a face is: the crop of a face that lies on its side is turned before it is read.
+"""Rotation of face crops: a face on its side is turned upright before classification.
 
 Detectors find many faces on their side, and the classifier reads them as anything. YuNet scores an upright face above
 the same face turned. Of 410 faces in 130 held-out photos of WIDER FACE, at most five upright ones are turned by
@@ -29,7 +29,7 @@ UPRIGHT_LEAD = 0.06  # or be `UPRIGHT_SCORE` and lead by so much: on its side a 
 
 
 def square(image: NDArray[np.uint8], box: Box, detail: str = "auto") -> NDArray[np.uint8]:
-    """As `crops.square`, turned by a multiple of 90 degrees so that the face stands upright.
+    """`crops.square`, turned by a multiple of 90 degrees so that the face is upright.
 
     With "fast", whose faces are a camera's, the crop is left as it is.
 
@@ -47,7 +47,7 @@ def square(image: NDArray[np.uint8], box: Box, detail: str = "auto") -> NDArray[
 
 
 def quarter_turns(image: NDArray[np.uint8], box: Box) -> int:
-    """How many times the face has to be turned counterclockwise by 90 degrees to stand upright: 0 to 3, 0 in doubt."""
+    """Number of 90-degree turns, counterclockwise, that make the face upright: 0 to 3, 0 in doubt."""
     wide = crops.square(image, box, MARGIN)
     smaller = cv2.INTER_AREA if wide.shape[0] > SIDE else cv2.INTER_LINEAR
     view = np.asarray(cv2.resize(wide, (SIDE, SIDE), interpolation=smaller), np.uint8)

@@ -1,4 +1,4 @@
-"""A model's name in, a verified local file out: the only module here that talks to the Hub."""
+"""Model files by name, verified; the only module that talks to the Hub."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STORAGE_ERRNOS = frozenset(
 
 
 def embedded(name: str) -> Path:
-    """The folder of the weights that are installed with the package under that name, their checksums compared.
+    """Folder of embedded weights, with verified checksums.
 
     Raises:
         UnknownModel: there are none of that name.
@@ -52,7 +52,7 @@ def embedded(name: str) -> Path:
 
 
 def embedded_with(filename: str) -> tuple[str, ...]:
-    """The names of the embedded models of a kind: those whose folder holds that file."""
+    """Names of the embedded models whose folder holds that file."""
     parts = [path.split("/", 1) for path in _checksums()]
     return tuple(folder for folder, file in parts if file == filename)
 
@@ -62,13 +62,13 @@ def _assets() -> Path:
 
 
 def _checksums() -> dict[str, str]:
-    """Path in the assets -> SHA-256 in hexadecimal."""
+    """Mapping of paths in the assets to SHA-256 in hexadecimal."""
     lines = (_assets() / CHECKSUMS).read_text("utf-8").splitlines()
     return {path: checksum for checksum, path in (line.split(maxsplit=1) for line in lines if line.strip())}
 
 
 def resolve(reference: settings.Reference, filename: str) -> Path:
-    """That file of a model on the Hub, from the cache or downloaded, and verified.
+    """Path of a model file on the Hub, from the cache or downloaded, verified.
 
     It is held against `reference.sha256`, else against the Hub's own object id. A pinned revision that is in the
     cache is answered without a request. A file that differs is deleted and fetched once more.
@@ -94,14 +94,14 @@ def resolve(reference: settings.Reference, filename: str) -> Path:
 
 
 def pinned(reference: settings.Reference, path: Path) -> settings.Reference:
-    """The full reference, revision and checksum included, of a file that `resolve` returned."""
+    """The full reference, with revision and checksum, of a file that `resolve` returned."""
     parts = path.parts
     revision = parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else reference.revision
     return settings.Reference(reference.repo, revision, sha256(path))
 
 
 def sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal; computed once for a path, size and time of change."""
+    """SHA-256 of a file in hexadecimal, cached by path, size and modification time."""
     status = path.stat()
     return _sha256(path, status.st_size, status.st_mtime_ns)
 
@@ -116,7 +116,7 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def _is_intact(path: Path, expected: str | None) -> bool:
-    """Compares with a SHA-256, else with the object id that the Hub names the file by.
+    """Compare with a SHA-256, else with the object id of the Hub.
 
     A large file's id is its SHA-256, a small one's the hash that git gives it. The cache links the file's name to one
     that is the id; where it holds no links (Windows without the right to make them) only a given checksum is compared.
@@ -133,7 +133,7 @@ def _is_intact(path: Path, expected: str | None) -> bool:
 
 
 def _delete(path: Path) -> None:
-    """The file and all links on the way to it: the cache may keep content in a second place that repositories share."""
+    """Delete a file and all links to it: the cache may keep content in a second place shared by repositories."""
     while path.is_symlink():
         target = path.parent / path.readlink()
         path.unlink(missing_ok=True)
@@ -142,7 +142,7 @@ def _delete(path: Path) -> None:
 
 
 class _Download(Thread):
-    """One download, which may hang; `progress_at` is when bytes last arrived."""
+    """A download in a thread, which may hang; `progress_at` is when bytes last arrived."""
 
     def __init__(self, reference: settings.Reference, filename: str) -> None:
         super().__init__(name=f"download {filename}", daemon=True)
@@ -184,7 +184,7 @@ class _Download(Thread):
 
 
 def _download(reference: settings.Reference, filename: str) -> Path:
-    """From the cache or the Hub, within the time limit: the library itself retries for longer, or waits for ever."""
+    """Download or take from the cache, within the time limit: the library retries for longer."""
     from huggingface_hub import hf_hub_download  # noqa: F401, PLC0415  (takes a second, which is not the Hub's fault)
 
     download = _Download(reference, filename)
@@ -203,7 +203,7 @@ def _download(reference: settings.Reference, filename: str) -> Path:
 
 
 def _probe(repo: str, filename: str, revision: str | None) -> None:
-    """Asks for the file's head once, twice if the Hub is only busy, and raises what the library raises.
+    """Request the headers of a file once, twice if the Hub is busy, and pass on the errors.
 
     The library itself tries a Hub that is down for 23 seconds, and this may be a page that is about to start.
     """
@@ -221,7 +221,7 @@ def _probe(repo: str, filename: str, revision: str | None) -> None:
 
 
 def _translate_error(error: Exception, reference: settings.Reference, filename: str) -> Exception:
-    """The error of this package that says the same; no text of the Hub's is passed on."""
+    """The error of this package for an error of the Hub's library; its text is not passed on."""
     from huggingface_hub import errors  # noqa: PLC0415
 
     if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):

@@ -1,4 +1,4 @@
-"""Which pictures the words of a command line mean: files, folders, patterns, and - for standard input."""
+"""Photo files named on the command line: files, folders, patterns, and - for standard input."""
 
 from __future__ import annotations
 
@@ -28,21 +28,24 @@ _WILDCARDS = "*?["
 
 @dataclass(frozen=True)
 class PhotoInput:
-    """A picture to analyse: a file, or the bytes that came on standard input under a name for what is drawn."""
+    """A photo to analyze: a file, or the bytes read from standard input."""
 
     path: Path
     data: bytes | None = None
 
     @property
     def source(self) -> Path | bytes:
-        """What `Pipeline.analyze` takes."""
+        """The argument for `Pipeline.analyze`."""
         return self.path if self.data is None else self.data
 
 
 @dataclass
 class FoundPhotos:
-    """What was found. `several` says whether the words can stand for more than one picture, `unread` names the folders
-    that could not be searched with the reason, and `drawn` counts pictures of our own drawing that were passed over."""
+    """The photos found.
+
+    `several` says whether the arguments can stand for more than one photo, `unread` names the folders that could not be
+    searched, with the reason, and `drawn` counts the skipped pictures that this program drew.
+    """
 
     pictures: list[PhotoInput] = field(default_factory=list)
     several: bool = False
@@ -50,18 +53,20 @@ class FoundPhotos:
     drawn: int = 0
 
     def add_file(self, path: Path, drawn_into: Path | None) -> None:
-        """A file that was named. What an earlier run drew into the same folder is its result, not a photo: a shell's
-        `*.jpg` names both."""
+        """Add a file named by the user.
+
+        Pictures that an earlier run drew into the same folder are skipped: a shell's `*.jpg` names them too.
+        """
         inside = drawn_into is not None and os.path.realpath(path.parent) == os.path.realpath(drawn_into)
         self._add([path], keep_drawn=not inside)
 
     def add_folder(self, folder: Path, recursive: bool) -> None:
-        """The pictures in a folder, sorted, but those that this program drew."""
+        """Add the photos of a folder, sorted, except those that this program drew."""
         self.several = True
         self._add(sorted(_images_in_folder(folder, recursive, self.unread)))
 
     def add_match(self, path: Path) -> None:
-        """A file that matches a pattern, if this program has not drawn it."""
+        """Add a file that matches a pattern, unless this program drew it."""
         self.several = True
         self._add([path])
 
@@ -74,7 +79,7 @@ class FoundPhotos:
 
 
 def find_photos(arguments: Sequence[str], recursive: bool = False, drawn_into: Path | None = None) -> FoundPhotos:
-    """The pictures, in the order of the words.
+    """Find the photos, in the order of the arguments.
 
     Args:
         words: as on the command line.
@@ -98,7 +103,7 @@ def find_photos(arguments: Sequence[str], recursive: bool = False, drawn_into: P
 
 
 def expand_pattern(word: str) -> list[Path]:
-    """The files and folders that a pattern stands for which no shell has expanded, sorted; none if it is no pattern."""
+    """Files and folders that match a pattern which the shell left unexpanded, sorted."""
     if not is_pattern(word):
         return []
     try:
@@ -108,12 +113,12 @@ def expand_pattern(word: str) -> list[Path]:
 
 
 def is_pattern(word: str) -> bool:
-    """Whether it has wildcards, and is not itself the name of a file."""
+    """Whether the argument has wildcards and is not itself the name of a file."""
     return any(sign in word for sign in _WILDCARDS) and not os.path.lexists(word)
 
 
 def is_drawn(path: Path) -> bool:
-    """Whether an ordinary file carries the mark of a picture that this program drew."""
+    """Whether a regular file carries the mark of a picture drawn by this program."""
     try:
         if not path.is_file():  # a pipe would have to be waited for
             return False
@@ -130,8 +135,11 @@ def _read_standard_input() -> bytes:
 
 
 def _images_in_folder(folder: Path, recursive: bool, unread: list[tuple[Path, str]]) -> Iterator[Path]:
-    """The pictures in a folder, in any order. Each real folder is searched once, however many links lead to it, and by
-    its own path where it has one; those that cannot be searched are added to `unread`."""
+    """Image files in a folder, in any order.
+
+    Each real folder is searched once, however many links lead to it, and by its own path where it has one. Folders that
+    cannot be searched are added to `unread`.
+    """
     seen: set[tuple[int, int]] = set()
     folders, links = [folder], list[Path]()
     while folders or links:
@@ -155,8 +163,10 @@ def _images_in_folder(folder: Path, recursive: bool, unread: list[tuple[Path, st
 
 
 def _is_image(path: Path) -> bool:
-    """By its name, or else by its first bytes: cameras and messengers have names of their own. A link to nowhere
-    counts, so that it is named as missing."""
+    """Whether a file is an image by its name, or else by its first bytes.
+
+    Cameras and messengers have suffixes of their own. A broken link counts, so that it is reported as missing.
+    """
     if path.name.startswith("."):
         return False
     is_file = os.path.isfile(path)  # noqa: PTH113 - as above

@@ -1,4 +1,4 @@
-"""Signals that ask the program to end: Ctrl-C, `kill`, a terminal that is closed. None is lost, none loses results."""
+"""Handling of signals that end the program: Ctrl-C, `kill`, a closed terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)
 
 
 class Interrupted(KeyboardInterrupt):
-    """The program was asked to end by the signal `number`."""
+    """The signal `number` asked the program to end."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__()
@@ -23,19 +23,21 @@ class Interrupted(KeyboardInterrupt):
 
 
 def exit_status(stop: KeyboardInterrupt) -> int:
-    """The exit status that shells give a program that a signal ended: 128 and the signal's number."""
+    """Exit status of a program ended by a signal: 128 plus the signal's number, as in shells."""
     return 128 + (stop.number if isinstance(stop, Interrupted) else signal.SIGINT)
 
 
 class SignalHandler(list[int]):
-    """The numbers of the signals that came, in order."""
+    """The handler of the signals, and the list of those received, in order."""
 
     def __init__(self) -> None:
         super().__init__()
         self._deferred = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The handler. A terminal that closes sends its signal more than once, and only Ctrl-C repeats a wish.
+        """Record a signal, and raise for the first one and for every Ctrl-C.
+
+        A closing terminal sends its signal several times; only Ctrl-C is repeated on purpose.
 
         Raises:
             Stopped: for the first signal, and for every Ctrl-C.
@@ -46,7 +48,7 @@ class SignalHandler(list[int]):
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Nothing is raised inside; the caller looks at the list afterwards."""
+        """Defer the exception: nothing is raised inside, and the caller calls `raise_pending` afterwards."""
         self._deferred = True
         try:
             yield
@@ -54,7 +56,7 @@ class SignalHandler(list[int]):
             self._deferred = False
 
     def raise_pending(self) -> None:
-        """Raises what was held back, or lost.
+        """Raise `Interrupted` if a signal was deferred, or its exception lost.
 
         Raises:
             Stopped: there was a signal.
@@ -65,8 +67,9 @@ class SignalHandler(list[int]):
 
 @contextmanager
 def handle_signals() -> Iterator[SignalHandler]:
-    """The signals so far, each raised as `Interrupted` where the program is at work. Python drops an exception that comes
-    in an object's end or a callback, so look at the list as well.
+    """Raise `Interrupted` for signals inside the context, and yield the handler with those received.
+
+    Python drops an exception raised in an object's destructor or a callback, so check the list as well.
 
     It stays empty outside the main thread. A signal that is ignored, as under nohup, or that the program has a handler
     for, is left alone.

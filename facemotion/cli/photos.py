@@ -1,5 +1,6 @@
-"""`python -m facemotion photo.jpg folder/`: the expressions in photos, as a table, JSON, CSV and drawn pictures. With
-`video` as the first word it is `cli_video`'s command.
+"""The command `facemotion PHOTO...`: expressions as a table, JSON, CSV and drawn pictures.
+
+With `video` as the first word, `facemotion.cli.video` runs instead.
 
 Results go to standard output, all else to standard error. The exit status is 0 when every picture was analysed, 1 when
 one failed or a file could not be written (the others are done all the same), 2 for a mistake in the options, and 128
@@ -36,7 +37,7 @@ _CSV = "faces.csv"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status; `arguments` are those of the command line unless given."""
+    """Run the command and return its exit status; without `arguments`, those of the command line count."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     _replace_unprintable()
     try:
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _replace_unprintable() -> None:
-    """A terminal without Unicode, such as an older one of Windows, shows ? for a letter of a name that it has not."""
+    """Print ? for letters that the terminal's encoding lacks, such as that of an old Windows."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # standard error does so by itself
         sys.stdout.reconfigure(errors="replace")
 
@@ -100,7 +101,7 @@ def _score(text: str) -> float:
 
 
 def _check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Ends the program with status 2 where the options, taken together, make no sense."""
+    """Exit with status 2 when the options contradict each other."""
     if options.csv == "-":
         if options.json:
             parser.error("--json and --csv - cannot both write to standard output; give --csv a file.")
@@ -153,8 +154,10 @@ def _load(options: argparse.Namespace) -> Pipeline:
 def _analyse(
     pipeline: Pipeline, pictures: list[PhotoInput], options: argparse.Namespace
 ) -> Iterator[tuple[Analysis, str, bool]]:
-    """The analysis of each picture, drawn pictures written on the way, what to call it, and whether both worked; a
-    failure is named at once."""
+    """Analyze each photo and write its drawn picture.
+
+    Yields the analysis, the name shown, and whether both steps succeeded; failures are printed at once.
+    """
     from tqdm import tqdm  # noqa: PLC0415
 
     targets = _output_paths(pictures, options.annotate) if options.annotate else [None] * len(pictures)
@@ -178,7 +181,7 @@ def _analyse(
 
 
 def _advice(picture: PhotoInput, error: FacemotionError) -> str:
-    """What a person at the command line can do beyond the error's own sentence."""
+    """Advice for command-line users in addition to the error's message."""
     if isinstance(error, MissingInput) and is_pattern(str(picture.path)):
         return " No file matches this pattern."
     if isinstance(error, NotAnImage) and picture.data is None and _is_video(picture.path):
@@ -198,7 +201,7 @@ def _is_video(path: Path) -> bool:
 
 
 def _output_paths(pictures: Iterable[PhotoInput], folder: Path) -> list[Path]:
-    """Where each drawn picture goes: PNG for a PNG, else JPEG; never onto a picture that was given, or another's."""
+    """Paths of the drawn pictures: PNG for a PNG, else JPEG; never the path of an input or of another output."""
     paths = [picture.path for picture in pictures]
     taken = {_comparable(path) for path in paths}
     names = []
@@ -215,12 +218,12 @@ def _output_paths(pictures: Iterable[PhotoInput], folder: Path) -> list[Path]:
 
 
 def _comparable(path: Path) -> str:
-    """The same for two paths that may be one file, on a file system that ignores case too."""
+    """A key that is equal for two paths that may be the same file, also where case is ignored."""
     return str(path.resolve()).casefold()
 
 
 def _draw_or_explain(picture: PhotoInput, analysis: Analysis, target: Path, labels: bool) -> str | None:
-    """Writes the drawn picture; the sentence to say where that fails, as on a full disk."""
+    """Write the drawn picture; return the message to print where that fails, such as on a full disk."""
     try:
         _draw(picture, analysis, target, labels)
     except FacemotionError as error:

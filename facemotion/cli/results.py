@@ -1,4 +1,4 @@
-"""What the photo command writes: rows and lines as they come, so that a kill leaves what was done.
+"""Output of the photo command, written row by row so that a killed run keeps its results.
 
 A CSV file is whole rows at any moment. The table for people and CSV on standard output grow likewise. JSON is one
 document, which only the end makes valid: it is printed there, after a signal that can be caught too.
@@ -22,7 +22,7 @@ PRINTED = "-"  # the name of a CSV file that stands for standard output
 
 
 class Results:
-    """The results of one run.
+    """Output of one run.
 
     Args:
         json: print one JSON at the end, instead of a table.
@@ -46,7 +46,7 @@ class Results:
         return len(self._analyses)
 
     def add(self, analysis: Analysis, name: str) -> None:
-        """Takes in the next picture's, and writes it where that can be done now; `flush` brings it out.
+        """Add the analysis of the next photo, and write it where possible; `flush` prints it.
 
         Raises:
             OSError: standard output is gone, and nothing else is written.
@@ -61,7 +61,7 @@ class Results:
             self._print("".join(f"{line}\n" for line in _lines(analysis, name)))
 
     def flush(self) -> None:
-        """Hands what was printed to whoever reads it.
+        """Flush standard output.
 
         Raises:
             OSError: as in `add`.
@@ -69,7 +69,7 @@ class Results:
         self._print("", flush=True)
 
     def finish(self) -> None:
-        """Prints what belongs at the end, if a picture is done: the JSON, or the summary of several pictures."""
+        """Print the JSON, or the summary of several photos, if a photo was analyzed."""
         self._keep_going = True  # there is nothing left to stop
         if self._json and self._analyses:
             self._print(tables.to_json(self._analyses, self._names, as_list=self._several) + "\n")
@@ -78,7 +78,7 @@ class Results:
         self.flush()
 
     def close(self) -> None:
-        """Closes the CSV file."""
+        """Close the CSV file."""
         if self._csv is not None:
             self._csv.close()
 
@@ -100,7 +100,7 @@ class Results:
 
 
 class Table:
-    """A CSV file to which rows are added; each is in the file when `add` returns.
+    """A CSV file that grows by whole rows; each row is in the file when `add` returns.
 
     It begins with a byte order mark, without which Excel takes UTF-8 for another encoding. A file that was there before
     stays until the first picture is done. A pipe or a device gets the bare rows.
@@ -112,7 +112,7 @@ class Table:
         self._failed = False
 
     def add(self, analysis: Analysis, name: str) -> bool:
-        """Writes the rows of one picture, whole or not at all; False when that fails, which is said once."""
+        """Write the rows of one photo, all or none; False when that fails, which is printed once."""
         if self._failed:
             return False
         try:
@@ -126,12 +126,12 @@ class Table:
         return not self._failed
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 
     def _create(self, text: str) -> FileIO:
-        """The file with the first rows, open for the next ones."""
+        """Write the first rows and return the file, open for the next ones."""
         if self._target.exists() and not self._target.is_file():
             self._file = FileIO(self._target, "w")
             _append(self._file, text.encode())
@@ -143,7 +143,7 @@ class Table:
 
 
 def _append(file: FileIO, data: bytes) -> None:
-    """Adds all of it; a full disk may take a part, which is cut off again."""
+    """Append all data; after a failure, such as a full disk, the part written is removed."""
     end = file.seek(0, os.SEEK_END) if file.seekable() else None
     rest = memoryview(data)
     try:
@@ -157,7 +157,7 @@ def _append(file: FileIO, data: bytes) -> None:
 
 
 def _lines(analysis: Analysis, name: str) -> Iterator[str]:
-    """A picture with its faces, for people; none for a picture that could not be read, which is named elsewhere."""
+    """Text lines of a photo and its faces; none for a photo that could not be read."""
     if analysis.error is None:
         yield f"{name}: {count(len(analysis.faces), 'face') if analysis.faces else 'no faces found'}"
     for face in analysis.faces:
@@ -175,18 +175,18 @@ def _summary(analyses: Sequence[Analysis]) -> str:
 
 
 def count(number: int, what: str) -> str:
-    """`1 face`, `2 faces`."""
+    """A number with its noun: `1 face`, `2 faces`."""
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def printable(path: Path | str) -> str:
-    """A path for people and reports: what cannot be printed, such as a terminal's control codes, is replaced."""
+    """A path as text, with unprintable characters such as control codes replaced."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def say(message: str) -> None:
-    """Writes a line to standard error, if anybody is there: a terminal that was closed must not take results along."""
+    """Print a message to standard error; a closed terminal is no error."""
     try:
         print(f"facemotion: {message}", file=sys.stderr, flush=True)
     except OSError:
@@ -194,6 +194,6 @@ def say(message: str) -> None:
 
 
 def redirect_to_null(stream: TextIO) -> None:
-    """Points a stream whose reader is gone to nowhere, or the interpreter fails once more at its last flush."""
+    """Redirect a closed stream to the null device, or the interpreter fails at its last flush."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

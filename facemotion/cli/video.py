@@ -1,4 +1,4 @@
-"""`python -m facemotion video IN.mp4 --out OUT.mp4`: a video with its faces drawn and its sound kept, a table, JSON.
+"""The command `facemotion video IN.mp4 --out OUT.mp4`: annotated video with sound, CSV and JSON.
 
 Exit status and streams are those of `facemotion.cli`. Nothing is left of a video that failed or was stopped.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs the command and returns its exit status.
+    """Run the command and return its exit status.
 
     Raises:
         FacemotionError: the video cannot be read, or the output not be written.
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Ends the program with status 2 where a file would be written over, or into nowhere."""
+    """Exit with status 2 where an output would overwrite a file or its folder is missing."""
     paths = [path.resolve() for path in (options.video, options.out, options.csv) if path is not None]
     if len(set(paths)) < len(paths):
         parser.error("IN, --out and --csv must be different files.")
@@ -100,5 +100,5 @@ def _line(person: Person) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    """A single frame of 0.04 s is not "0.0 s"."""
+    """Format seconds; a single frame of 0.04 s is not "0.0 s"."""
     return f"{seconds:.2f} s" if 0 < seconds < 0.1 else f"{seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""FaceDetector: what all detectors share. A kind of detector only says how it runs one picture at one size."""
+"""FaceDetector, the base class of all detectors; a subclass only runs its network on one image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CUT_PX = 3.0  # a box this close to a tile's inner border, in the tile's own pi
 
 
 class FaceDetector(ABC):
-    """Finds the faces in a picture.
+    """Base class of face detectors.
 
     `description` names the weights in one line; `notice` is None, or a sentence saying that these are not the weights
     that were asked for, and why. One instance may be used by several threads at once, and pickled for other processes.
@@ -45,13 +45,13 @@ class FaceDetector(ABC):
         self.notice = notice
 
     def _rebuilt_from(self, path: Path) -> tuple[Any, ...]:
-        """For `__reduce__` of a kind whose network cannot leave its process: another builds its own from the file."""
+        """The value of `__reduce__` for a network that cannot be pickled: the other process loads the file."""
         arguments = (path.absolute(), self.description, self.notice)
         return type(self), arguments, {"default_threshold": self.default_threshold}
 
     @staticmethod
     def from_pretrained(name: str = "default") -> FaceDetector:
-        """The detector of that name.
+        """Load a detector by name.
 
         "default" (FACEMOTION_DETECTOR, else "yolov8n-face"), "live" (for a camera's frames: FACEMOTION_LIVE_DETECTOR,
         else FACEMOTION_DETECTOR, else "yunet"), "yolov8n-face", "yolo" (our own), "yunet" (the quickest), all embedded,
@@ -66,7 +66,7 @@ class FaceDetector(ABC):
         return load(name)
 
     def detect(self, image: Image, detail: str = "auto", threshold: float | None = None) -> tuple[Boxes, Scores]:
-        """Every face in `image`, RGB uint8 [H, W, 3].
+        """Detect the faces of `image`, RGB uint8 [H, W, 3].
 
         `detail` is "fast" (one small pass), "auto" (faces from 1/40 of the long side, of a panorama from 1/40 of a
         square of its area, up to one that fills the picture) or "thorough" (also faces of 16 pixels in a 12-megapixel
@@ -114,7 +114,7 @@ class FaceDetector(ABC):
 
     @staticmethod
     def check_options(detail: Any = "auto", threshold: Any = None) -> None:
-        """What `detect` checks before it looks at the picture.
+        """Check the options of `detect`.
 
         Raises:
             BadOption: `detail` or `threshold` is outside its range.
@@ -126,7 +126,7 @@ class FaceDetector(ABC):
 
     @abstractmethod
     def _run(self, picture: Image, threshold: float) -> tuple[Boxes, Scores]:
-        """The faces in one RGB picture at exactly its own size, in its pixels, with scores of `threshold` or more."""
+        """Run the network on one RGB image at its own size: boxes in its pixels, scores of at least `threshold`."""
 
     def _plan(self, width: int, height: int, detail: str) -> list[Window]:
         if detail == "fast":
@@ -136,7 +136,7 @@ class FaceDetector(ABC):
     def _detect_window(
         self, part: Image, window: Window, threshold: float, size: tuple[int, int]
     ) -> tuple[Boxes, Scores]:
-        """The faces in `part`, which is `window` of a picture of that (width, height), in the picture's pixels."""
+        """Boxes in `part`, which is `window` of an image of that (width, height), in pixels of the image."""
         boxes, scores = self._run(np.ascontiguousarray(part), threshold)
         if not len(boxes):
             return empty()
@@ -152,7 +152,7 @@ def _is_within(size: tuple[int, int], picture: Image) -> bool:
 
 
 def _cut_by_tile(boxes: Boxes, window: Window, width: int, height: int) -> npt.NDArray[np.bool_]:
-    """Which boxes touch a border of the tile that is not one of the picture.
+    """Mask of the boxes that touch a border of the tile that is not the image's.
 
     Such a face lies whole in the next tile, or is so large that a reduced pass finds it; its cut part would survive
     beside it.
@@ -167,7 +167,7 @@ def _cut_by_tile(boxes: Boxes, window: Window, width: int, height: int) -> npt.N
 
 
 def _postprocess(boxes: Boxes, scores: Scores, width: int, height: int) -> tuple[Boxes, Scores]:
-    """One box per face, inside the picture, best first."""
+    """Clip the boxes, keep one per face, and sort them by score."""
     boxes = clip(boxes, width, height)
     solid = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1)
     boxes, scores = boxes[solid], np.clip(scores[solid], 0, 1)
@@ -187,7 +187,10 @@ def _check_image(image: Any) -> None:
 
 
 def _is_score(value: Any) -> bool:
-    """Whether it is a number from 0 to 1; NaN is not. A conversion would fail on a whole number of 400 digits."""
+    """Whether the value is a number from 0 to 1; NaN is not.
+
+    It is not converted: that fails for an integer of 400 digits.
+    """
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     return is_number and bool(0 <= value <= 1)
 

@@ -1,4 +1,4 @@
-"""Any Ultralytics checkpoint that finds faces: a .pt, .onnx or OpenVINO export, from the Hub or this machine."""
+"""Ultralytics checkpoints that detect faces: .pt, .onnx or OpenVINO, from the Hub or a local path."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NMS_IOU = 0.5  # ultralytics' 0.7 leaves two boxes on some faces
 
 
 class Yolo(FaceDetector):
-    """A YOLO checkpoint from a local file or folder, run by ultralytics.
+    """A YOLO checkpoint from a local path, run by ultralytics.
 
     Raises:
         UnknownModel: nothing is there, or the runtime that it needs is not installed.
@@ -47,7 +47,7 @@ class Yolo(FaceDetector):
 
     @classmethod
     def from_hub(cls, reference: settings.Reference) -> Yolo:
-        """`model.pt` of that repository.
+        """Load `model.pt` of a repository.
 
         Raises:
             WeightsError: it cannot be had, or is not what it should be.
@@ -60,7 +60,7 @@ class Yolo(FaceDetector):
 
     @classmethod
     def from_path(cls, path: Path) -> Yolo:
-        """A checkpoint on this machine."""
+        """Load a checkpoint from a local path."""
         if not path.exists():
             raise UnknownModel(f"There is no file or folder {path.name!r} to load a detector from.")
         if path.is_dir():
@@ -70,7 +70,7 @@ class Yolo(FaceDetector):
         return cls(path, f"{path.name} (local, {weights.sha256(path)[:8]})")
 
     def _open(self, path: Path) -> tuple[Any, tuple[int, int] | None]:
-        """The model, tried once, and the (height, width) of its input where an export has fixed it."""
+        """Load the model and run it once; returns it with the (height, width) of its input where that is fixed."""
         if path.is_dir() and find_spec("openvino") is None:
             raise UnknownModel(f"{path.name} is an OpenVINO export. Install the package openvino, or name a .pt file.")
         try:
@@ -104,7 +104,7 @@ class Yolo(FaceDetector):
         )[0]
 
     def _padded(self, picture: Image) -> Image:
-        """The picture at its own size on grey, so that ultralytics does not enlarge it.
+        """The image padded with grey to a multiple of the stride, so that ultralytics does not enlarge it.
 
         Enlarged to 640 pixels, a small picture that is all face was missed in half of 483 cases; at its own size, in 3.
         """
@@ -116,7 +116,7 @@ class Yolo(FaceDetector):
 
 
 def _face_classes(name: str, names: dict[int, str]) -> list[int]:
-    """The numbers of the classes that are faces: any with that word in its name, or the only one there is."""
+    """Class numbers of faces: those with "face" in their name, or the only class."""
     faces = [number for number, label in names.items() if "face" in label.lower()]
     if len(names) == 1 or faces:
         return faces or list(names)

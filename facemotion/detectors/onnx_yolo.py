@@ -1,4 +1,4 @@
-"""YOLO face detectors exported to ONNX, run without ultralytics and without PyTorch: the default and our own.
+"""YOLO face detectors as ONNX, run without ultralytics and PyTorch.
 
 model.onnx takes float32 RGB 0..1 [1, 3, H, W], H and W multiples of 32 from 128 on. An end-to-end network returns
 float32 [1, N, 6]: x0 y0 x1 y1 score class in pixels of the input, one row a face, best first, with rows of low scores
@@ -34,7 +34,7 @@ Runtime = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
 class OnnxYolo(FaceDetector):
-    """The detector from a folder with model.onnx and config.json.
+    """A detector from a folder with model.onnx and config.json.
 
     ONNX Runtime computes, in two thirds of OpenCV's time.
 
@@ -71,7 +71,7 @@ class OnnxYolo(FaceDetector):
 
     @classmethod
     def embedded(cls, name: str = "yolo", notice: str | None = None) -> OnnxYolo:
-        """The network of that name which is installed with the package.
+        """Load a network that is installed with the package.
 
         Raises:
             WeightsError: there is none, or it is damaged.
@@ -81,7 +81,7 @@ class OnnxYolo(FaceDetector):
 
     @classmethod
     def from_hub(cls, reference: settings.Reference) -> OnnxYolo | None:
-        """`model.onnx` of that repository; None if the repository is not one of ours.
+        """Load `model.onnx` of a repository; None if the repository has another format.
 
         The reference's checksum is that of model.onnx; config.json is of the same revision.
 
@@ -101,7 +101,7 @@ class OnnxYolo(FaceDetector):
 
     @classmethod
     def from_path(cls, folder: Path) -> OnnxYolo:
-        """An export on this machine."""
+        """Load an export from a local folder."""
         name = folder.resolve().name
         path = folder / WEIGHTS_FILE
         return cls(folder, f"{name} (local{', ' + weights.sha256(path)[:8] if path.is_file() else ''})")
@@ -115,7 +115,7 @@ class OnnxYolo(FaceDetector):
 
 
 def _decode_with_suppression(columns: npt.NDArray[np.float32], threshold: float, iou: float) -> tuple[Boxes, Scores]:
-    """Boxes and scores of float32 [5, N], center-x center-y width height score; no two overlap by more than `iou`."""
+    """Boxes and scores of float32 [5, N] (center-x, center-y, width, height, score), suppressed at `iou`."""
     columns = columns[:, columns[4] >= threshold]
     best = np.argsort(-columns[4], kind="stable")[:_CANDIDATES]
     centers, sizes, scores = columns[:2, best].T, columns[2:4, best].T, columns[4, best]
@@ -125,7 +125,7 @@ def _decode_with_suppression(columns: npt.NDArray[np.float32], threshold: float,
 
 
 def to_input(picture: Image) -> npt.NDArray[np.float32]:
-    """An RGB picture at exactly its size on grey -> float32 [1, 3, H, W]."""
+    """The network's input, float32 [1, 3, H, W], of an RGB image padded with grey."""
     height, width = picture.shape[:2]
     rows, columns = (max(MIN_INPUT_SIDE, -(-side // STRIDE) * STRIDE) for side in (height, width))
     padded = cv2.copyMakeBorder(
@@ -135,7 +135,7 @@ def to_input(picture: Image) -> npt.NDArray[np.float32]:
 
 
 def has_our_format(config: Path) -> bool:
-    """Whether a config.json tells of a detector of this format."""
+    """Whether a config.json describes a detector of this format."""
     try:
         content = json.loads(config.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -144,7 +144,7 @@ def has_our_format(config: Path) -> bool:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """config.json, checked.
+    """Read and check config.json.
 
     Raises:
         WeightsMismatch: it is missing or not of this format.
@@ -163,7 +163,7 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def open_network(path: Path) -> Runtime:
-    """The network, which several threads may call at once."""
+    """Open the network; several threads may call it at once."""
     session = runtime.open_session(path)
     name = session.get_inputs()[0].name
 
@@ -174,7 +174,7 @@ def open_network(path: Path) -> Runtime:
 
 
 def _open_checked(path: Path, rows_of: int) -> Runtime:
-    """The network, tried once; its output is [1, N, 6] or [1, 5, N]."""
+    """Open the network and run it once; its output is [1, N, 6] or [1, 5, N]."""
     try:
         run = open_network(path)
         rows = run(to_input(np.zeros((8, 8, 3), np.uint8)))

@@ -1,5 +1,4 @@
-"""Which parts of a picture a detector looks at, and how far each is reduced or enlarged, so that faces of all sizes are
-found."""
+"""Plan of the detection passes: parts of the image and their scales, so that faces of all sizes are found."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ TILED_PIXELS = 17_000_000  # more is reduced first: bounds the time of a thoroug
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of the picture, in its pixels, to be looked at with its sides multiplied by `scale`.
+    """A part of the image, in its pixels, that is scaled by `scale` for one pass.
 
     Boxes whose longer side has fewer than `least_px` pixels after scaling are left to another window.
     """
@@ -38,16 +37,16 @@ class Window:
         return max(1, round((self.x1 - self.x0) * self.scale)), max(1, round((self.y1 - self.y0) * self.scale))
 
     def covers(self, width: int, height: int) -> bool:
-        """Whether it is the whole of a picture of that size."""
+        """Whether the window is the whole of an image of that size."""
         return (self.x0, self.y0, self.x1, self.y1) == (0, 0, width, height)
 
     def cut(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """That part of the picture [H, W, 3], at full size; no copy."""
+        """The part of the image [H, W, 3], at full size; a view."""
         return picture[self.y0 : self.y1, self.x0 : self.x1]
 
 
 def resize(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """A picture [H, W, 3] averaged down, or interpolated up, to `size`, its new (width, height).
+    """Resize an image [H, W, 3] to (width, height): averaged when it shrinks, interpolated when it grows.
 
     Averaging whole blocks of pixels first, where the sides allow it, halves the time of a large photo.
     """
@@ -64,14 +63,12 @@ def resize(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray
 
 
 def whole(width: int, height: int, side: int, enlarge: float = 1.0) -> Window:
-    """The whole picture, its long side reduced to `side` pixels if it is longer; if it is shorter, it is enlarged to
-    that, `enlarge` times at most."""
+    """A window over the whole image, its long side scaled to `side` pixels, at most `enlarge` times."""
     return Window(0, 0, width, height, min(enlarge, side / max(width, height)))
 
 
 def plan(width: int, height: int, enlarge: float, tile_side: int | None = None) -> list[Window]:
-    """The main pass, that for faces that fill the picture, and tiles (with `tile_side`) or the parts of a strip; each
-    once.
+    """Windows of all passes: main, close-up, and tiles (with `tile_side`) or parts of a strip.
 
     A pass keeps only the faces that it sees well and no finer pass sees whole.
     """
@@ -86,7 +83,7 @@ def plan(width: int, height: int, enlarge: float, tile_side: int | None = None) 
 
 
 def strip(width: int, height: int) -> list[Window]:
-    """Overlapping parts along a picture longer than `STRIP_ASPECT`; none of any other picture.
+    """Overlapping parts of an image longer than `STRIP_ASPECT`; none of other images.
 
     Together they have about the area that a square picture has in the main pass. Reduced to `AUTO_SIDE`, a panorama of
     4 to 1 has a quarter of the pixels, and loses the faces that those would show.
@@ -99,13 +96,15 @@ def strip(width: int, height: int) -> list[Window]:
 
 
 def tiles(width: int, height: int, side: int) -> list[Window]:
-    """Overlapping parts that cover the picture, at most `side` pixels wide and high after scaling."""
+    """Overlapping tiles that cover the image, at most `side` pixels wide and high after scaling."""
     return _grid(width, height, side, min(1.0, (TILED_PIXELS / (width * height)) ** 0.5))
 
 
 def _grid(width: int, height: int, side: int, scale: float) -> list[Window]:
-    """As few parts as can be, and then no larger than they need to be: squares of `side` would overlap by more than
-    `TILE_OVERLAP`, and every pixel that two of them share is looked at twice."""
+    """A grid of the fewest tiles, shrunk to the smallest size that covers the image.
+
+    Tiles of `side` would overlap by more than `TILE_OVERLAP`, and shared pixels are computed twice.
+    """
     most, overlap = int(side / scale), int(TILE_OVERLAP / scale)
     columns, rows = _shortest_tile(width, most, overlap), _shortest_tile(height, most, overlap)
     return [
@@ -116,18 +115,18 @@ def _grid(width: int, height: int, side: int, scale: float) -> list[Window]:
 
 
 def _shortest_tile(length: int, side: int, overlap: int) -> int:
-    """The shortest stretch of which as many cover `length`, overlapping by `overlap`, as of those `side` long."""
+    """Shortest tile of which the same number, overlapping by `overlap`, covers `length`."""
     count = _tile_count(length, side, overlap)
     return -(-(length + (count - 1) * overlap) // count)
 
 
 def _tile_count(length: int, side: int, overlap: int) -> int:
-    """How many stretches `side` long that overlap by at least `overlap` cover `length`."""
+    """Number of tiles `side` long that cover `length` and overlap by at least `overlap`."""
     return 1 if length <= side else -(-(length - overlap) // (side - overlap))
 
 
 def _starts(length: int, side: int, overlap: int) -> list[int]:
-    """Evenly spread starts of stretches `side` long that cover `length` and overlap by at least `overlap`."""
+    """Evenly spread starts of tiles `side` long that cover `length` and overlap by at least `overlap`."""
     if length <= side:
         return [0]
     count = _tile_count(length, side, overlap)

@@ -1,4 +1,4 @@
-"""YuNet, the embedded detector: OpenCV's model zoo, face_detection_yunet_2023mar.onnx, MIT licence.
+"""YuNet, a small embedded detector: face_detection_yunet_2023mar.onnx of OpenCV's model zoo, MIT licence.
 
 Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 2023. ONNX Runtime computes
 it, in a third of the time of OpenCV's own FaceDetectorYN; how its outputs are read follows that class.
@@ -42,7 +42,7 @@ class YuNet(FaceDetector):
 
     @classmethod
     def embedded(cls, notice: str | None = None) -> YuNet:
-        """The copy that is installed with the package.
+        """Load the copy that is installed with the package.
 
         Raises:
             ChecksumMismatch: the file is not the one that was installed.
@@ -66,7 +66,7 @@ class YuNet(FaceDetector):
 
 
 def to_input(picture: Image) -> Values:
-    """An RGB picture at its own size on black -> float32 BGR 0..255 [1, 3, H, W], the sides multiples of 32."""
+    """The network's input, float32 BGR 0..255 [1, 3, H, W], of an RGB image padded with black."""
     height, width = picture.shape[:2]
     pixels = np.zeros((1, 3, *(-(-side // STRIDES[-1]) * STRIDES[-1] for side in (height, width))), np.float32)
     for channel, values in enumerate(cv2.split(picture)):
@@ -75,8 +75,11 @@ def to_input(picture: Image) -> Values:
 
 
 def _decode(outputs: list[Values], stride: int, columns: int, threshold: float) -> tuple[Boxes, Scores]:
-    """What was found at one stride, `columns` places to a row. For each place, row by row, the outputs are two scores
-    [N, 1] and the box relative to the place [N, 4]: its centre, and the logarithm of its size."""
+    """Boxes and scores at one stride, with `columns` cells to a row.
+
+    For each cell, row by row, the outputs are two scores [N, 1] and the box relative to the cell [N, 4]: its centre,
+    and the logarithm of its size.
+    """
     classes, objects, offsets = outputs
     scores = np.sqrt(np.clip(classes[:, 0], 0, 1) * np.clip(objects[:, 0], 0, 1))
     (kept,) = np.nonzero(scores >= threshold)

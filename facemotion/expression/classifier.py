@@ -1,4 +1,4 @@
-"""Face crops -> calibrated probabilities of the seven expressions, in batches."""
+"""Expression classifier: face crops in, calibrated probabilities out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ for one."""
 
 
 class EmotionClassifier:
-    """A network with its configuration: input size, normalisation, temperature, thresholds.
+    """An expression network with its configuration: input size, normalisation, temperature, thresholds.
 
     `description` says which weights these are; `notice` is None, or why they are not the ones asked for.
 
@@ -50,7 +50,7 @@ class EmotionClassifier:
 
     @classmethod
     def from_pretrained(cls, name: str = "default") -> EmotionClassifier:
-        """Loads a classifier.
+        """Load a classifier by name.
 
         Args:
             name: "default" (FACEMOTION_WEIGHTS, else `settings.CLASSIFIER`), the name of embedded weights, a Hub
@@ -73,7 +73,7 @@ class EmotionClassifier:
             return classifier
 
     def classify(self, face_crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Calibrated probabilities.
+        """Calibrated probabilities of face crops.
 
         Args:
             face_crops: RGB uint8 [h, w, 3] each, of any size, used as they are.
@@ -126,7 +126,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def check_config(config: Any) -> None:
-    """Holds a published configuration against this package: every key that is used, its type and its range.
+    """Check a published configuration: keys, types and ranges.
 
     Raises:
         WeightsMismatch: it is no mapping, a key is missing, the network is unknown, the labels differ, the input's
@@ -169,7 +169,10 @@ def _nested_value(config: Mapping[str, Any], section: str, key: str) -> Any:
 
 
 def _check_range(name: str, value: Any, low: float, high: float, accepted: str) -> None:
-    """Compares without a conversion, which a whole number of 400 digits would not survive; NaN is in no range."""
+    """Check a number against its range.
+
+    It is not converted, which fails for an integer of 400 digits; NaN is in no range.
+    """
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not low <= value <= high:
         raise WeightsMismatch(f"{name} must be {accepted}, but is {value!r}.")

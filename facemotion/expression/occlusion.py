@@ -1,4 +1,4 @@
-"""What a label rests on: how far the evidence for it falls when a part of the face is hidden.
+"""Occlusion heatmaps: how much each part of a face supports its label.
 
 Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014): a window slides over the
 crop, what lies under it is blurred beyond recognition, and the fall of the label's log odds is noted there: the
@@ -31,7 +31,7 @@ MIN_PROBABILITY = 1e-4  # probabilities nearer to 0 or 1 count as this near, or 
 def heatmap(
     classifier: EmotionClassifier, crop: NDArray[np.uint8], expression: str | None = None
 ) -> NDArray[np.float32]:
-    """How much each place of a face supports an expression.
+    """Heatmap of how much each part of a face supports an expression.
 
     Args:
         classifier: the one that gave the label.
@@ -63,7 +63,7 @@ def heatmap(
 
 
 def overlay(crop: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The crop in grey, with the places that support the label glowing, the strongest most.
+    """The crop in grey, with the places that support the label highlighted.
 
     Args:
         crop: RGB uint8 [h, w, 3].
@@ -80,7 +80,7 @@ def overlay(crop: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.ui
 
 
 def reduced_probability(probability: float, drop: float) -> float:
-    """What a probability becomes when its log odds fall by so much."""
+    """The probability after its log odds drop by `drop`."""
     return float(1 / (1 + np.exp(drop - _log_odds(np.float32(probability)))))
 
 
@@ -90,7 +90,7 @@ def _log_odds(probability: NDArray[np.float32] | np.float32) -> NDArray[np.float
 
 
 def _windows() -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each window; the outermost ones are centred on the border, and so half outside."""
+    """Rows and columns of each window; the outermost windows are centred on the border, half outside."""
     centers = np.linspace(0, SIDE, STEPS)
     spans = [slice(max(0, round(c - WINDOW / 2)), min(SIDE, round(c + WINDOW / 2))) for c in centers]
     return ((rows, columns) for rows in spans for columns in spans)
@@ -103,7 +103,7 @@ def _occlude(face: NDArray[np.uint8], hidden: NDArray[np.uint8], place: tuple[sl
 
 
 def _mean_drop(drops: NDArray[np.float32], places: list[tuple[slice, slice]]) -> NDArray[np.float32]:
-    """The mean fall over the windows that cover each pixel, smoothed so that no window's edge shows: [SIDE, SIDE]."""
+    """Mean drop over the windows that cover each pixel, smoothed: [SIDE, SIDE]."""
     total, count = np.zeros((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.float32)
     for drop, place in zip(drops, places, strict=True):
         total[place] += drop

@@ -1,4 +1,4 @@
-"""Why a face may be read badly: a short list of reasons, each a measurement on the crop."""
+"""Image quality of a face: reasons why its expression may be unreliable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EDGE = 1.0  # pixels; a box that comes this close to the picture's edge is taken
 
 
 def assess(image: NDArray[np.uint8], box: Box, crop: NDArray[np.uint8]) -> tuple[str, ...]:
-    """The reasons from `faces.QUALITY_REASONS` that hold, in that order.
+    """Reasons from `faces.QUALITY_REASONS` that apply, in that order.
 
     Args:
         image: RGB uint8 [H, W, 3], the whole picture.
@@ -38,8 +38,10 @@ def assess(image: NDArray[np.uint8], box: Box, crop: NDArray[np.uint8]) -> tuple
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian over the variance of the grey levels (Pech-Pacheco et al. 2000, made independent of
-    contrast), of the picture at `BLUR_SIDE`. 0 for a flat picture."""
+    """Variance of the Laplacian over the variance of the grey levels, at `BLUR_SIDE`; 0 for a flat image.
+
+    After Pech-Pacheco et al. 2000, made independent of contrast.
+    """
     scaled = crops.resize(grey, BLUR_SIDE).astype(np.float32)
     variance = float(scaled.var())
     return float(cv2.Laplacian(scaled, cv2.CV_32F).var()) / variance if variance > 1 else 0.0

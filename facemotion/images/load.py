@@ -1,4 +1,4 @@
-"""Whatever arrives -> an upright RGB picture, or an InputError: the only decoder of untrusted images.
+"""The only decoder of untrusted images: any source to upright RGB, or an InputError.
 
 The format is told from the first bytes and only that one decoder is tried. Limits are held against the header before
 any pixel is decoded. No metadata survives, and no setting of Pillow's is changed.
@@ -78,9 +78,11 @@ if AVIF_SUPPORTED:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An upright RGB picture, uint8 [H, W, 3]; the (width, height) of its file before it was reduced, and turned
-    where EXIF says so; the
-    milliseconds that reading it took."""
+    """A decoded image: upright RGB, uint8 [H, W, 3].
+
+    `source_size` is the (width, height) before it was reduced, turned where EXIF says so; `decode_ms` the time in
+    milliseconds.
+    """
 
     pixels: Pixels
     source_size: tuple[int, int]
@@ -88,7 +90,7 @@ class Picture:
 
 
 def load(source: Source | None) -> Pixels:
-    """Reads a picture: upright RGB uint8 [H, W, 3], a fresh, contiguous and writable array.
+    """Decode an image: upright RGB uint8 [H, W, 3], a fresh, contiguous and writable array.
 
     `source` is a path of this machine, the bytes of a file, a `data:` URL in base64, a PIL image, or an array:
 
@@ -106,7 +108,7 @@ def load(source: Source | None) -> Pixels:
 
 
 def load_picture(source: Source | None) -> Picture:
-    """As `load`, with the size that the picture has in its file.
+    """`load`, with the size of the image in its file.
 
     Raises:
         InputError: one of its kinds; its message says what is wrong and what to do.
@@ -159,7 +161,7 @@ def _open(name: str, data: bytes) -> Image.Image:
 
 
 def _limit(name: str, image: Image.Image | None = None) -> int:
-    """The most pixels of a picture of that format; of HEIC `image` tells, by its header, how it is stored."""
+    """Pixel limit of a format; for HEIC, the header of `image` tells how it is stored."""
     if name == "HEIC" and image is not None and image.mode in ("L", "RGB"):
         full = image.info.get("chroma", 420) == 420 or image.info.get("bit_depth", 8) == 8
         usual = _USUAL_PIXELS if full else _DEEP_PIXELS
@@ -169,7 +171,7 @@ def _limit(name: str, image: Image.Image | None = None) -> int:
 
 
 def _check_size(width: int, height: int, limit: int) -> None:
-    """Refuses by the header alone, before any pixel is decoded; `limit` is in pixels."""
+    """Check the size in the header, before any pixel is decoded; `limit` is in pixels."""
     long, short = max(width, height), min(width, height)
     if width * height > limit:
         raise _too_many(width * height, limit)
@@ -192,7 +194,7 @@ def _too_many(pixels: int, limit: int) -> TooManyPixels:
 
 
 def _draft(image: Image.Image) -> None:
-    """Lets a large JPEG be decoded at 1/2, 1/4 or 1/8: where that leaves MAX_SIDE, or nearly so and saves many pixels.
+    """Decode a large JPEG at 1/2, 1/4 or 1/8 where that leaves about MAX_SIDE.
 
     A picture that is long and low, such as 6000 x 2000, has few pixels to save, and small faces to lose.
     """
@@ -207,7 +209,7 @@ def _draft(image: Image.Image) -> None:
 
 
 def _from_image(image: Image.Image) -> Picture:
-    """A PIL image; one that is a file not yet decoded has to be of a kind that is read here."""
+    """Convert a PIL image; an image file that is not yet decoded must have a supported format."""
     _check_size(*image.size, settings.MAX_PIXELS)
     if isinstance(image, ImageFile.ImageFile) and image.format not in (*_READERS, "MPO", "HEIF"):
         raise UnsupportedFormat(f"{image.format} pictures are not read here. Please convert it with .convert('RGB').")
@@ -263,7 +265,7 @@ def _to_array(image: Image.Image) -> Pixels:
 def _strip(
     image: Image.Image, flatten: Callable[[Image.Image], Image.Image], size: tuple[int, int], rows: tuple[int, int]
 ) -> Image.Image:
-    """Rows `rows` of the picture as RGB, reduced to `size`; what the filter needs above and below is cut out too."""
+    """Rows `rows` as RGB, reduced to `size`; the crop includes the margin that the filter needs."""
     scale = image.height / size[1]
     top, bottom = rows[0] * scale, min(rows[1] * scale, image.height)
     reach = math.ceil(scale) + 1 if size != image.size else 0

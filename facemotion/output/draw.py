@@ -1,4 +1,4 @@
-"""annotate(): a picture and its analysis -> the picture with numbered, labelled boxes; and the project's palette."""
+"""Drawing of labelled boxes on an image, and the colours of the expressions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _THICKER_FROM = 24  # pixels of face; below, a coloured line of two pixels would
 
 
 def annotate(image: Pixels, analysis: Analysis, *, labels: bool = True, selected: int | None = None) -> Pixels:
-    """Draws the faces of `analysis` on a copy of `image`.
+    """Draw the faces of `analysis` on a copy of `image`.
 
     Each face gets a box in the colour of its expression, edged in white and black, and a label with its number, its
     expression and the probability of that. Where room is short the label shrinks to the number. An uncertain face has
@@ -76,12 +76,12 @@ def annotate(image: Pixels, analysis: Analysis, *, labels: bool = True, selected
 
 
 def text_colour(background: Colour) -> Colour:
-    """Black or white, whichever stands out more on `background` (contrast as in WCAG 2.1)."""
+    """Black or white, whichever has the higher contrast on `background` (WCAG 2.1)."""
     return _BLACK if contrast(_BLACK, background) >= contrast(_WHITE, background) else _WHITE
 
 
 def contrast(first: Colour, second: Colour) -> float:
-    """The contrast ratio of two RGB colours, 1..21 (WCAG 2.1)."""
+    """Contrast ratio of two RGB colours, 1..21 (WCAG 2.1)."""
     dark, light = sorted((_luminance(first), _luminance(second)))
     return (light + 0.05) / (dark + 0.05)
 
@@ -92,7 +92,7 @@ def _luminance(colour: Colour) -> float:
 
 
 def _scaled(face: Face, analysis: Analysis, picture: Pixels) -> Rect:
-    """The face's box in whole pixels of `picture`, inside it, at least one pixel wide and high."""
+    """The face's box in whole pixels of `picture`, inside it, at least 1 x 1."""
     height, width = picture.shape[:2]
     across, down = width / max(analysis.width, 1), height / max(analysis.height, 1)
     x0 = min(max(round(face.box.x0 * across), 0), width - 1)
@@ -107,7 +107,7 @@ def _side(rect: Rect) -> int:
 
 
 def _draw_box(picture: Pixels, face: Face, rect: Rect, emphasised: bool) -> None:
-    """Three strokes, white outside, coloured, black inside: one of them contrasts with whatever is behind."""
+    """Draw three strokes, white outside, coloured, black inside, for contrast with any background."""
     line = round(min(max(picture.shape[:2]) * _LINE_OF_PICTURE, _side(rect) * _LINE_OF_FACE))
     line = max(line, 2 if _side(rect) >= _THICKER_FROM else 1)
     edge = max(1, line // 3)
@@ -124,13 +124,13 @@ def _draw_box(picture: Pixels, face: Face, rect: Rect, emphasised: bool) -> None
 
 
 def _draw_ring(area: Pixels, width: int, colour: Colour, across: _Mask, down: _Mask) -> None:
-    """Colours the outermost `width` pixels of `area`, where the masks of its columns and rows say so."""
+    """Colour the outermost `width` pixels of `area` where the masks of columns and rows are set."""
     area[:width, across] = area[-width:, across] = colour
     area[down, :width] = area[down, -width:] = colour
 
 
 def _dashes(length: int, dash: int) -> _Mask:
-    """Which of `length` pixels are drawn: all when `dash` is 0, else dashes of about that length."""
+    """Mask of `length` pixels: all set when `dash` is 0, else dashes of about that length."""
     if not dash:
         return np.ones(length, bool)
     pieces = max(3, round(length / dash) // 2 * 2 + 1)
@@ -140,7 +140,7 @@ def _dashes(length: int, dash: int) -> _Mask:
 
 @dataclass(frozen=True)
 class _LabelStyle:
-    """How the label of one face is written: text size and the plate's padding and edge, in pixels."""
+    """Style of a label: text size, padding and edge in pixels."""
 
     text: int
     padding: int
@@ -160,7 +160,7 @@ class _LabelStyle:
         return round(width) + around + self.padding, sum(_font(self.text).getmetrics()) + around
 
     def plate(self, text: str, colour: Colour) -> Pixels:
-        """`text` on `colour`, with an edge of the text's colour: black or white, whichever stands out on `colour`."""
+        """Image of `text` on `colour`, with an edge in the colour of the text."""
         width, height = self.size(text)
         plate = Image.new("RGB", (width, height), colour)
         draw = ImageDraw.Draw(plate)
@@ -180,12 +180,12 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=4096)
 def _advance(size: int, character: str) -> float:
-    """The width of one character in pixels, remembered: measuring all forms of 300 labels takes longer than drawing."""
+    """Width of a character in pixels, cached: measuring 300 labels takes longer than drawing."""
     return _font(size).getlength(character)
 
 
 def _label_texts(face: Face) -> tuple[str, str, str]:
-    """The texts for a face's label, the fullest first."""
+    """Texts for the label of a face, the longest first."""
     doubt = "?" if face.uncertain else ""
     name = f"{face.id} {face.expression}{doubt}"
     return f"{name} {face.confidence:.0%}", name, f"{face.id}{doubt}"

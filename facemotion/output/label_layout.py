@@ -1,4 +1,4 @@
-"""Where the labels of a drawn picture go: inside it, beside their faces, and clear of each other."""
+"""Layout of labels: inside the image, beside their faces, clear of each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_WIDENING = 3.2  # a label wider than this many faces no longer seems to bel
 
 
 class Layout:
-    """Places one label after the other on a picture of `width` x `height` pixels.
+    """Places labels one by one in an image of `width` x `height` pixels.
 
     `faces` are the boxes as drawn, all of them: a label keeps clear of every face but its own.
     """
@@ -25,7 +25,7 @@ class Layout:
         self._obstacles = np.array(faces, dtype=np.int64).reshape(-1, 4)
 
     def place(self, index: int, sizes: Sequence[tuple[int, int]]) -> tuple[int, Rect]:
-        """Finds room for the label of `faces[index]`.
+        """Find a place for the label of `faces[index]`.
 
         `sizes` are the (width, height) of its forms, the fullest first. The first form that fits beside the face
         without covering another face or label wins; where none does, the last form goes where it covers least.
@@ -49,7 +49,7 @@ class Layout:
         return rect
 
     def _candidates(self, face: Rect, size: tuple[int, int]) -> Iterator[Rect]:
-        """The places for a label, best first: above, below, then inside the face when that hides little of it."""
+        """Places for a label, best first: above, below, then inside a face large enough."""
         width, height = size
         x0, y0, x1, y1 = face
         heights = [y for y in (y0 - height, y1) if 0 <= y <= self._height - height]
@@ -66,7 +66,7 @@ class Layout:
 
 
 def _covered_pixels(rect: Rect, obstacles: npt.NDArray[np.int64]) -> int:
-    """How many pixels of `obstacles` [N, 4] lie under `rect`, those under several counted for each."""
+    """Number of pixels of `obstacles` [N, 4] under `rect`, counted once per obstacle."""
     width = np.minimum(obstacles[:, 2], rect[2]) - np.maximum(obstacles[:, 0], rect[0])
     height = np.minimum(obstacles[:, 3], rect[3]) - np.maximum(obstacles[:, 1], rect[1])
     return int(np.dot(np.maximum(width, 0), np.maximum(height, 0)))

@@ -1,4 +1,4 @@
-"""Analyses -> table rows, CSV, JSON and totals; what the page, the API and the command line hand out."""
+"""Tables, CSV, JSON and totals of analyses."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _cell(value: Any) -> Any:
 
 
 def to_json(analyses: Sequence[Analysis], names: Sequence[str], *, as_list: bool | None = None) -> str:
-    """The one JSON: for one picture exactly `Analysis.to_dict()`, for several a list of them.
+    """JSON: for one image `Analysis.to_dict()`, for several a list of them.
 
     In a list each object has one key more, in front: "name", by which to tell the pictures apart.
 
@@ -105,7 +105,7 @@ def to_json(analyses: Sequence[Analysis], names: Sequence[str], *, as_list: bool
 
 
 def totals(analyses: Sequence[Analysis]) -> dict[str, int]:
-    """How many faces show each of `EMOTIONS`, uncertain ones included, so that these seven add up to all faces.
+    """Number of faces per expression of `EMOTIONS`, uncertain faces included.
 
     Two keys more: "uncertain", how many of those faces are, and "unreadable", how many pictures have an error.
     """

@@ -1,4 +1,4 @@
-"""Analyses in time -> lasting ids, smoothed boxes, probabilities and labels. One `FaceTracker` follows one camera."""
+"""Face tracker: ids, smoothed boxes, probabilities and labels over time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Vector = NDArray[np.float64]
 
 @dataclass(slots=True, eq=False)
 class _Track:
-    """One person: centre and size (cx, cy, w, h) with the centre's speed, in pixels and seconds."""
+    """A tracked person: centre and size (cx, cy, w, h) with the velocity of the centre, in pixels and seconds."""
 
     id: int
     seen_s: float
@@ -72,15 +72,15 @@ class _Track:
         )
 
     def predict(self, time_s: float) -> Vector:
-        """Where the face should be at `time_s`: (cx, cy, w, h)."""
+        """Predicted (cx, cy, w, h) at `time_s`."""
         return self.shape + self.velocity * min(time_s - self.seen_s, MAX_COAST_S)
 
     def least_affinity(self, time_s: float) -> float:
-        """The affinity that a face must have to be this person at `time_s`."""
+        """Least affinity of a face that continues this track at `time_s`."""
         return max(MIN_AFFINITY - AFFINITY_DROP_PER_S * (time_s - self.seen_s), LEAST_AFFINITY)
 
     def update_from(self, face: Face, time_s: float) -> None:
-        """Takes in the face of this frame."""
+        """Update the track from the face of this frame."""
         elapsed = time_s - self.seen_s
         self._move(_shape(face.box), time_s, elapsed)
         gain = 1 - math.exp(-elapsed / PROBABILITY_TIME_S)
@@ -92,8 +92,11 @@ class _Track:
         self.seen_s, self.missed = time_s, False
 
     def _move(self, measured: Vector, time_s: float, elapsed: float) -> None:
-        """A critically damped g-h filter (Brookner, "Tracking and Kalman Filtering Made Easy", 1998, chapter 1.2.6),
-        its fading factor taken from the time that passed, so that it behaves alike at 5 and at 30 frames a second."""
+        """Update position and velocity with a critically damped g-h filter.
+
+        Brookner, "Tracking and Kalman Filtering Made Easy", 1998, chapter 1.2.6. The fading factor depends on the
+        elapsed time, so that the filter behaves alike at 5 and at 30 frames per second.
+        """
         predicted = self.predict(time_s)
         residual = measured - predicted
         fading = math.exp(-elapsed / BOX_TIME_S)
@@ -112,8 +115,10 @@ class _Track:
         )
 
     def _shown_probabilities(self) -> tuple[float, ...]:
-        """The smoothed probabilities, summing to 1. While another expression leads the label by no more than
-        `LABEL_MARGIN` the two change places, so that the label stays the top class."""
+        """Smoothed probabilities, summing to 1, with the label on top.
+
+        While another expression leads the label by at most `LABEL_MARGIN`, the two are exchanged.
+        """
         shown = self.probabilities / self.probabilities.sum()
         top = int(shown.argmax())
         shown[[top, self.label]] = shown[[self.label, top]]
@@ -121,7 +126,7 @@ class _Track:
 
 
 class FaceTracker:
-    """Follows the faces of one stream of analyses.
+    """Tracks the faces of one stream of analyses.
 
     A face keeps its id while it moves, and when it is missed for up to `MAX_MISS_S`; an id is never given a second
     time. Boxes and probabilities are smoothed with time constants in seconds, whatever the frame rate, and a label
@@ -136,7 +141,7 @@ class FaceTracker:
         self._size: tuple[int, int] | None = None
 
     def update(self, analysis: Analysis, time_s: float) -> Analysis:
-        """The analysis of the next frame with lasting ids and smoothed boxes, probabilities and labels.
+        """The analysis of the next frame with track ids and smoothed boxes, probabilities and labels.
 
         Faces stay in the analysis' order; a face that this frame does not show is not in the answer.
 
@@ -156,11 +161,11 @@ class FaceTracker:
         return replace(analysis, faces=faces)
 
     def forget(self) -> None:
-        """Drops the people in view. Their ids are not given again."""
+        """Drop all tracks. Their ids are not used again."""
         self._tracks = []
 
     def _drop_stale(self, analysis: Analysis, time_s: float) -> None:
-        """Drops the tracks that this frame cannot continue."""
+        """Drop the tracks that this frame cannot continue."""
         size = (analysis.width, analysis.height)
         if analysis.error is not None:
             size = self._size or size
@@ -195,7 +200,7 @@ def _shape(box: Box) -> Vector:
 
 
 def _box(shape: Vector, analysis: Analysis) -> Box | None:
-    """The box of (cx, cy, w, h), clipped to the picture; None where nothing of it is inside."""
+    """Box of (cx, cy, w, h), clipped to the image; None where it lies outside."""
     half = np.maximum(shape[2:], 0) / 2
     x0, y0 = np.maximum(shape[:2] - half, 0)
     x1, y1 = np.minimum(shape[:2] + half, (analysis.width, analysis.height))
@@ -203,8 +208,11 @@ def _box(shape: Vector, analysis: Analysis) -> Box | None:
 
 
 def _affinity(tracks: Vector, faces: Vector) -> Vector:
-    """Distance-IoU (Zheng et al., AAAI 2020) of each track with each face, both [N, 4] of (cx, cy, w, h): the overlap
-    less the squared distance of the centres over the squared diagonal of the box around both. -1..1, float64 [T, F]."""
+    """Distance-IoU of each track with each face, both [N, 4] of (cx, cy, w, h): -1..1, float64 [T, F].
+
+    Zheng et al., AAAI 2020: the overlap less the squared distance of the centres over the squared diagonal of the
+    enclosing box.
+    """
     a, b = _corners(tracks), _corners(faces)
     low = np.minimum(a[:, None, :2], b[None, :, :2])
     high = np.maximum(a[:, None, 2:], b[None, :, 2:])
@@ -220,7 +228,7 @@ def _corners(shapes: Vector) -> Vector:
 
 
 def _assign(affinity: Vector, least_affinity: Vector) -> list[tuple[int, int]]:
-    """Pairs (row, column) of at least the row's `least_affinity`, each row and column at most once, the closest pair first.
+    """Greedy assignment: pairs (row, column) of at least `least_affinity` of the row, the best pair first.
 
     With motion predicted, the closest pairs are all but always the best assignment of all; the Hungarian method would
     bring a dependency (SciPy) for the rest.

@@ -1,4 +1,4 @@
-"""A video file -> the same video with its faces drawn, a table of what they showed and when, and a summary.
+"""Annotated videos, tables and summaries from video files.
 
 Frames are decoded, analysed, drawn and encoded one after the other; a fixed number of them is in memory, whatever the
 length. `annotate_video` does it in one call; `VideoJob` does it step by step, and can be stopped.

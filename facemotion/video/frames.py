@@ -1,4 +1,4 @@
-"""One decoded frame -> upright RGB of the size that the whole video is drawn at."""
+"""Conversion of decoded frames to upright RGB of one size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ROUNDING = 2  # pixels between a side and the even one that is written
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """RGB uint8 [H, W, 3], upright; when it is shown, in seconds from the beginning of the video, and for how long."""
+    """A frame: RGB uint8 [H, W, 3], upright; its time from the beginning and its duration, in seconds."""
 
     pixels: NDArray[np.uint8]
     time_s: float
@@ -34,7 +34,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """How a stored frame becomes upright: rows and columns are exchanged, then columns and rows are reversed."""
+    """Orientation of stored frames: rows and columns are exchanged, then columns and rows are reversed."""
 
     transposed: bool = False
     mirrored: bool = False
@@ -42,7 +42,7 @@ class Orientation:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
-        """The one of the eight that is nearest to the frame's display matrix; as it is stored where it has none.
+        """The orientation nearest to the frame's display matrix; that of the file without a matrix.
 
         The matrix takes column x and row y to column ax + cy and row bx + dy (ISO/IEC 14496-12, section 6.2.2). A front
         camera's has a negative determinant: its pictures are mirrored, which no rotation can tell.
@@ -56,14 +56,14 @@ class Orientation:
         return cls(True, c < 0, b < 0)
 
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A view of [H, W, 3]."""
+        """Turn [H, W, 3] upright; a view."""
         turned = pixels.transpose(1, 0, 2) if self.transposed else pixels
         return turned[:: -1 if self.flipped else 1, :: -1 if self.mirrored else 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """What brings the frames of a video to one even size, upright.
+    """Size and pixel aspect of the frames of a video.
 
     `size` is the (width, height) of the result, `source_size` that of the file upright, `pixel_aspect` the width over
     the height of one stored pixel.
@@ -75,7 +75,7 @@ class Geometry:
 
     @classmethod
     def of(cls, frame: av.VideoFrame, pixel_aspect: Fraction | None) -> Geometry:
-        """The geometry of the video whose first frame this is.
+        """Geometry of the video with this first frame.
 
         Args:
             pixel_aspect: width over height of one of its pixels; None for square ones.
@@ -97,7 +97,7 @@ class Geometry:
         return cls((_even(width * scale), _even(height * scale)), (round(width), round(height)), aspect)
 
     def apply(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """RGB uint8 [H, W, 3] of `size`.
+        """Convert a frame to RGB uint8 [H, W, 3] of `size`.
 
         A phone that is turned over while a browser records changes the size of the frames: they keep their proportions,
         in the middle of black.
@@ -109,7 +109,7 @@ class Geometry:
 
 
 def _fit(width: float, height: float, room: tuple[int, int]) -> tuple[int, int]:
-    """The largest (width, height) of these proportions that fits; all the room where rounding alone is between them."""
+    """The largest (width, height) of these proportions in `room`; all of `room` within rounding."""
     scale = min(room[0] / width, room[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     spare = max(room[0] - size[0], room[1] - size[1])
@@ -132,7 +132,7 @@ def _rgb(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def _pad(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A contiguous picture of that (width, height), black around the pixels."""
+    """Centre the pixels on black in a contiguous image of that (width, height)."""
     height, width = pixels.shape[:2]
     if (width, height) == size:
         return np.ascontiguousarray(pixels)
@@ -143,7 +143,7 @@ def _pad(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _even(side: float) -> int:
-    """H.264 in 4:2:0, which all browsers play, has even sides."""
+    """Nearest even side: H.264 in 4:2:0, which all browsers play, needs even sides."""
     return max(2, round(side / 2) * 2)
 
 

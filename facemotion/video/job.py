@@ -1,4 +1,4 @@
-"""One video from end to end: read, analyse, draw, write, with the progress after each frame."""
+"""Annotation of a video: read, analyze, draw and write, with progress."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _EARLY_S = 0.004  # a frame that comes so little before its time is analysed: ti
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The facts about a finished video.
+    """Facts about an annotated video.
 
     `size` is the (width, height) of the annotated video, `source_size` that of the source, both upright; `sound` is
     "kept" (the source's own, untouched), "encoded" (as AAC) or "none".
@@ -65,7 +65,7 @@ def annotate_video(
     table: str | os.PathLike[str] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Result:
-    """Writes a video with its faces drawn as MP4 to `target`, and to `table` a CSV of what they showed and when.
+    """Write a video with its faces drawn as MP4 to `target`, and a CSV of their expressions to `table`.
 
     Args:
         pipeline: a `Pipeline`.
@@ -84,7 +84,7 @@ def annotate_video(
 
 
 class _Stopped(Exception):
-    """Unwinds a job that was stopped."""
+    """Raised inside a job that was stopped."""
 
 
 class VideoJob:
@@ -107,11 +107,11 @@ class VideoJob:
         """What came of it; None before the end, and when it was stopped."""
 
     def stop(self) -> None:
-        """Ends the work with the frame that is at work."""
+        """Stop after the current frame."""
         self._stopped = True
 
     def run(self) -> Iterator[float]:
-        """Does the work, and yields after each frame the share that is done, 0..1.
+        """Annotate the video; yields after each frame the share done, 0..1.
 
         The outputs get their names when they are complete. A job that fails, is stopped, or whose iterator is closed
         leaves none of them behind.
@@ -139,7 +139,7 @@ class VideoJob:
             yield 1.0
 
     def _steps(self, reader: Reader, target: Path, table: Path | None = None) -> Iterator[float | Result]:
-        """Shares done, and in the end the result."""
+        """Shares done, and at the end the result."""
         ends = time.monotonic() + settings.VIDEO_WORK_SECONDS
         with contextlib.ExitStack() as open_files:
             file = None
@@ -173,7 +173,7 @@ class VideoJob:
 
 
 class _Annotator:
-    """The frames on their way from the reader to the writer."""
+    """Passes frames from the reader to the writer: analyzes some, interpolates the others, draws all."""
 
     def __init__(self, pipeline: Analyzer, writer: Writer, table: Table | None) -> None:
         self.writer = writer
@@ -185,12 +185,12 @@ class _Annotator:
         self._ends_s = 0.0
 
     def add_sound(self, packet: Packet[Any], time_s: float) -> None:
-        """The next packet of the sound; one of a time that no video here has is left out."""
+        """Add the next packet of the sound; packets outside the video are skipped."""
         if -1 <= time_s <= settings.MAX_VIDEO_SECONDS + 1:
             self.writer.write_sound(packet, time_s)
 
     def add_frame(self, frame: Frame) -> None:
-        """The next frame: held, or analysed and written with those that were held for it."""
+        """Add the next frame: held back, or analyzed and written with the frames held back."""
         self._ends_s = frame.time_s + frame.duration_s
         soon = self._before is not None and frame.time_s + _EARLY_S < self._before[1] + 1 / ANALYSED_PER_S
         if soon and len(self._waiting) < MAX_WAITING:
@@ -208,7 +208,7 @@ class _Annotator:
         self._write(frame, analysis)
 
     def _write_waiting(self, after: tuple[Analysis, float]) -> None:
-        """Writes the frames that waited, each with its faces on the way to `after`."""
+        """Write the frames held back, with faces interpolated up to `after`."""
         before, self._before = self._before or after, after
         way_s = after[1] - before[1]
         for frame in self._waiting:
@@ -221,12 +221,12 @@ class _Annotator:
         self.writer.write(draw.annotate(frame.pixels, analysis), frame.time_s, frame.duration_s)
 
     def finish(self) -> None:
-        """Analyses the last frame, whenever it comes, for the sake of those that wait for the next."""
+        """Analyze the last frame, so that the frames held back can be interpolated."""
         if self._waiting:
             self._analyze(self._waiting.pop())
 
     def result(self, source_size: tuple[int, int]) -> Result:
-        """What came of it."""
+        """The result of the finished video."""
         assert self._before is not None  # the first frame is analysed at once
         last = self._before[0]
         people, models = self._timeline.people, dict(last.models)

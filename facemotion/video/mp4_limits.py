@@ -1,4 +1,4 @@
-"""The index of an MP4 or QuickTime file, looked through before FFmpeg takes it for what it says.
+"""Limits on the index of an MP4 or QuickTime file, checked before FFmpeg reads it.
 
 Three kilobytes can announce so many frames that FFmpeg reserves gigabytes for them (74 bytes a frame were measured).
 The counts of the tables are summed here, wherever in the file's headers they stand (ISO/IEC 14496-12, section 8).
@@ -35,7 +35,7 @@ _EXCESSIVE = (
 
 
 def check(file: BinaryIO) -> None:
-    """Leaves the file at its beginning.
+    """Check the tables of the index, and rewind the file.
 
     Raises:
         CorruptVideo: an index that no camera writes.
@@ -54,7 +54,7 @@ def check(file: BinaryIO) -> None:
 
 
 def _headers(file: BinaryIO) -> Iterator[int]:
-    """Goes from one outermost box to the next, but those of the media, and yields the length of each."""
+    """Seek to each top-level box except the media, and yield its length."""
     end = os.fstat(file.fileno()).st_size
     start = 0
     while start + 8 <= end:
@@ -73,7 +73,7 @@ def _headers(file: BinaryIO) -> Iterator[int]:
 
 
 def _counts(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """(kind, how many) of each table in some boxes, found by its name at any depth, as FFmpeg nests them freely."""
+    """(kind, entries) of each table in some boxes, found by name at any depth."""
     for match in _TABLES.finditer(data):
         kind, body = match[0], data[match.end() : match.end() + 12]
         if kind == b"cmov" or (kind == b"elst" and _number(body, 4) > MAX_EDITS):
@@ -89,7 +89,7 @@ def _counts(data: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 def _runs(kind: bytes, data: bytes, start: int, entries: int) -> tuple[bytes, int]:
-    """The sum of a table of runs, each of which is a count and a value."""
+    """Total of a table of runs, each a count and a value."""
     entries = min(entries, (len(data) - start - 8) // 8)
     table = np.frombuffer(data, ">u4", 2 * max(0, entries), start + 8).reshape(-1, 2)
     is_pcm = kind == b"stts" and len(table) == 1 and table[0, 1] == 1

@@ -1,4 +1,4 @@
-"""The only decoder of strangers' videos: bounded, local, one frame at a time.
+"""The only decoder of untrusted videos: bounded, local, one frame at a time.
 
 FFmpeg, through PyAV, reads from a file that is already open, in the format that `containers.sniff` found. It may open
 nothing else: no protocol is allowed, references to other files are refused, and so are codecs that no camera writes.
@@ -63,7 +63,7 @@ logging.getLogger("libav").setLevel(logging.CRITICAL)  # FFmpeg's remarks on dam
 
 
 class Reader:
-    """An open video: its facts, then its frames and its sound in the order of the file. Close it, or use `with`.
+    """An open video: its facts, then its frames and sound in the order of the file. Close it, or use `with`.
 
     Raises:
         InputError: it is no video that can be read here; see `open_video`'s kinds in `facemotion.errors`.
@@ -88,22 +88,22 @@ class Reader:
 
     @property
     def duration_s(self) -> float:
-        """Seconds, as the file says; 0 when it does not."""
+        """Duration in seconds from the header; 0 without one."""
         return max(0.0, (self._container.duration or 0) / av.time_base)
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second on average, as the file says; 25 when it does not, or says what cannot be."""
+        """Average frames per second from the header; 25 without a plausible one."""
         rate = self._video.average_rate or self._video.guessed_rate
         return Fraction(rate) if rate and Fraction(1, 10) <= rate <= MAX_RATE else Fraction(25)
 
     def sound_time_s(self, pts: int) -> float:
-        """When a packet or frame of the sound is heard, in seconds from the beginning of the video."""
+        """Time of a sound packet or frame, in seconds from the beginning of the video."""
         assert self.sound is not None and self.sound.time_base is not None
         return float(pts * self.sound.time_base) - self._start_s
 
     def __iter__(self) -> Iterator[Frame | av.Packet[Any]]:
-        """The frames, in the order of their times, and between them the packets of the sound.
+        """Iterate over frames in order of time, and the packets of the sound between them.
 
         A packet that cannot be decoded is passed over, as players do.
 
@@ -155,12 +155,12 @@ class Reader:
             yield Frame(pixels, max(0.0, time_s), self._frame_duration_s(frame))
 
     def _frame_duration_s(self, frame: av.VideoFrame) -> float:
-        """For how long the frame is shown, as the file says; the average where it does not, or says what cannot be."""
+        """Duration of a frame in seconds from the file; the average without a plausible one."""
         seconds = float((frame.duration or 0) * (frame.time_base or 0))
         return seconds if 0 < seconds <= _MAX_FRAME_S else float(1 / self.rate)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._container.close()
         self._file.close()
 
@@ -195,7 +195,7 @@ def _refuse(url: str, flags: int, options: dict[str, str]) -> Any:
 
 
 def _picture_stream(container: Any) -> Any:
-    """The first stream of moving pictures, held against the limits and ready to decode."""
+    """The first video stream, checked against the limits and ready to decode."""
     streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not streams:
         kind = "sound, without pictures" if container.streams.audio else "no video: there are no pictures in it"

@@ -1,4 +1,4 @@
-"""What a video file is, read from its first bytes; its name is never asked, and FFmpeg is never left to guess.
+"""Video format detection from the first bytes; the file name is ignored.
 
 FFmpeg knows hundreds of formats, among them play lists that name other files and addresses to open. It is told which of
 three to read, so that none of the others can be chosen.
@@ -69,7 +69,7 @@ def _refuse_video(head: bytes) -> None:
 
 
 def _refuse_picture(head: bytes) -> None:
-    """Says so where it is a picture, which people mistake the tab for, or whatever else can be told."""
+    """Raise an error that names what the file is, such as an image chosen in the wrong tab."""
     try:
         kind = image_kinds.sniff(head)
     except UnsupportedFormat as error:

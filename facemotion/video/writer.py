@@ -1,4 +1,4 @@
-"""Drawn frames and the sound -> an MP4 that every browser plays: H.264 in 4:2:0 and AAC, MP3 or Opus, index first."""
+"""MP4 writer for annotated frames and sound, playable in every browser: H.264 in 4:2:0 with AAC, MP3 or Opus."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 120
 
 
 class Writer:
-    """An MP4 being written to a path. Close it, or use `with`; after an exception the file is of no use.
+    """Writes an MP4 to a path. Close it, or use `with`; after an exception the file is incomplete.
 
     Args:
         target: where to; an existing file is replaced.
@@ -63,11 +63,11 @@ class Writer:
 
     @property
     def sound(self) -> str:
-        """What becomes of the sound: "kept" as it is, "encoded" anew, or "none"."""
+        """How the sound is written: "kept" as it is, "encoded" anew, or "none"."""
         return "none" if self._sound is None else self._sound.name
 
     def write(self, pixels: NDArray[np.uint8], time_s: float, duration_s: float) -> None:
-        """The next frame, RGB uint8 [H, W, 3] of `size`, and for how long it is shown; times only rise."""
+        """Write the next frame, RGB uint8 [H, W, 3] of `size`, and its duration; times only rise."""
         frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(
             format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
         )
@@ -75,7 +75,7 @@ class Writer:
         self._mux(self._pictures.encode(frame))
 
     def write_sound(self, packet: av.Packet[Any], time_s: float) -> None:
-        """The next packet of the sound, which begins at `time_s`."""
+        """Write the next packet of the sound, which begins at `time_s`."""
         if self._sound is not None:
             self._mux(self._sound.convert(packet, time_s))
 
@@ -87,7 +87,7 @@ class Writer:
             raise _write_error(self._target, error) from error
 
     def close(self) -> None:
-        """Writes what the encoders still hold, and the index."""
+        """Flush the encoders and write the index."""
         self._mux(self._pictures.encode(None))
         if self._sound is not None:
             self._mux(self._sound.finish())
@@ -110,7 +110,7 @@ class Writer:
 
 
 class _CopiedSound:
-    """Packets that go over as they are."""
+    """Sound packets that are copied unchanged."""
 
     name = "kept"
 
@@ -120,7 +120,7 @@ class _CopiedSound:
         self._last: int | None = None
 
     def convert(self, packet: av.Packet[Any], time_s: float) -> list[av.Packet[Any]]:
-        """The packet at its new time; one that does not come after the last is passed over."""
+        """The packet at its new time; a packet not later than the last is skipped."""
         if packet.pts is None or packet.is_corrupt or not packet.size:
             return []
         pts = round(time_s / packet.time_base)
@@ -147,7 +147,7 @@ class _EncodedSound:
         self._resampler = av.AudioResampler("fltp", layout, rate)
 
     def convert(self, packet: av.Packet[Any], time_s: float) -> Iterator[av.Packet[Any]]:
-        """What the encoder makes of a packet; one that cannot be decoded is silence."""
+        """Encode a packet; one that cannot be decoded is silence."""
         try:
             frames = packet.decode() if packet.pts is not None else []
         except (FFmpegError, ValueError):
