@@ -101,11 +101,11 @@ browser: $(VENV)/.installed-dev $(VENV)/.node
 strace:
 	@.ci/strace
 
-# The README's JavaScript is run too where npm is there; without it that one test says that it is skipped.
+# The JavaScript of docs/api.md is run too where npm is there; without it that one test says that it is skipped.
 $(VENV)/.node: | $(BIN)/python
 	@if command -v npm >/dev/null; then \
 	  echo "Installing $(GRADIO_CLIENT_JS) into $(VENV)/node ..."; \
 	  npm install --silent --no-audit --no-fund --prefix $(VENV)/node $(GRADIO_CLIENT_JS) \
-	    || echo "npm could not install it: the README's JavaScript will not be tested."; \
+	    || echo "npm could not install it: the JavaScript of docs/api.md will not be tested."; \
 	fi
 	@touch $@

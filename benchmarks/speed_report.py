@@ -13,7 +13,7 @@ STAGES = ("whole", "detect", "classify", "decode JPEG", "draw", "encode JPEG")
 
 
 def targets(found: Numbers) -> Iterator[tuple[str, float, float, str, bool]]:
-    """(what, limit, measured, unit, whether less is better) of each promise on speed, in the order of the README."""
+    """(what, limit, measured, unit, whether less is better) of each target on speed, in the order of docs/speed.md."""
     stages, app = found["stages"], found["app"]
     frame = one(stages["pictures"], kind="frame", faces=1)["ms"]["whole"]["median"]
     photo = one(stages["pictures"], kind="photo", faces=5)["ms"]["whole"]["median"]

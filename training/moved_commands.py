@@ -12,7 +12,6 @@ from types import ModuleType
 
 HERE = Path(__file__).parent
 MOVED = {
-    "training.adjust": "expression/evaluation/logit_bias.py",
     "training.check": "expression/data/inspect.py",
     "training.detector_report": "reports/detector_report.py",
     "training.detector_speed": "detector/speed.py",
@@ -22,7 +21,6 @@ MOVED = {
     "training.protocol": "expression/evaluation/test_protocol.py",
     "training.report": "reports/run_report.py",
     "training.train": "expression/train.py",
-    "training.views": "expression/data/augmentation_cache.py",
 }
 
 

@@ -138,7 +138,10 @@ def test_the_gallery_reads_the_examples_and_opens_one(page: sync_api.Page, root:
     page.get_by_role("button", name="Use the example photos").click()
     expect(page.locator("#fm-gallery-status")).to_contain_text("faces in 6 photos", timeout=PATIENCE_MS)
     expect(page.get_by_role("heading", name="Faces per expression")).to_be_visible()
-    page.locator("#fm-gallery button").filter(has_text="astronaut").first.click()
+    first = page.locator("#fm-gallery button").filter(has_text="astronaut").first
+    label, photo = page.locator("#fm-gallery label").bounding_box(), first.bounding_box()
+    assert label and photo and label["y"] + label["height"] <= photo["y"]  # the label hides no face
+    first.click()
     expect(page.get_by_role("heading", name="astronaut.png")).to_be_visible(timeout=PATIENCE_MS)
     keep(page, root, "gallery-desktop")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import strace
-from tests.support.processes import free_port, wait_until_it_answers
+from tests.support.processes import ROOT, free_port, wait_until_it_answers
 from tests.support.synthetic_videos import ONE, Recipe, write
 from tests.support.visitor import Visitor, call
 
@@ -19,7 +19,7 @@ import facemotion.video, facemotion.webui, onnxruntime, training.expression.trai
 FaceDetector.from_pretrained("yunet"), EmotionClassifier.from_pretrained("default")
 """
 CHECKPOINT = """
-from facemotion import compat
+from facemotion.detectors import ultralytics_compat as compat
 yolo = compat.import_ultralytics().YOLO("yolov8n.yaml")
 yolo.model.names[0] = "face"
 yolo.save("eight.pt")
@@ -43,7 +43,7 @@ def test_a_video(tmp_path: Path) -> None:
 def test_a_server_and_its_visitor(tmp_path: Path, examples: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with strace.started(tmp_path, str(strace.ROOT / "app.py"), GRADIO_SERVER_PORT=str(port)) as (traced, process):
+    with strace.started(tmp_path, str(ROOT / "app.py"), GRADIO_SERVER_PORT=str(port)) as (traced, process):
         wait_until_it_answers(process, url, tmp_path / "output.txt")
         visitor = Visitor(url)
         photo = visitor.upload("photo.png", (examples / "astronaut.png").read_bytes())
@@ -53,6 +53,7 @@ def test_a_server_and_its_visitor(tmp_path: Path, examples: Path) -> None:
     traced.assert_nothing_unasked()
 
 
+@pytest.mark.timeout(900)  # three programs, each of which imports ultralytics under strace
 def test_a_checkpoint_and_an_openvino_export(tmp_path: Path, examples: Path) -> None:
     made = strace.run(tmp_path / "made", "-c", CHECKPOINT)
     made.assert_nothing_unasked()

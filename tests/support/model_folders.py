@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor
@@ -14,17 +15,18 @@ from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from training.expression.config import Config
 
 
-def write(folder: Path, tensors: Mapping[str, Tensor]) -> Path:
-    """A SimpleCNN with these weights and a temperature of 2, in a new folder. Returns `folder`."""
+def write(folder: Path, tensors: Mapping[str, Tensor], network: str = "simplecnn", **more: Any) -> Path:
+    """A network with these weights and a temperature of 2, in a new folder; `more` goes into its config.json. Returns
+    `folder`."""
     folder.mkdir()
     save_file(dict(tensors), folder / WEIGHTS_FILE)
     about = {
-        "network": "simplecnn",
+        "network": network,
         "labels": list(EMOTIONS),
         "input": {"size": 48},
         "normalisation": {"mean": Config.mean, "std": Config.std},
         "temperature": 2.0,
         "uncertain": {"min_confidence": 0.4, "min_lead": 0.1},
     }
-    (folder / CONFIG_FILE).write_text(json.dumps(about))
+    (folder / CONFIG_FILE).write_text(json.dumps(about | more))
     return folder

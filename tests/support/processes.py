@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-START_LIMIT_S = 90  # importing torch, gradio and ultralytics on a busy machine takes 20
+START_LIMIT_S = 240  # importing torch, gradio and ultralytics takes 20 on a busy machine, and 90 beside other work
 
 
 def free_port() -> int:

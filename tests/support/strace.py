@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.processes import ROOT
+
 LIMIT_S = 280
 CALLS = "network,open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mknod,mknodat"
 # No address that the kernel or this machine alone answers on; but a name server on loopback asks others in turn.
@@ -87,11 +88,12 @@ def missing() -> str:
 @contextmanager
 def started(folder: Path, *arguments: str, **environment: str) -> Iterator[tuple[Traced, subprocess.Popen[bytes]]]:
     """Starts `python *arguments` in folder/work with fresh folders and no other variable than those given, above all
-    no CI, which keeps some libraries quiet. Output goes to folder/output.txt."""
+    no CI, which keeps some libraries quiet; only OMP_NUM_THREADS is passed on. Output goes to folder/output.txt."""
     for name in ("home", "tmp", "work"):
         (folder / name).mkdir(parents=True)
     known = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
     known |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    known |= {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}  # for busy machines
     log = ["strace", "-f", "-y", "-qq", "-s", "96", "-e", f"trace={CALLS}", "-o", str(folder / "strace.txt")]
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(
@@ -101,12 +103,13 @@ def started(folder: Path, *arguments: str, **environment: str) -> Iterator[tuple
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            start_new_session=True,  # a killed strace leaves the program running: both are ended by their group
         )
     try:
         yield Traced(folder), process
     finally:
         if process.poll() is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

@@ -42,7 +42,8 @@ def recipe() -> Config:
 
 @contextmanager
 def watched() -> Iterator[dict[str, list[Any]]]:
-    """Collects the gradients at each step of the optimizer, and which pictures were learned from."""
+    """Collects the gradients at each step of the optimizer, and which pictures were learned from; in float32, as
+    bfloat16 rounds the shares of two processes otherwise than their whole."""
     seen: dict[str, list[Any]] = {"gradients": [], "pictures": []}
 
     def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Box
 from training.common.errors import DataError
 from training.expression.data import corruptions
-from training.expression.data.augment import augment, augmented
+from training.expression.data.augment import augment
 from training.expression.data.soft_labels import majority, shares, targets
 
 
@@ -55,22 +56,43 @@ def test_light(changed: object, mean: str, picture: np.ndarray) -> None:
     assert {"lower": difference < -2, "higher": difference > 2, "same": abs(difference) < 0.6}[mean]
 
 
-def test_augmentation_depends_on_seed_epoch_and_row_alone(picture: np.ndarray) -> None:
-    pictures = np.stack([picture] * 6)
-    rows = np.arange(6)
-    all_at_once = augmented(pictures, rows, seed=1, epoch=3)
-    assert np.array_equal(augmented(pictures[4:], rows[4:], 1, 3), all_at_once[4:])
-    assert not np.array_equal(all_at_once[0], all_at_once[1])
-    assert not np.array_equal(augmented(pictures, rows, 1, 4), all_at_once)
-    assert not np.array_equal(augmented(pictures, rows, 2, 3), all_at_once)
+def faces(count: int, side: int) -> torch.Tensor:
+    """A bright square in the middle of a gradient that rises to the right: float32 [count, 1, side, side], 0..1."""
+    grey = torch.linspace(40, 120, side).repeat(side, 1)
+    middle = slice(side * 3 // 8, side * 5 // 8)
+    grey[middle, middle] = 220
+    return (grey / 255).repeat(count, 1, 1, 1)
 
 
-def test_augmentation_mirrors_half_and_keeps_the_face_in_the_middle(picture: np.ndarray) -> None:
-    made = np.stack([augment(picture, np.random.default_rng(seed)) for seed in range(300)]).astype(float)
-    rises = made[:, :, 36:].mean((1, 2)) > made[:, :, :12].mean((1, 2))
-    assert 0.4 < rises.mean() < 0.6  # the gradient rises to the right in the picture, and to the left in its mirror
-    middle = made[:, 20:28, 20:28].mean((1, 2)) > made.mean((1, 2))
-    assert middle.mean() > 0.9
+def augmented(pictures: torch.Tensor, seed: int) -> torch.Tensor:
+    return augment(pictures, 48, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("side", [48, 96])
+def test_augmentation_depends_on_its_generator_alone(side: int) -> None:
+    pictures = faces(60, side)
+    before, state = pictures.clone(), torch.get_rng_state()
+    made = augmented(pictures, seed=1)
+    assert torch.equal(made, augmented(pictures, seed=1)) and not torch.equal(made, augmented(pictures, seed=2))
+    assert not torch.equal(made[0], made[1])
+    assert torch.equal(pictures, before) and torch.equal(torch.get_rng_state(), state)
+    assert made.shape == (60, 1, 48, 48) and made.dtype == torch.float32
+    assert made.min() >= 0 and made.max() <= 1 + 1e-6  # a blur's weights sum to 1 but for rounding
+
+
+@pytest.mark.parametrize("side", [48, 96])
+def test_augmentation_mirrors_half_and_keeps_the_face_in_the_middle(side: int) -> None:
+    made = augmented(faces(300, side), seed=0)
+    rises = made[..., 36:].mean((1, 2, 3)) > made[..., :12].mean((1, 2, 3))
+    assert 0.4 < rises.float().mean() < 0.6
+    middle = made[..., 20:28, 20:28].mean((1, 2, 3)) > made.mean((1, 2, 3))
+    assert middle.float().mean() > 0.9
+
+
+def test_augmentation_adds_noise_to_some_pictures_and_not_to_most() -> None:
+    even = torch.full((400, 1, 48, 48), 0.5)  # in which nothing else is seen
+    noisy = augmented(even, seed=3).std((1, 2, 3)) > 1e-3
+    assert 0.05 < noisy.float().mean() < 0.25
 
 
 # neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, not a face

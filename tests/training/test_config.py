@@ -61,6 +61,10 @@ def test_a_recipe_survives_json_and_checkpoints(tmp_path):
         ({"mean": float("nan")}, "--mean must be from 0 to 1"),
         ({"limit": -5}, r"--limit must be 0 \(all\) or more"),
         ({"drop": ("ugly",)}, "--drop must be some of duplicates, conflicts, blank, not_a_face"),
+        ({"network": "multihead", "mixup": 0.2}, "--mixup must be 0"),
+        ({"network": "multihead", "balance": 0.5}, "--balance must be 0"),
+        ({"photo_weight": 0.0}, "--photo-weight must be above 0"),
+        ({"rare": 1.5}, "--rare must be from 0 to 1"),
         ({"drop": ("not_a_face",)}, "--votes must be given for --crowd and for --drop not_a_face"),
     ],
 )
@@ -72,6 +76,16 @@ def test_values_outside_a_knobs_range_are_refused(values, sentence):
 def test_a_recipe_of_a_newer_version_is_refused():
     with pytest.raises(ConfigError, match="has warmup, which this version does not know"):
         Config.from_dict(STUDY | {"warmup": 3})
+
+
+def test_a_recipe_with_a_knob_of_a_former_version_goes_on():
+    assert Config.from_dict(STUDY | {"views": 24}) == Config()
+
+
+def test_data_may_be_several_folders():
+    arguments = parse(["--data", "official", "rafdb", "--out", "runs/a", "--preset", "modern", "--photo-weight", "1.5"])
+    assert [str(folder) for folder in arguments.data] == ["official", "rafdb"]
+    assert chosen(arguments) == dataclasses.replace(PRESETS["modern"], photo_weight=1.5)
 
 
 @pytest.mark.parametrize(

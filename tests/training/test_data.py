@@ -11,7 +11,7 @@ from PIL import Image
 
 from facemotion import EMOTIONS
 from training.common import duplicates
-from training.common.errors import DataError
+from training.common.errors import DataError, naming_all
 from training.expression.data import inspect, sources
 from training.expression.data.dataset import load_split
 from training.expression.data.ferplus import VOTES, load_votes, not_a_face
@@ -274,7 +274,7 @@ def test_hidden_files_are_no_pictures_and_every_bad_file_is_named(tree):
 
 
 def test_very_many_bad_files_are_counted():
-    lines = str(sources.naming_all([str(number) for number in range(2500)])).splitlines()
+    lines = str(naming_all([str(number) for number in range(2500)])).splitlines()
     assert lines[998:] == ["998", "999", "and 1,500 more"]
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from facemotion import EMOTIONS
 from facemotion.errors import WeightsError
 from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.weights import embedded, sha256
@@ -117,6 +118,34 @@ def test_other_tensors_are_refused(model: Path, tmp_path: Path) -> None:
     (folder / WEIGHTS_FILE).unlink()
     with pytest.raises(WeightsError, match=r"published holds no model\.safetensors"):
         begun(str(folder))
+
+
+BIASES = {emotion: (number - 3) / 4 for number, emotion in enumerate(EMOTIONS)}
+
+
+@pytest.mark.parametrize("recipe", [{}, {"logit_adjustment": None}, {"logit_adjustment": {"biases": BIASES}}])
+def test_several_heads_begin_from_the_one_of_emotionnet(tmp_path: Path, recipe: dict[str, object]) -> None:
+    torch.manual_seed(78)
+    tensors = networks.build("emotionnet").state_dict()
+    folder = model_folders.write(tmp_path / "single", tensors, "emotionnet", recipe=recipe)
+    found, origin = begun(str(folder), network="multihead")
+    assert origin.startswith("single#")
+    added = torch.tensor(list(BIASES.values())) if recipe.get("logit_adjustment") else torch.zeros(7)
+    for name in networks.HEADS:
+        assert torch.equal(found[f"heads.{name}.weight"], tensors["head.3.weight"])
+        assert torch.allclose(found[f"heads.{name}.bias"] + added, tensors["head.3.bias"], atol=1e-6)
+    trunk = {name: tensor for name, tensor in tensors.items() if not name.startswith("head.")}
+    assert all(torch.equal(found[name], tensor) for name, tensor in trunk.items())
+
+
+def test_several_heads_begin_from_several(tmp_path: Path) -> None:
+    torch.manual_seed(79)
+    tensors = networks.build("multihead").state_dict() | {"mix": torch.tensor([0.2, 0.5, 0.3])}
+    folder = model_folders.write(tmp_path / "several", tensors, "multihead")
+    found, _ = begun(str(folder), network="multihead")
+    assert_same(found, folder / WEIGHTS_FILE)
+    with pytest.raises(ConfigError, match="several need --network multihead"):
+        begun(str(folder), network="emotionnet")
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def check(out: Path, seconds: dict[str, float]) -> None:
 
 @pytest.mark.timeout(600)
 def test_the_whole_kit_runs_on_the_example_photos_and_asks_nobody(tmp_path):
-    """In a process of its own, with a home folder of its own: see tests/test_unasked.py."""
+    """In a process of its own, with a home folder of its own: see tests/security/test_unasked.py."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     traced = strace.run(tmp_path, "-m", "training.expression.train", "--smoke", "--out", "smoke")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -287,7 +287,7 @@ def test_large_pictures_are_reduced(size: tuple[int, int], kind: str, expected: 
 
 
 def test_strips_share_one_white(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_STRIP_PIXELS", 200)  # ten rows
+    monkeypatch.setattr(LOAD, "_STRIP_PIXELS", 200)  # ten rows
     dark_above = np.concatenate([np.full((20, 20), 1000), np.full((20, 20), 4000)]).astype(np.uint16)
     pixels = images.load(encoded(Image.fromarray(dark_above), "PNG"))
     assert (int(pixels[0, 0, 0]), int(pixels[-1, 0, 0])) == (62, 249)

@@ -1,4 +1,4 @@
-"""The README's own snippets, run as they stand there, and its table of settings held against the code."""
+"""README, docs/ and the kit's README: their snippets run, their links lead somewhere, their tables match the code."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from typing import NamedTuple
 
 import pytest
 
+from training.common.constants import RESEARCH_ONLY
 from training.detector import evaluate as evaluate_detector
 from training.detector import export as detector_export
 from training.detector import speed, teacher_boxes, train
 from training.expression import config, export
-from training.expression.evaluation import evaluate, logit_bias
+from training.expression.evaluation import evaluate, test_protocol
 from training.publish import cli
 from training.reports import detector_report
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "training" / "README.md"]
+TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
+TOGETHER = "\n".join(TEXTS.values())
+README_LINES = 210  # what is longer goes to docs/
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 NODE_MODULES = ROOT / ".venv" / "node" / "node_modules"  # `make test` fills it where npm is there
 SERVER = "http://127.0.0.1:7860"
@@ -40,7 +45,7 @@ class Snippet(NamedTuple):
 
 
 def snippets(*languages: str) -> list[Snippet]:
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", TOGETHER, re.MULTILINE | re.DOTALL)
     return [Snippet(language, code) for language, code in found if language in languages]
 
 
@@ -108,7 +113,7 @@ def test_the_make_targets_that_are_named_exist() -> None:
 
 
 def training_commands() -> list[tuple[str, list[str]]]:
-    """Each `python -m training.<part>` of the README with its arguments."""
+    """Each `python -m training.<part>` of the pages with its arguments."""
     code = "\n".join(snippet.code for snippet in snippets("shell"))
     found = [shlex.split(line) for line in re.findall(r"python -m training\.(.+)$", code, re.MULTILINE)]
     return [(words[0], words[1:]) for words in found]
@@ -124,7 +129,7 @@ def test_the_training_commands_are_understood(part: str, given: list[str], monke
         "detector.speed": speed.parse_arguments,
         "detector.evaluate": evaluate_detector.parse_arguments,
         "expression.train": lambda: config.chosen(config.parse()),
-        "expression.evaluation.logit_bias": logit_bias.parse_arguments,
+        "expression.evaluation.test_protocol": test_protocol.parse_arguments,
         "expression.evaluation.evaluate": evaluate.parse_arguments,
         "expression.export": export.parse_arguments,
         "detector.teacher_boxes": teacher_boxes.parse_arguments,
@@ -160,8 +165,8 @@ def test_a_newcomer_is_told_in_five_commands_to_train_judge_publish_and_serve() 
 
 
 def test_no_space_is_linked_before_it_exists() -> None:
-    assert not re.search(r"https?://(huggingface\.co/spaces/|\w+-[\w-]+\.hf\.space)", README)
-    assert "huggingface.co/pricing" in README and "may need a paid plan" in README
+    assert not re.search(r"https?://(huggingface\.co/spaces/|\w+-[\w-]+\.hf\.space)", TOGETHER)
+    assert "huggingface.co/pricing" in TOGETHER and "may need a paid plan" in TOGETHER
 
 
 def test_the_table_of_settings_is_complete_and_right() -> None:
@@ -170,7 +175,38 @@ def test_the_table_of_settings_is_complete_and_right() -> None:
         f"FACEMOTION_{name}": value.replace("_", "")
         for name, value in re.findall(r'_number\("(\w+)", ([\d_]+)\)', source)
     }
-    rows = dict(re.findall(r"^\| `(FACEMOTION_\w+)` \| (.+?) \|", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(FACEMOTION_\w+)` \| (.+?) \|", TEXTS["docs/configuration.md"], re.MULTILINE))
     assert in_code
     assert {name: rows.get(name) for name in in_code} == in_code
     assert set(rows) - set(in_code) == set(re.findall(r'environ\.get\("(FACEMOTION_\w+)"', source))
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= README_LINES
+
+
+def links() -> list[tuple[str, str]]:
+    """(page, target) of each link and image that is a file of the repository."""
+    found = [(page, target) for page, text in TEXTS.items() for target in re.findall(r"\]\(([^)\s#]+)", text)]
+    return [(page, target) for page, target in found if ":" not in target]
+
+
+@pytest.mark.parametrize(("page", "target"), links())
+def test_a_link_leads_to_a_file(page: str, target: str) -> None:
+    assert ((ROOT / page).parent / target).is_file()
+
+
+def test_every_page_of_docs_is_linked_from_the_readme() -> None:
+    linked = {target for page, target in links() if page == "README.md"}
+    assert {page for page in TEXTS if page != "README.md"} <= linked
+
+
+@pytest.mark.parametrize("name", ["README.md", "NOTICE"])
+def test_the_terms_of_research_data_are_stated_word_for_word(name: str) -> None:
+    assert RESEARCH_ONLY in " ".join((ROOT / name).read_text(encoding="utf-8").split())
+
+
+def test_the_meaning_of_a_label_is_stated() -> None:
+    said = " ".join(README.split())
+    for part in ("the expression that most people would name", "ten voters", "forty annotators", "search words"):
+        assert part in said

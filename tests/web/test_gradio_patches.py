@@ -52,6 +52,8 @@ HARMS = {
     "tools_upload_files_of_the_machine": "mcp_server",
     "what_callers_of_tools_send_is_logged_by_mcp": "mcp_server",
     "what_callers_of_tools_send_is_logged_by_the_root_logger": "mcp_server",
+    "a_port_that_was_named_is_replaced": "listening",
+    "requests_to_the_own_server_go_to_a_proxy": "proxies",
 }
 
 

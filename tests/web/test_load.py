@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
 from benchmarks import load
-from benchmarks.visitors import Visitor, in_threads, photo
-from tests.support.running import Server, grown
+from benchmarks.visitors import Outcome, Visitor, photo
+from tests.support.running import PATIENCE_S, Server, grown
 
 pytestmark = pytest.mark.slow
 
@@ -20,15 +21,20 @@ WARM_UP, EQUAL = 30, 60
 
 
 def test_more_requests_than_the_queue_holds_are_done_or_refused(strained: Server) -> None:
-    strained.slow_down(0.5)
+    strained.slow_down(PATIENCE_S)
     visitors = [Visitor(strained.url, heartbeat=False) for _ in range(SENT)]
     pictures = [visitor.upload("photo.jpg", photo("fr_obama.jpg")) for visitor in visitors]
 
-    def send(index: int) -> object:
+    def send(index: int) -> Outcome:
         return visitors[index].call(visitors[index].endpoint("analyze"), [pictures[index], None, "auto"])
 
-    outcomes = in_threads([lambda index=index: send(index) for index in range(SENT)])
-    strained.slow_down(0)
+    with ThreadPoolExecutor(SENT) as pool:
+        sent = [pool.submit(send, index) for index in range(SENT)]
+        try:  # what is neither at work nor in the queue is refused at once
+            strained.until(lambda numbers: sum(one.done() for one in sent) >= SENT - QUEUE - numbers["working"])
+        finally:
+            strained.slow_down(0)
+    outcomes = [one.result() for one in sent]
     for visitor in visitors:
         visitor.close()
     kinds = Counter(outcome.kind for outcome in outcomes)

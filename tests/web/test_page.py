@@ -26,6 +26,7 @@ from facemotion.webui.components.photo_input import PhotoInput
 from facemotion.webui.gradio_patches import public_blocks, session_cleanup
 from facemotion.webui.html import text as text_html
 from facemotion.webui.server.error_messages import as_gradio_error
+from facemotion.webui.server.middleware import GuardMiddleware
 from facemotion.webui.sessions.webcam import WebcamSessions
 from facemotion.webui.tabs import about as about_tab
 from facemotion.webui.tabs import image as image_tab
@@ -136,8 +137,6 @@ def test_gradio_keeps_sessions_and_results_as_we_have_it(page: gr.Blocks) -> Non
 
 
 def test_every_request_comes_through_the_doors(page: gr.Blocks) -> None:
-    from facemotion.webui.server.middleware import GuardMiddleware
-
     assert [one.cls for one in launch_options()["app_kwargs"]["middleware"]] == [GuardMiddleware]
     assert page.api_open is False  # nobody passes by the queue
     assert page.analytics_enabled is False
@@ -310,6 +309,22 @@ def test_about_says_when_nothing_was_measured(config: dict[str, Any]) -> None:
     assert "No measurements" in about_tab.measured(config)
 
 
+def test_about_says_what_a_label_is() -> None:
+    said = " ".join(about_tab.content(FakePipeline(), FakePipeline()).split())  # type: ignore[arg-type]
+    for part in ("<b>most people would name</b>", "ten voters", "forty annotators", "search words"):
+        assert part in said
+
+
+def test_about_states_the_terms_of_the_served_classifier_once() -> None:
+    pipeline, model = FakePipeline(), FakeModel()
+    terms = "For research & demonstration only."
+    model.config = {"terms": terms, "data": f"RAF-DB. {terms}", "metrics": {"accuracy": 0.5}}
+    pipeline.classifier = model
+    shown = about_tab.content(pipeline, FakePipeline())  # type: ignore[arg-type]
+    assert shown.count("For research &amp; demonstration only.") == 1 and "<p>RAF-DB.</p>" in shown
+    assert "demonstration only." not in about_tab.content(FakePipeline(), FakePipeline())  # type: ignore[arg-type]
+
+
 def test_about_skips_a_matrix_of_another_shape() -> None:
     assert "fm-matrix" not in about_tab.measured({"metrics": {"accuracy": 0.5, "confusion": [[1, 2], [3, 4]]}})
 
@@ -320,6 +335,7 @@ def test_about_escapes_names_and_says_what_must_be_said() -> None:
     html = about_tab.content(FakePipeline(), live)  # type: ignore[arg-type]
     for part in (
         "quick &lt;detector&gt;",
+        "these seven words",
         "fake &lt;detector&gt;",
         "Article 5(1)(f)",
         "Article 50(3)",

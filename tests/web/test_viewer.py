@@ -178,31 +178,56 @@ def test_a_turn_that_fails_is_given_on():
 
 
 def test_viewers_that_are_always_there_get_the_same_share():
-    """Eight at a processor for one, each with its next frame ready at once."""
-    audience = webcam.WebcamSessions(Turnstile())
-    audience._semaphore._free = 1
+    """Eight at a processor for one, each with its next frame ready before the current frame is done."""
+    scene = TurnByTurn()
+    audience = webcam.WebcamSessions(scene)
+    audience._semaphore = FairSemaphore(1)
+    turns: list[int] = []
     done = threading.Event()
 
-    def watch(page: int) -> int:
-        one, frames = audience.start(str(page)), 0
+    def watch(page: int) -> None:
+        one = audience.start(str(page))
         while not done.is_set():
-            one.process(PICTURE)
-            frames += 1
-        return frames
+            one.process(Picture(np.full((48, 64, 3), page, np.uint8), (64, 48)))
 
     with ThreadPoolExecutor(8) as pool:
-        counts = [pool.submit(watch, page) for page in range(8)]
-        done.wait(1.5)
-        done.set()
-    frames = [count.result() for count in counts]
-    assert min(frames) > 0.7 * max(frames), frames
+        watching = [pool.submit(watch, page) for page in range(8)]
+        try:
+            for _ in range(80):
+                until(lambda: len(audience._semaphore._waiting) == 7 and scene.current is not None)
+                turns.append(scene.current)
+                scene.finish()
+        finally:
+            done.set()
+            until(lambda: scene.finish() or all(one.done() for one in watching))
+    assert [turns.count(page) for page in range(8)] == [10] * 8
+    assert turns == turns[:8] * 10
 
 
 def until(true) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+class TurnByTurn(Scene):
+    """A scene whose current frame, named by its first pixel, is done at `finish`."""
+
+    def __init__(self):
+        super().__init__(people=0)
+        self.current: int | None = None
+        self._finish = threading.Event()
+
+    def analyze(self, source, **more):
+        self.current = int(source[0, 0, 0])
+        assert self._finish.wait(60)
+        self._finish.clear()
+        return super().analyze(source, **more)
+
+    def finish(self) -> None:
+        self.current = None
+        self._finish.set()
 
 
 class SlowScene(Scene):
@@ -214,7 +239,7 @@ class SlowScene(Scene):
 
     def analyze(self, source, **more):
         self.entered.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(60)
         return super().analyze(source, **more)
 
 
@@ -240,7 +265,7 @@ def test_a_slow_last_frame_shows_nothing_after_stop(known):
     one = start(audience) if known else None
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(audience.step, PICTURE, one, "page")
-        assert scene.entered.wait(10)
+        assert scene.entered.wait(60)
         assert stop(audience) == ("", webcam_html.OFF)
         scene.go_on.set()
         assert skipped(late.result()) == [True] * 4

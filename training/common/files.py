@@ -1,4 +1,4 @@
-"""Atomic writes of arrays, JSON and text; checksums of the assets."""
+"""Atomic writes of arrays, JSON and text; images of a folder; checksums of the assets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from facemotion.atomic import atomic_write
 from facemotion.weights import CHECKSUMS, sha256
+from training.common.constants import SUFFIXES
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -32,6 +33,11 @@ def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file atomically."""
     with atomic_write(path) as (temporary,), temporary.open("wb") as file:
         write(file)
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name, without hidden files: macOS leaves a "._0.jpg" beside each file it copies."""
+    return sorted(f for f in folder.glob("*") if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
 
 
 def update_checksums(assets: Path) -> None:

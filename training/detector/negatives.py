@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.common.errors import DataError
-from training.expression.data.sources import naming_all, pictures_in
+from training.common.errors import DataError, naming_all
+from training.common.files import pictures_in
 
 
 def files(folder: Path) -> list[Path]:

@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from training.common import duplicates
 from training.common.constants import SIDE
-from training.common.errors import DataError
-from training.expression.data.sources import naming_all, pictures_in
+from training.common.errors import DataError, naming_all
+from training.common.files import pictures_in
 
 IGNORED_PX = 5  # of a box's longer side; fewer are neither learned nor counted
 HELD_OUT = 10  # one source photo in so many of every set

@@ -18,7 +18,7 @@ from training.common.devices import DEVICES
 from training.common.errors import DataError
 from training.expression.ablation_networks import TRIED
 from training.expression.data.dataset import DROPS
-from training.expression.networks import NETWORKS
+from training.expression.networks import MULTI_HEAD, NETWORKS
 
 
 class ConfigError(DataError):
@@ -69,10 +69,12 @@ class Config:
     limit: int = knob(0, DATA, "Pictures of each part to use, drawn by the seed; 0 takes all.")
     augment: bool = knob(False, DATA, "Show every picture as serving might meet it: another box, light, blur, noise.")
     photo_weight: float = knob(
-        1.0, DATA, "How often a photo of the further --data is seen, for each time that a picture of the first is."
+        1.0,
+        DATA,
+        "Of multihead: how often a photo of the further --data is seen for each picture of the first.",
     )
     rare: float = knob(
-        0.0, DATA, "See pictures of rare classes more often: by this power of how rare they are in their source, 0..1."
+        0.0, DATA, "Of multihead: see rare classes more often, by this power of how rare each is in its source, 0..1."
     )
     crowd: float = knob(0.0, DATA, "How much FER+'s voters count beside FER2013's label, 0..1; needs --votes.")
     teachers: tuple[str, ...] = knob(
@@ -107,6 +109,7 @@ class Config:
                 raise ConfigError(f"{flag(name)} must be {accepted}, but is {getattr(self, name)!r}")
 
     def _conditions(self) -> dict[str, tuple[bool, str]]:
+        one_head = self.network != MULTI_HEAD
         return {
             "network": (self.network in {*NETWORKS, *TRIED}, f"one of {', '.join([*NETWORKS, *TRIED])}"),
             "epochs": (self.epochs >= 1, "1 or more"),
@@ -121,8 +124,14 @@ class Config:
             ),
             "average": (0 <= self.average < 1, "0 (none) or more, and below 1"),
             "label_smoothing": (0 <= self.label_smoothing < 1, "0 or more, and below 1"),
-            "mixup": (0 <= self.mixup < float("inf"), "0 (none) or more"),
-            "balance": (0 <= self.balance <= 1, "from 0 to 1"),
+            "mixup": (
+                self.mixup == 0 or (one_head and 0 < self.mixup < float("inf")),
+                f"0 (none), or with a --network other than {MULTI_HEAD} more",
+            ),
+            "balance": (
+                self.balance == 0 or (one_head and 0 < self.balance <= 1),
+                f"0, or with a --network other than {MULTI_HEAD} at most 1",
+            ),
             "crowd": (0 <= self.crowd <= 1, "from 0 to 1"),
             "seed": (self.seed >= 0, "0 or more"),
             "mean": (0 <= self.mean <= 1, "from 0 to 1"),
@@ -131,6 +140,10 @@ class Config:
             "drop": (set(self.drop) <= set(DROPS), f"some of {', '.join(DROPS)}"),
             "photo_weight": (0 < self.photo_weight < float("inf"), "above 0"),
             "rare": (0 <= self.rare <= 1, "from 0 to 1"),
+            "teachers": (
+                one_head or not self.teachers,
+                f"left out for --network {MULTI_HEAD}, whose heads learn from labels alone",
+            ),
             "teaching": (
                 0 <= self.teaching <= 1 and bool(self.teaching) == bool(self.teachers),
                 "0, or with --teachers above 0 and at most 1",

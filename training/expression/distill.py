@@ -46,7 +46,7 @@ def answers(teachers: Sequence[Teacher], pictures: Tensor, prior: Tensor, bf16: 
     """The mean of the teachers' probabilities, float32 [N, 7].
 
     A teacher that learned with `balance` has logits that are to be shifted by as much of the log shares before they
-    answer for these pictures (`optimisation.losses_of`).
+    answer for these pictures (`optim.losses_of`).
 
     Args:
         teachers: one or more.

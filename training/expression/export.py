@@ -226,7 +226,8 @@ def logits_of(config: Config, tensors: dict[str, torch.Tensor], split: Split) ->
     network = networks.build(config.network)
     network.load_state_dict(tensors)
     pictures, _ = to_device(split, config, torch.device("cpu"))
-    return predict(network.to(memory_format=torch.channels_last), pictures, bf16=False).numpy()
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return predict(network, pictures, bf16=False).numpy()
 
 
 def served_logits(config: Config, tensors: dict[str, torch.Tensor], split: Split) -> np.ndarray:
@@ -236,13 +237,14 @@ def served_logits(config: Config, tensors: dict[str, torch.Tensor], split: Split
         network = onnx_network.Network(config.network, Path(folder) / WEIGHTS_FILE)
     pictures, _ = to_device(split, config, torch.device("cpu"))
     channels = network.spec.input_channels
-    batches = (rows.expand(-1, channels, -1, -1).contiguous().numpy() for rows in pictures.split(SERVED_AT_ONCE))
+    parts = torch.split(pictures, SERVED_AT_ONCE)
+    batches = (rows.expand(-1, channels, -1, -1).contiguous().numpy() for rows in parts)
     return np.concatenate([network(batch) for batch in batches])
 
 
 def recorded_logits(run: Path, epoch: int) -> np.ndarray:
     """What the network said during the run: [N, 7]."""
-    return np.load(run / "predictions" / f"{epoch:03d}.npy").astype(np.float32)
+    return np.asarray(np.load(run / "predictions" / f"{epoch:03d}.npy"), np.float32)
 
 
 def furthest(logits: np.ndarray, others: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from facemotion.expression import onnx_network
 from facemotion.faces import EMOTIONS
 from training.expression.config import Config, ConfigError
 from training.expression.inference import load_strictly, torch_network
-from training.expression.networks import HEADS, MultiHeadNet
+from training.expression.networks import HEADS, MULTI_HEAD, MultiHeadNet
 
 
 def begin(network: nn.Module, config: Config) -> str:
@@ -28,8 +28,8 @@ def begin(network: nn.Module, config: Config) -> str:
     if published.notice:  # "default" never fails, but falls back
         raise ConfigError(published.notice.rstrip("."))
     found = {"network": published.config["network"], **published.config["normalisation"]}
-    if config.network == "multihead" and found["network"] == "emotionnet":
-        found["network"] = "multihead"  # the same trunk
+    if config.network == MULTI_HEAD and found["network"] == "emotionnet":
+        found["network"] = MULTI_HEAD  # the same trunk
     if different := [name for name, value in found.items() if getattr(config, name) != value]:
         flags = " ".join(f"--{name} {found[name]}" for name in different)
         raise ConfigError(f"the weights in --start {config.start} need {flags}")

@@ -12,6 +12,7 @@ HEADS = ("labels", "votes", "photos")
 """The sources of labels that `MultiHeadNet` has heads for: FER2013's own labels, which come from search words; the
 votes of FER+ on the same pictures; photos that many people labelled (RAF-DB)."""
 
+MULTI_HEAD = "multihead"  # the name of `MultiHeadNet` in `NETWORKS`
 LEAST_PROBABILITY = 1e-9  # before a logarithm
 DROPOUT = 0.25  # the study's value, after every convolution block
 
@@ -101,7 +102,7 @@ class MultiHeadNet(EmotionNet):
     def __init__(self, dropout: float = 0.3) -> None:
         super().__init__(dropout)
         channels = int(self.head[-1].in_features)  # type: ignore[arg-type]
-        self.head = nn.Sequential(*self.head[:-1])
+        self.head = nn.Sequential(*list(self.head)[:-1])
         self.heads = nn.ModuleDict({name: nn.Linear(channels, len(EMOTIONS)) for name in HEADS})
         self.mix: Tensor
         self.register_buffer("mix", torch.full((len(HEADS),), 1 / len(HEADS)))
@@ -155,7 +156,7 @@ def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Sequential
     )
 
 
-NETWORKS: dict[str, type[nn.Module]] = {"simplecnn": SimpleCNN, "emotionnet": EmotionNet, "multihead": MultiHeadNet}
+NETWORKS: dict[str, type[nn.Module]] = {"simplecnn": SimpleCNN, "emotionnet": EmotionNet, MULTI_HEAD: MultiHeadNet}
 
 
 def build(name: str) -> nn.Module:
@@ -181,6 +182,7 @@ def count_parameters(network: nn.Module) -> int:
 
 __all__ = [
     "HEADS",
+    "MULTI_HEAD",
     "NETWORKS",
     "EmotionNet",
     "MultiHeadNet",

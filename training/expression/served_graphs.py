@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -59,7 +60,7 @@ def write(name: str, folder: Path) -> None:
 
 
 def describe(network: nn.Module, used: set[str]) -> dict[str, Any]:
-    """What `graphs.Spec` holds."""
+    """What `onnx_network.Spec` holds."""
     shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
     return {
         "input": {"channels": network.input_channels, "size": network.input_size},
@@ -76,16 +77,21 @@ def graph(network: nn.Module) -> Any:
     program = _export(network)
     # Not the exporter's whole optimisation: that folds batch normalisation into weights, which then have other values
     # than the tensors of that name. ONNX Runtime folds it when it loads the graph with its weights.
+    tensors = network.state_dict()
     optimizer.inline(program.model)
-    optimizer.fold_constants(program.model)
+    optimizer.fold_constants(program.model, should_fold=lambda node: None if _is_fixed(node, tensors) else False)
     optimizer.remove_unused_nodes(program.model)
     _strip(program.model)
     model = program.model_proto
-    tensors = network.state_dict()
     for initializer in model.graph.initializer:
         if initializer.name in tensors:
             _leave_out(initializer, onnx.TensorProto.EXTERNAL)
     return model
+
+
+def _is_fixed(node: Any, tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Whether no input of the operation is a tensor of the network, which another file of weights has otherwise."""
+    return not any(value is not None and value.name in tensors for value in node.inputs)
 
 
 def _export(network: nn.Module) -> Any:
@@ -137,7 +143,7 @@ def parity_error(name: str, seed: int = 2013) -> float:
 
 
 def randomised(name: str, seed: int) -> nn.Module:
-    """A network with random weights, and with statistics of batch normalisation that are not the initial 0 and 1."""
+    """A network with random weights, and with statistics and weights of heads that are not the initial ones."""
     torch.manual_seed(seed)
     network = networks.build(name).eval()
     for module in network.modules():
@@ -146,6 +152,8 @@ def randomised(name: str, seed: int) -> nn.Module:
             module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.5, 0.5)
+    if isinstance(network, networks.MultiHeadNet):
+        network.mix.copy_(torch.rand(len(networks.HEADS)).softmax(0))
     return network
 
 

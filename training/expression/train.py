@@ -35,8 +35,9 @@ from training.common.files import write_json
 from training.expression import ablation_networks, initial_weights, networks
 from training.expression.config import Config, asked, chosen, continued, parse
 from training.expression.data import mixture
-from training.expression.data.dataset import Split, leave_out, limited, load_split, others
+from training.expression.data.dataset import Split
 from training.expression.data.epoch_data import Lessons
+from training.expression.data.run_data import inputs_of, load_training, load_validation
 from training.expression.distributed import World, batches
 from training.expression.evaluation import evaluate
 from training.expression.figures import run_figures
@@ -53,7 +54,6 @@ from training.expression.optim import (
 from training.expression.run_dir import Board, Row, RunDirectory
 from training.expression.winograd import use_winograd
 
-LEAST_JUDGED = 2  # validation pictures
 SHOW_EVERY = 20  # steps: asking a GPU for the loss makes it wait
 
 
@@ -62,8 +62,8 @@ def main() -> None:
     try:
         with explained():
             if arguments.smoke:
-                smoke = import_module("training.smoke")  # a command above this one, which runs it: found by its name
-                smoke.run(arguments.out, next(iter(arguments.data), None), arguments.device)
+                # By its name: training.smoke stands above this module, and imports it.
+                import_module("training.smoke").run(arguments.out, next(iter(arguments.data), None), arguments.device)
                 return
             config = continued(saved_config(arguments.out), asked(arguments)) if arguments.resume else chosen(arguments)
             data, *photos = arguments.data
@@ -102,7 +102,7 @@ def train(
     Raises:
         DataError: the data, the recipe, the device or the directory won't do.
     """
-    if photos and config.network != mixture.MULTI_HEAD:
+    if photos and config.network != networks.MULTI_HEAD:
         raise DataError(f"{config.network} has a single head: several sources of --data need --network multihead")
     world = World.from_environment()
     where = choose_device(device, world.local_rank)
@@ -112,15 +112,11 @@ def train(
     else:
         RunDirectory(out).check_free()
     with world.joined(where):
-        splits = load_training(config, data, world), load_validation(config, data, photos)
+        splits = load_training(config, data, not world.is_first), load_validation(config, data, photos)
         run = Run(config, out, where, world, resume)
-        if config.network == mixture.MULTI_HEAD:
-            sources = [splits[0], *(mixture.training_photos(root, config) for root in photos)]
-            lessons: Lessons | mixture.Mixture = mixture.Mixture(sources, config, where)
-            if not resume:
-                mixture.set_mix(run.network, config, len(photos))
-        else:
-            lessons = Lessons(splits[0], config, where)
+        lessons = inputs_of(config, splits[0], photos, where)
+        if isinstance(run.network, networks.MultiHeadNet) and not resume:
+            mixture.set_mix(run.network, config, len(photos))
         run.write_start(splits[1], [teacher.pin for teacher in lessons.teachers])
         if world.is_first:
             print(f"{len(lessons):,} pictures to learn from, {len(splits[1]):,} to judge on, {run.how()}", flush=True)
@@ -269,9 +265,8 @@ def train_epoch(run: Run, lessons: Lessons | mixture.Mixture, epoch: int) -> tup
 
 def step(run: Run, lessons: Lessons | mixture.Mixture, rows: Tensor, batch_rows: int) -> Tensor:
     """One step of the optimizer on this process's share of a batch; returns its summed loss and its right answers."""
-    losses, right = (
-        answers_of_heads(run, lessons, rows) if isinstance(lessons, mixture.Mixture) else answers(run, lessons, rows)
-    )
+    of_heads = isinstance(lessons, mixture.Mixture)
+    losses, right = answers_of_heads(run, lessons, rows) if of_heads else answers(run, lessons, rows)
     run.optimizer.zero_grad(set_to_none=True)
     run.scaler.scale(run.world.loss(losses, batch_rows)).backward()
     run.scaler.step(run.optimizer)
@@ -327,30 +322,6 @@ def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str
     right = f"{best['validation_accuracy']:.1%} of {len(validation):,} pictures right"
     print(f"done: best in epoch {best['epoch']:.0f}, {right}; all of it is in {run.directory.folder}", flush=True)
     return metrics
-
-
-def load_training(config: Config, data: Path, world: World) -> Split:
-    """The training pictures, without those that the recipe leaves out; says how many went."""
-    whole = load_split(data, config.train_split)
-    judged = others(data, config.train_split) if "judged" in config.drop else ()
-    kept = leave_out(whole, config.drop, Path(config.votes) if config.votes else None, judged)
-    if config.drop and world.is_first:
-        gone = len(whole) - len(kept)
-        print(f"left out {gone:,} of {len(whole):,} training pictures: {', '.join(config.drop)}", flush=True)
-    return limited(kept, config.limit, config.seed)
-
-
-def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> Split:
-    """The pictures to judge on: all, whatever the training leaves out, but for the limit.
-
-    Raises:
-        DataError: there are fewer than two, too few to choose a temperature on one half and judge on the other.
-    """
-    whole = mixture.validation_of(load_split(data, config.validation_split), photos, config)
-    split = limited(whole, config.limit, config.seed)
-    if len(split) < LEAST_JUDGED:
-        raise DataError(f"{data} holds {len(split)} picture in {config.validation_split}: judging needs {LEAST_JUDGED}")
-    return split
 
 
 def saved_config(out: Path) -> Config:

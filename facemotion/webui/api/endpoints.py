@@ -45,7 +45,7 @@ def build(pipeline: Pipeline) -> None:
             detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
 
         Returns:
-            The faces with box, expression, confidence and seven probabilities, as described in the README.
+            The faces with box, expression, confidence and seven probabilities, as docs/api.md describes.
         """
         return _analyze(pipeline, picture, threshold, detail)
 

@@ -14,18 +14,21 @@ from facemotion.webui.html import text
 
 _MEANING = """
 <h2>What the labels mean, and what they do not</h2>
-<p>Each label names the expression that a face <b>shows</b> in one picture, as people who looked at small grey
-photos would name it: angry, disgust, fear, happy, neutral, sad or surprise. It says nothing about what a person
-feels, thinks, intends or is like. People smile without joy and are sad without showing it; how feelings are shown
-differs between persons, situations and cultures, and a single picture holds none of that.</p>
-<p>The seven numbers are probabilities over these seven words only. “Uncertain” marks a face for which no word stands
-out clearly: do not rely on it.</p>
+<p>The label is the expression that <b>most people would name</b>: angry, disgust, fear, happy, neutral, sad or
+surprise. For the default classifier, consensus labels decide what is trained, chosen and shown: the votes of FER+, ten
+voters for each image, and the labels of RAF-DB, about forty annotators for each photo. FER2013's own labels come from
+search words; they are kept as the benchmark of the original study.</p>
+<p>A label says nothing about what a person feels, thinks, intends or is like. People smile without joy and are sad
+without showing it; how feelings are shown differs between persons, situations and cultures, and a single picture holds
+none of that.</p>
+<p>The seven numbers are probabilities over these seven expressions only. “Uncertain” marks a face for which no
+expression stands out clearly: do not rely on it.</p>
 """
 _LIMITS = """
 <h2>Limits</h2>
 <ul>
-<li>The training photos carry one label each, given quickly, and people often disagree on them.</li>
-<li>Disgust is rare in them, with fewer than two photos in a hundred; the table shows what is taken for what.</li>
+<li>People often disagree on the expression of a face, also in the training photos.</li>
+<li>Fear and disgust are rare in the training photos; the table shows what is taken for what.</li>
 <li>Faces seen from the side, covered, upside down, or of less than about 30 pixels are often missed or misread.</li>
 <li>The photos were collected by web searches, and nobody made sure that all ages, skin tones and cultures are
 represented equally. Expect error rates that differ between groups of people.</li>
@@ -66,18 +69,26 @@ def content(pipeline: Pipeline, live: Pipeline) -> str:
     """The text as HTML; figures come from the config published with the weights."""
     config = pipeline.classifier.config
     models = pipeline.models | {"detector for the camera": live.models["detector"]}
-    return _weights(models) + measured(config) + _MEANING + _LIMITS + _PRIVACY + _RESPONSIBLE
+    return _weights(models, _terms(config)) + measured(config) + _MEANING + _LIMITS + _PRIVACY + _RESPONSIBLE
 
 
-def _weights(models: Mapping[str, str]) -> str:
+def _weights(models: Mapping[str, str], terms: str) -> str:
     items = "".join(f"<li>{part}: {escape(name)}</li>" for part, name in models.items())
-    return f"<h2>Which weights run here</h2><ul>{items}</ul>"
+    return f"<h2>Which weights run here</h2><ul>{items}</ul>" + (f"<p>{escape(terms)}</p>" if terms else "")
+
+
+def _terms(config: Mapping[str, Any]) -> str:
+    """Terms of use that the training data impose on the weights; "" where there are none."""
+    return str(config.get("terms") or "")
 
 
 def measured(config: Mapping[str, Any]) -> str:
     """Measured quality of the classifier with its confusion matrix; a note when none was published."""
     metrics, tests = config.get("metrics") or {}, config.get("tests") or {}
-    data = f"<p>{escape(str(config['data']))}</p>" if config.get("data") else ""
+    described = str(config.get("data") or "")
+    if terms := _terms(config):
+        described = described.replace(terms, "").strip()  # already shown beside the names of the weights
+    data = f"<p>{escape(described)}</p>" if described else ""
     lines = "".join(f"<li>{line}</li>" for line in [*_tests(tests), *_figures(metrics)])
     if not lines:
         return f"<h2>How good it is</h2><p>No measurements were published with these weights.</p>{data}"

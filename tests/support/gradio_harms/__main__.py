@@ -2,7 +2,7 @@
 
     python -m tests.support.gradio_harms plain|patched
 
-prints a JSON, name of the harm -> whether it was seen. tests/test_gradio_patches.py wants all of them seen in the plain
+prints a JSON, name of the harm -> whether it was seen. tests/web/test_gradio_patches.py wants all seen in the plain
 run, or Gradio has been mended and the change can go, and none in the patched run.
 """
 

@@ -7,9 +7,12 @@ import concurrent.futures
 import os
 import resource
 import signal
+import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,19 +20,32 @@ from typing import Any
 import anyio.to_thread
 import gradio as gr
 import gradio.mcp
-from gradio import processing_utils, route_utils
+from gradio import http_server, networking, processing_utils, route_utils
 from gradio.component_meta import ComponentMeta
 from gradio.queueing import Queue
 from gradio.state_holder import StateHolder
 from PIL import Image
 from python_multipart.exceptions import FormParserError
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 
+from facemotion.errors import FacemotionError
 from tests.support.gradio_harms.environment import FOLDER, PARSED_AT_IMPORT, PATCHED, SECRET, page
 
 HARMS: dict[str, Callable[[], bool]] = {}
+
+
+class Empty(BaseHTTPRequestHandler):
+    """Answers with nothing."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
 
 
 def harm(function: Callable[[], bool]) -> Callable[[], bool]:
@@ -268,3 +284,45 @@ def each_waiting_caller_of_a_tool_holds_a_thread() -> bool:
 
     server = mcp_server()
     return asyncio.run(wait()) > 0
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """These variables and no `NO_PROXY`."""
+    before = dict(os.environ)
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ.pop(name, None)
+    os.environ.update(values)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@harm
+def a_port_that_was_named_is_replaced() -> bool:
+    with page():
+        gr.Textbox()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = int(other.getsockname()[1])
+        http_server.INITIAL_PORT_VALUE = port  # read by Gradio when it is imported
+        try:
+            with environment(GRADIO_SERVER_PORT=str(port)):
+                _, taken, _, server = http_server.start_server(Starlette(), "127.0.0.1")  # type: ignore[arg-type]
+        except FacemotionError:
+            return False
+        finally:
+            http_server.INITIAL_PORT_VALUE = 7860
+    server.close()
+    return taken != port
+
+
+@harm
+def requests_to_the_own_server_go_to_a_proxy() -> bool:
+    with page():
+        gr.Textbox()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Empty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with environment(HTTP_PROXY="http://127.0.0.1:9"):  # where nobody listens
+            reached = networking.url_ok(f"http://127.0.0.1:{server.server_port}/")
+        server.shutdown()
+    return not reached

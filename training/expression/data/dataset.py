@@ -14,9 +14,9 @@ from tqdm import tqdm
 from facemotion.faces import EMOTIONS
 from training.common import duplicates
 from training.common.constants import SIDE, SUFFIXES
-from training.common.errors import DataError
+from training.common.errors import DataError, naming_all
 from training.expression.data.ferplus import load_votes, not_a_face
-from training.expression.data.sources import Entry, available, naming_all, scan
+from training.expression.data.sources import Entry, available, scan
 
 __all__ = ["DROPS", "Split", "collect", "leave_out", "limited", "load_split", "others"]
 

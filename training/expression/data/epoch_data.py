@@ -1,4 +1,4 @@
-"""Inputs and targets of each step of an epoch, for networks of a single head; `training.heads` has those of several."""
+"""Inputs and targets of each step of an epoch, for networks of a single head; `mixture` has those of several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each head of `MultiHeadNet` learns: several sources of pictures, their soft labels, and how often each is seen.
+"""Inputs and targets for `MultiHeadNet`: several sources of pictures, soft labels for each head, sampling weights.
 
 The first source is FER2013 or a tree in its form: its labels train the head "labels", FER+'s votes the head "votes".
 Further sources are trees of photos that many people labelled, in colour and of any size: they train the head "photos".
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from facemotion.faces import EMOTIONS
@@ -28,11 +28,10 @@ from training.expression.data.dataset import Split, collect, limited
 from training.expression.data.ferplus import load_votes
 from training.expression.data.soft_labels import majority, shares, targets
 from training.expression.data.sources import available
-from training.expression.networks import HEADS
+from training.expression.networks import HEADS, MULTI_HEAD, MultiHeadNet
 
 PHOTO_SIDE = 2 * SIDE  # of stored photos: twice the network's input, so that a smaller crop of them is still sharp
-MULTI_HEAD = "multihead"  # of `networks.NETWORKS`
-HELD_OUT = 10  # one photo in so many of a tree that has no validation part
+HELD_OUT = 10  # one photo in so many of a tree's training part
 
 
 @dataclass(frozen=True)
@@ -61,47 +60,55 @@ class Mixture:
         self.sources, self.config, self.device = sources, config, device
         self.teachers: list[distill.Teacher] = []
         self.starts = np.cumsum([0, *(len(source) for source in sources)])
-        made = [first_targets(sources[0], config), *(photo_targets(source, config) for source in sources[1:])]
-        self.targets, self.weights = (torch.cat([pair[i] for pair in made]) for i in range(2))
-        self.shares = torch.cat(
-            [
-                torch.full((len(source),), weight) * rare_weights(source.labels, config.rare)
-                for source, weight in zip(sources, [1.0, *[config.photo_weight] * (len(sources) - 1)], strict=True)
-            ]
+        pairs = [fer2013_targets(sources[0], config), *(photo_targets(source) for source in sources[1:])]
+        self.targets, self.weights = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        often = [1.0, *[config.photo_weight] * (len(sources) - 1)]
+        self.sampling = torch.cat(
+            [weight * rare_weights(source.labels, config.rare) for source, weight in zip(sources, often, strict=True)]
         )
 
     def __len__(self) -> int:
         return int(self.starts[-1])
 
     def rows(self) -> Tensor:
-        """The rows of an epoch, in random order: as many as there are pictures, drawn by their weights."""
-        if bool((self.shares == self.shares[0]).all()):
-            return torch.randperm(len(self))
-        return torch.multinomial(self.shares, len(self), replacement=True)
+        """The rows of an epoch, in random order: as many as there are pictures, drawn by their sampling weights."""
+        if bool((self.sampling == self.sampling[0]).all()):
+            return torch.randperm(len(self))  # each once, which drawing with replacement would not give
+        return torch.multinomial(self.sampling, len(self), replacement=True)
 
     def batch(self, rows: Tensor) -> Batch:
-        """Augmented pictures of the rows, with their targets; draws from torch's global generator."""
-        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-        pictures = torch.empty(len(rows), 1, SIDE, SIDE)
-        for number, source in enumerate(self.sources):
-            here = torch.nonzero((rows >= self.starts[number]) & (rows < self.starts[number + 1])).flatten()
-            if len(here):
-                chosen = source.pictures[(rows[here] - self.starts[number]).numpy()]
-                pictures[here] = augment(torch.from_numpy(chosen).unsqueeze(1).float() / 255, SIDE, generator)
-        normal = (pictures - self.config.mean) / self.config.std
+        """Pictures of the rows, augmented where the recipe says so, with their targets; draws from torch's global
+        generator."""
+        normal = (self.grey(rows) - self.config.mean) / self.config.std
         return Batch(*(part.to(self.device) for part in (normal, self.targets[rows], self.weights[rows])))
+
+    def grey(self, rows: Tensor) -> Tensor:
+        """The pictures of the rows, float32 [n, 1, 48, 48], 0..1, on the CPU."""
+        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        grey = torch.empty(len(rows), 1, SIDE, SIDE)
+        for start, source in zip(self.starts[:-1].tolist(), self.sources, strict=True):
+            inside = torch.nonzero((rows >= start) & (rows < start + len(source))).flatten()
+            if len(inside):
+                stored = torch.from_numpy(source.pictures[(rows[inside] - start).numpy()]).unsqueeze(1).float() / 255
+                grey[inside] = augment(stored, SIDE, generator) if self.config.augment else reduced(stored, SIDE)
+        return grey
+
+
+def reduced(grey: Tensor, side: int) -> Tensor:
+    """Pictures [N, 1, S, S] averaged down to [N, 1, side, side]; as they are where S is `side`."""
+    return functional.interpolate(grey, size=(side, side), mode="area")
 
 
 def rare_weights(labels: NDArray[np.int64], power: float) -> Tensor:
-    """How often a picture is seen beside others of its source: its class's share to the power of -`power`, with a mean
+    """Sampling weights within a source: the share of each picture's class to the power of -`power`, scaled to a mean
     of 1 over the pictures. float32 [N]."""
     counts = np.bincount(labels, minlength=len(EMOTIONS)).clip(1)
     weights = (counts / len(labels)) ** -power
-    drawn = weights[labels]
-    return torch.from_numpy((drawn / drawn.mean()).astype(np.float32))
+    of_pictures = weights[labels]
+    return torch.from_numpy((of_pictures / of_pictures.mean()).astype(np.float32))
 
 
-def first_targets(split: Split, config: Config) -> tuple[Tensor, Tensor]:
+def fer2013_targets(split: Split, config: Config) -> tuple[Tensor, Tensor]:
     """Targets [N, 3, 7] and weights [N, 3] of FER2013's pictures: its labels, smoothed, and FER+'s votes."""
     own = smoothed(targets(split.labels, None, 0), config.label_smoothing)
     blocks, weights = empty(len(split))
@@ -109,15 +116,17 @@ def first_targets(split: Split, config: Config) -> tuple[Tensor, Tensor]:
     weights[:, HEADS.index("labels")] = 1.0
     if config.crowd:
         voted = shares(load_votes(Path(config.votes)), split.names)
-        told = voted.sum(1) > 0
+        has_votes = voted.sum(1) > 0
         blocks[:, HEADS.index("votes")] = torch.from_numpy(voted)
-        weights[:, HEADS.index("labels")] = torch.from_numpy(np.where(told, 1 - config.crowd, 1.0).astype(np.float32))
-        weights[:, HEADS.index("votes")] = torch.from_numpy((told * config.crowd).astype(np.float32))
+        weights[:, HEADS.index("labels")] = torch.from_numpy(
+            np.where(has_votes, 1 - config.crowd, 1.0).astype(np.float32)
+        )
+        weights[:, HEADS.index("votes")] = torch.from_numpy((has_votes * config.crowd).astype(np.float32))
     return blocks, weights
 
 
-def photo_targets(split: Split, config: Config) -> tuple[Tensor, Tensor]:
-    """Likewise of photos, whose labels are what many people agree on."""
+def photo_targets(split: Split) -> tuple[Tensor, Tensor]:
+    """Likewise of photos, whose labels are what many people agree on: they are not smoothed."""
     blocks, weights = empty(len(split))
     blocks[:, HEADS.index("photos")] = torch.from_numpy(targets(split.labels, None, 0))
     weights[:, HEADS.index("photos")] = 1.0
@@ -125,7 +134,7 @@ def photo_targets(split: Split, config: Config) -> tuple[Tensor, Tensor]:
 
 
 def empty(count: int) -> tuple[Tensor, Tensor]:
-    """Targets and weights for a number of pictures that teach nothing yet."""
+    """Targets [N, 3, 7] and weights [N, 3] of 0."""
     return torch.zeros(count, len(HEADS), len(EMOTIONS)), torch.zeros(count, len(HEADS))
 
 
@@ -178,11 +187,15 @@ def is_held_out(name: str) -> bool:
 
 
 def training_photos(root: Path, config: Config) -> Split:
-    """What is learned from: without the held-out tenth, and without what resembles that or another part's pictures."""
+    """Photos to learn from: without the held-out tenth, and without those that resemble it or another part's pictures.
+
+    Raises:
+        DataError: no such part, or a picture that cannot be read.
+    """
     photos = load_photos(root, config.train_split, PHOTO_SIDE, held_out=False)
     small = load_photos(root, config.train_split, SIDE)
     chosen = np.array([is_held_out(name) for name in small.names], bool)
-    judged = [small.pictures[chosen]]
+    judged: list[NDArray[np.uint8]] = [small.pictures[chosen]]
     judged += [load_photos(root, other, SIDE).pictures for other in available(root) if other != config.train_split]
     fresh = ~duplicates.resemble(small.pictures[~chosen], np.concatenate(judged))
     return limited(photos.where(fresh), config.limit, config.seed)
@@ -209,8 +222,9 @@ def validation_of(split: Split, photos: Sequence[Path], config: Config) -> Split
     )
 
 
-def set_mix(network: nn.Module, config: Config, photos: int) -> None:
-    """Before anything is fitted: the mean of the heads of consensus labels that learn, or else the head of labels."""
+def set_mix(network: MultiHeadNet, config: Config, photos: int) -> None:
+    """Sets the heads' weights for training, before export fits them: the mean of the heads of consensus labels that
+    learn, or the head of labels where neither does. `photos` is the number of trees of photos."""
     learning = [bool(not config.crowd and not photos), bool(config.crowd), bool(photos)]
     with torch.no_grad():
-        network.mix.copy_(torch.tensor(learning) / sum(learning))  # type: ignore[operator, union-attr]
+        network.mix.copy_(torch.tensor(learning) / sum(learning))

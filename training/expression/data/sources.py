@@ -8,7 +8,7 @@ official split is such a tree with all three. fer2013.csv has the columns emotio
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from PIL import Image, UnidentifiedImageError
 
 from facemotion.expression import crops
 from facemotion.faces import EMOTIONS
-from training.common.constants import SIDE, SUFFIXES
+from training.common.constants import SIDE
 from training.common.errors import DataError
+from training.common.files import pictures_in
 
 SPLITS = ("train", "validation", "test")
 
@@ -28,8 +29,6 @@ CHALLENGE_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neu
 USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 CHALLENGE_FILE = "fer2013.csv"
 COLUMNS = ("emotion", "pixels", "usage")
-
-MOST_NAMED = 1000  # bad files in one message; where all are bad, the first thousand tell why
 
 KAGGLE = "kaggle"  # `--data kaggle` downloads
 KAGGLE_SET = "jonathanoheix/face-expression-recognition-dataset"
@@ -51,17 +50,6 @@ class Entry:
     picture: NDArray[np.uint8] | None = None
     kind: str = ""
     problem: str = ""
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder, by name, without hidden files: macOS leaves a "._0.jpg" beside each file it copies."""
-    return sorted(f for f in folder.glob("*") if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
-
-
-def naming_all(problems: Sequence[str]) -> DataError:
-    """One error for all bad files, a line each, so that they can be mended in one go."""
-    more = [f"and {len(problems) - MOST_NAMED:,} more"] if len(problems) > MOST_NAMED else []
-    return DataError("\n".join([*problems[:MOST_NAMED], *more]))
 
 
 def scan(data: Path, split: str, side: int = 0) -> Iterator[Entry]:

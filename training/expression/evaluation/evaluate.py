@@ -35,11 +35,10 @@ from training.common.errors import DataError
 from training.expression import ablation_networks
 from training.expression.config import Config
 from training.expression.data.dataset import Split, load_split
-from training.expression.data.mixture import MULTI_HEAD
 from training.expression.data.sources import has_split
 from training.expression.evaluation import metrics
 from training.expression.inference import normalised, predict, to_device, torch_network
-from training.expression.networks import HEADS
+from training.expression.networks import HEADS, MULTI_HEAD
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1)
 CHUNK = 512  # pictures handed to the model at once

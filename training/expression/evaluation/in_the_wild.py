@@ -26,9 +26,8 @@ from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Box
 from training.common.cli_errors import explained
 from training.common.constants import SIDE
-from training.common.errors import DataError
-from training.common.files import write_json
-from training.expression.data.sources import naming_all, pictures_in
+from training.common.errors import DataError, naming_all
+from training.common.files import pictures_in, write_json
 from training.expression.evaluation import evaluate, metrics
 
 

@@ -1,0 +1,185 @@
+"""A run of several heads on two sources: resumed to the same bits, exported with fitted weights, served."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from facemotion import EMOTIONS, EmotionClassifier
+from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
+from tests.support.training_tree import number_names, write_photos, write_tree
+from training.common import devices
+from training.common.constants import RESEARCH_ONLY
+from training.common.errors import DataError
+from training.expression import export, train
+from training.expression.config import PRESETS, Config
+from training.expression.data import mixture
+from training.expression.data.dataset import limited, load_split
+from training.expression.data.ferplus import VOTES
+from training.expression.data.soft_labels import FERPLUS_NAMES
+from training.expression.evaluation import evaluate, metrics
+from training.expression.networks import HEADS
+
+
+@pytest.mark.parametrize(
+    ("active", "expected"),
+    [([True, True, False], [1, 0, 0]), ([True] * 3, [0, 0, 1]), ([False, True, False], [0, 1, 0])],
+)
+def test_the_head_that_gives_the_labels_most_gets_the_weight(active: list[bool], expected: list[float]) -> None:
+    labels = np.arange(14) % 7
+    heads = np.full((14, 3, 7), 1 / 7)
+    for head, share in ((0, 0.5), (2, 0.9)):  # the second head knows nothing
+        heads[:, head] = (1 - share) / 6
+        heads[np.arange(14), head, labels] = share
+    assert export.fit_mix(np.log(heads), labels, np.array(active)).tolist() == pytest.approx(expected)
+
+
+def test_heads_that_are_right_about_different_pictures_share_the_weight() -> None:
+    labels = np.zeros(10, np.int64)
+    heads = np.full((10, 3, 7), 0.1 / 6)
+    heads[:5, 0, 0] = heads[5:, 1, 0] = 0.9
+    assert export.fit_mix(np.log(heads), labels, np.ones(3, bool)).tolist() == pytest.approx([0.5, 0.5, 0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """The sources of the run, its recipe, and the folder of its two runs, `whole` and `stopped`."""
+
+    data: Path
+    photos: Path
+    votes: Path
+    config: Config
+    runs: Path
+
+    def train(self, name: str, resume: bool = False) -> None:
+        train.train(self.config, self.data, self.runs / name, resume, device="cpu", photos=[self.photos])
+
+    def export(self, out: Path) -> dict[str, object]:
+        return export.export(self.runs / "whole", self.data, out, [self.photos], self.votes)
+
+
+def write_votes(data: Path, file: Path) -> Path:
+    """Seven votes for each picture's label and three for neutral, but a draw for the first picture of validation."""
+    labels = {int(picture.stem): picture.parent.name for picture in data.rglob("*.png")}
+    rows = [dict.fromkeys(VOTES, 0) | {FERPLUS_NAMES[labels[row]]: 7} for row in range(len(labels))]
+    for row in rows:
+        row["neutral"] += 3
+    drawn = min(int(picture.stem) for picture in (data / "images" / "validation").rglob("*.png"))
+    rows[drawn] = dict.fromkeys(VOTES, 0) | {"anger": 5, "sadness": 5}
+    file.write_text("\n".join([",".join(VOTES), *(",".join(map(str, row.values())) for row in rows)]) + "\n")
+    return file
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Two epochs straight through, and the same with Ctrl-C in the second and a continuation; in float32."""
+    folder = tmp_path_factory.mktemp("heads")
+    data = write_tree(folder / "data")
+    number_names(data)
+    knobs = {"epochs": 2, "batch_size": 20, "limit": 40, "drop": (), "warm_up": 0.5, "average": 0.5}
+    recipe = dataclasses.replace(PRESETS["modern"], **knobs, learning_rate=0.02)  # type: ignore[arg-type]
+    votes = write_votes(data, folder / "votes.csv")
+    recipe = dataclasses.replace(recipe, crowd=0.5, votes=str(votes), photo_weight=1.5)
+    made = Place(data, write_photos(folder / "photos"), votes, recipe, folder / "runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "has_bf16_units", lambda _="cpu": False)
+        made.train("whole")
+        stop_in_the_second_epoch(made)
+        made.train("stopped", resume=True)
+    return made
+
+
+def stop_in_the_second_epoch(place: Place) -> None:
+    original = train.train_epoch
+
+    def pressed(run: train.Run, lessons: mixture.Mixture, epoch: int) -> tuple[float, float]:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return original(run, lessons, epoch)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train, "train_epoch", pressed)
+        place.train("stopped")
+
+
+def test_a_resumed_run_has_the_same_bits(place: Place) -> None:
+    one, other = (torch.load(place.runs / name / "last.pt", weights_only=True) for name in ("whole", "stopped"))
+    for part in ("network", "average"):
+        assert all(torch.equal(value, other[part][name]) for name, value in one[part].items()), part
+    assert one["network"]["mix"].tolist() == [0, 0.5, 0.5]
+    names = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    assert [[row[name] for name in names] for row in one["history"]] == [
+        [row[name] for name in names] for row in other["history"]
+    ]
+
+
+def test_it_learns_from_both_sources_and_is_judged_on_both(place: Place) -> None:
+    names = json.loads((place.runs / "whole" / "validation_names.json").read_text())
+    assert len(names) == 24 and sum(name.startswith("photo_") for name in names) == 4  # 20 with a leading expression
+    recipe = json.loads((place.runs / "whole" / "config.json").read_text())
+    assert recipe["votes"] == "votes.csv" and recipe["photo_weight"] == 1.5
+    with pytest.raises(DataError, match="judged on other pictures so far"):
+        train.train(place.config, place.data, place.runs / "stopped", resume=True, device="cpu")
+
+
+def test_how_to_go_on_names_all_sources(place: Place) -> None:
+    said = train.how_to_go_on([place.data, place.photos], place.runs / "whole")
+    assert f"--data {place.data} {place.photos} --out {place.runs / 'whole'} --resume" in said
+
+
+@pytest.fixture(scope="module")
+def model(place: Place) -> Path:
+    place.export(place.runs / "model")
+    return place.runs / "model"
+
+
+def test_the_export_tells_the_weights_of_the_heads_and_the_terms(model: Path) -> None:
+    content = json.loads((model / CONFIG_FILE).read_text())
+    assert list(content["heads"]) == list(HEADS) and sum(content["heads"].values()) == pytest.approx(1)
+    assert content["heads"]["labels"] == 0  # which is no consensus
+    assert content["heads"] == pytest.approx(
+        dict(zip(HEADS, load_file(model / WEIGHTS_FILE)["mix"].tolist(), strict=True)), abs=1e-4
+    )
+    assert content["terms"] == RESEARCH_ONLY and RESEARCH_ONLY in content["data"]
+    assert "FER+'s votes count by 0.5" in content["data"] and "held-out tenth of RAF-DB" in content["data"]
+    assert content["metrics"]["parity"] < export.MAX_PARITY_ERRORS[torch.float32] == 1e-3
+
+
+def test_the_exported_folder_is_served_with_those_weights(place: Place, model: Path) -> None:
+    classifier = EmotionClassifier.from_pretrained(str(model))
+    judged = load_split(place.data, "validation")
+    split = limited(mixture.validation_of(judged, [place.photos], place.config), 40, place.config.seed)
+    served = classifier.classify([np.dstack([picture] * 3) for picture in split.pictures])
+    logits = export.logits_of(place.config, load_file(model / WEIGHTS_FILE), split)
+    np.testing.assert_allclose(served, metrics.softmax(logits, classifier.config["temperature"]), atol=1e-4)
+    assert metrics.accuracy(served, split.labels) == pytest.approx(classifier.config["metrics"]["accuracy"])
+    assert served.shape == (24, len(EMOTIONS))
+
+
+def test_each_head_can_be_judged_alone(place: Place, model: Path) -> None:
+    heads, pictures = evaluate.load_heads(str(model)), load_split(place.data, "validation").pictures
+    assert list(heads) == list(HEADS) and evaluate.load_heads("simplecnn") == {}
+    assert evaluate.load_heads(str(place.runs / "whole")) == {}
+    weights = json.loads((model / CONFIG_FILE).read_text())["heads"]
+    mean = sum(weights[name] * metrics.softmax(head.score(pictures)) for name, head in heads.items())
+    whole = evaluate.load_model(str(model)).score(pictures)
+    np.testing.assert_allclose(metrics.softmax(whole), mean, atol=1e-3)  # weights are told with four digits
+
+
+def test_a_network_of_a_single_head_takes_one_source(place: Place, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="simplecnn has a single head: several sources of --data need --network multih"):
+        train.train(Config(epochs=1), place.data, tmp_path / "run", photos=[place.photos])
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_export_without_all_sources_is_refused(place: Place, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the run was judged on 24 pictures, not on these 20: name its --data"):
+        export.export(place.runs / "whole", place.data, tmp_path / "model", (), place.votes)
+    with pytest.raises(DataError, match=r"votes\.csv does not exist"):
+        export.export(place.runs / "whole", place.data, tmp_path / "model", [place.photos])
