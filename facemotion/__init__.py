@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # ONNX Runtime's Linux wheels send usage data and leave files in the home folder, unless this is set before the first
-# import of onnxruntime, whoever imports it: facemotion.runtime, the training kit, ultralytics. A user's setting stands.
+# import of onnxruntime, by facemotion.runtime, the training kit or ultralytics. A value set by the user stays.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _MODULES = {

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 from facemotion.errors import TookTooLong
 
-_deadline: ContextVar[tuple[float, float] | None] = ContextVar("_ends", default=None)  # time.monotonic() and the limit
+_deadline: ContextVar[tuple[float, float] | None] = ContextVar("_deadline", default=None)  # end, limit
 
 
 @contextmanager

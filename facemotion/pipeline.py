@@ -23,7 +23,7 @@ from facemotion.faces import Analysis, Box, Face
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
-BATCH_PICTURES = 16  # whose faces are classified together; bounds how many crops are held at once
+BATCH_PICTURES = 16  # images per joint batch of faces; bounds the crops in memory
 
 
 @dataclass
@@ -129,11 +129,11 @@ class Pipeline:
         return analyses
 
     def _detect_or_error(self, source: images.Source, detail: str, threshold: float | None) -> _Detected | Analysis:
-        self.detector.check_options(detail, threshold)  # the caller's mistake, not this picture's
+        self.detector.check_options(detail, threshold)  # an error of the caller, not of this image
         try:
             return self._detect(source, detail, threshold)
         except FacemotionError as error:
-            logs.log_failure(error)  # it ends here, in words
+            logs.log_failure(error)  # it is not raised further
             return Analysis(0, 0, (0, 0), models=self.models, error=(error.code, error.message))
 
     def _detect(self, source: images.Source | images.Picture, detail: str, threshold: float | None) -> _Detected:

@@ -25,10 +25,10 @@ def open_session(file: Path, tensors: Mapping[str, NDArray[np.float32]] | None =
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
-    options.intra_op_num_threads = cores()  # left to itself it binds one thread to each processor of the host
-    # Threads that wait in a loop for the next pass would take the processor from the rest of the pipeline.
+    options.intra_op_num_threads = cores()  # the default pins a thread to each processor of the host
+    # Spinning threads would take processor time from the rest of the pipeline.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_mem_pattern = False  # it would keep a plan for each size of picture, and is no faster
+    options.enable_mem_pattern = False  # it keeps a plan for each image size, and is no faster
     if tensors:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(tensor)) for tensor in tensors.values()]
         options.add_external_initializers(list(tensors), values)

@@ -18,14 +18,13 @@ from facemotion.detectors import FaceDetector
 from facemotion.expression import crops
 from facemotion.faces import Box
 
-SIDE = 96  # pixels of the crop that is judged
-MARGIN = 0.3  # of the box's longer side around it: hair and chin tell a direction too
-UPRIGHT_SCORE = 0.9  # a face that has this score as it is stands upright; most have it
-MIN_SCORE, MIN_LEAD = (
-    0.6,
-    0.1,
-)  # a turned face's score must be this, which is the detector's threshold, and lead by so much,
-UPRIGHT_LEAD = 0.06  # or be `UPRIGHT_SCORE` and lead by so much: on its side a large face may have 0.85 already
+SIDE = 96  # pixels of the crop given to the detector
+MARGIN = 0.3  # share of the box's longer side: hair and chin show the direction too
+UPRIGHT_SCORE = 0.9  # a face with this score is upright; most have it
+# A face is turned if the turned face has the detector's threshold as score and leads by MIN_LEAD,
+# or has UPRIGHT_SCORE and leads by UPRIGHT_LEAD: a large face on its side may score 0.85.
+MIN_SCORE, MIN_LEAD = 0.6, 0.1
+UPRIGHT_LEAD = 0.06
 
 
 def square(image: NDArray[np.uint8], box: Box, detail: str = "auto") -> NDArray[np.uint8]:

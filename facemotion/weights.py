@@ -24,10 +24,10 @@ from facemotion.errors import (
 )
 
 CHECKSUMS = "SHA256SUMS"
-_ATTEMPTS = 2  # a damaged file is fetched once more
-_DURATION_FACTOR = 15  # times HUB_TIMEOUT_S: the limit for a download that does move, but crawls
+_ATTEMPTS = 2  # a damaged file is downloaded once more
+_DURATION_FACTOR = 15  # times HUB_TIMEOUT_S: the limit of a slow download
 _POLL_S = 0.05
-_BUSY_S = 3  # to wait when the Hub is busy and does not say for how long
+_BUSY_S = 3  # seconds to wait for a busy Hub without Retry-After
 _CHUNK_BYTES = 64 * 1024
 _STORAGE_ERRNOS = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
@@ -171,7 +171,7 @@ class _Download(Thread):
         repo, revision = self._reference.repo, self._reference.revision
         if not isinstance(huggingface_hub.try_to_load_from_cache(repo, self._filename, revision=revision), str):
             _probe(repo, self._filename, revision)
-        # Whole pieces of its 10 MB would hide that bytes arrive, and be lost when the body breaks off.
+        # Chunks of 10 MB would hide progress, and be lost when the connection breaks.
         constants = huggingface_hub.constants
         constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, _CHUNK_BYTES)
         path = huggingface_hub.hf_hub_download(repo, self._filename, revision=revision, tqdm_class=Progress)
@@ -185,7 +185,7 @@ class _Download(Thread):
 
 def _download(reference: settings.Reference, filename: str) -> Path:
     """Download or take from the cache, within the time limit: the library retries for longer."""
-    from huggingface_hub import hf_hub_download  # noqa: F401, PLC0415  (takes a second, which is not the Hub's fault)
+    from huggingface_hub import hf_hub_download  # noqa: F401, PLC0415  (the import takes a second, outside the time limit)
 
     download = _Download(reference, filename)
     download.start()
@@ -198,7 +198,7 @@ def _download(reference: settings.Reference, filename: str) -> Path:
             )
     if download.error is not None:
         raise _translate_error(download.error, reference, filename) from download.error
-    assert download.path is not None  # one of the two is set when the thread has ended
+    assert download.path is not None  # path or error is set when the thread ends
     return download.path
 
 
@@ -225,7 +225,7 @@ def _translate_error(error: Exception, reference: settings.Reference, filename: 
     from huggingface_hub import errors  # noqa: PLC0415
 
     if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # "nothing in the cache either": what came before says why
+        error = error.__cause__  # "not in the cache either": its cause says why
     revision = reference.revision or "main"
     if isinstance(error, errors.HFValidationError):
         return UnknownModel(f"{reference.repo!r} is no possible name of a repository. Write owner/name.")
@@ -242,7 +242,7 @@ def _translate_error(error: Exception, reference: settings.Reference, filename: 
 
 def _translate_status(error: Any, repo: str, filename: str) -> WeightsError:
     status = error.response.status_code
-    if status in (401, 403, 404):  # also 404: the Hub answers so, or 401, for what a visitor may not see
+    if status in (401, 403, 404):  # the Hub answers 401 or 404 for private repositories
         return AccessDenied(
             f"The Hub does not give access to {repo}: it does not exist, or is private or gated. Check the name; if it "
             "is right, accept its terms on the Hub and set HF_TOKEN to a token that may read it."

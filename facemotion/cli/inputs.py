@@ -9,20 +9,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What a folder is searched for, besides pictures under any other name. It names kinds that may be refused too: a photo
-# passed over in silence is worse.
+# Suffixes of image files in a folder; others are told by their first bytes. Unsupported formats are listed too, so that
+# they are reported instead of skipped.
 IMAGE_SUFFIXES = frozenset(
     [
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib"),
         *(".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif", ".tif", ".tiff"),
     ]
 )
-_HEAD_BYTES = 4096  # of a file, by which its kind is told
+_HEAD_BYTES = 4096  # read to detect the format
 STANDARD_INPUT = "-"
 DRAWN_MARK = "Drawn by facemotion"
-"""The comment in each picture that the command line draws, by which it knows it again."""
+"""The comment in each drawn picture, by which it is recognised."""
 
-_MARK_BYTES = 1024  # bytes; Pillow writes comments in front of the pixels
+_MARK_BYTES = 1024  # searched for the mark; Pillow writes comments before the pixels
 _WILDCARDS = "*?["
 
 
@@ -120,7 +120,7 @@ def is_pattern(word: str) -> bool:
 def is_drawn(path: Path) -> bool:
     """Whether a regular file carries the mark of a picture drawn by this program."""
     try:
-        if not path.is_file():  # a pipe would have to be waited for
+        if not path.is_file():  # reading a pipe would block
             return False
         with path.open("rb") as file:
             return DRAWN_MARK.encode() in file.read(_MARK_BYTES)
@@ -131,7 +131,7 @@ def is_drawn(path: Path) -> bool:
 def _read_standard_input() -> bytes:
     from facemotion.settings import MAX_FILE_BYTES  # noqa: PLC0415 - a bad FACEMOTION_ variable is reported by main
 
-    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1) if sys.stdin else b""  # one more than is read: refused
+    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1) if sys.stdin else b""  # one byte more than the limit is refused
 
 
 def _images_in_folder(folder: Path, recursive: bool, unread: list[tuple[Path, str]]) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""The signals that are remembered, of those that this system has."""
+"""The signals handled, of those that this system has."""
 
 _DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)
 

@@ -30,8 +30,8 @@ from facemotion.faces import Analysis
 if TYPE_CHECKING:
     from facemotion.pipeline import Pipeline
 
-_MANY = 20  # pictures; from here on progress is shown in a log file as well
-_LONGEST_STEM = 200  # bytes of a file's name that a drawn picture keeps; the usual limit is 255 for the whole name
+_MANY = 20  # photos, from which on progress is shown in log files too
+_LONGEST_STEM = 200  # bytes of the file name kept; most file systems allow 255
 _JPEG_QUALITY = 92
 _CSV = "faces.csv"
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return interrupts.exit_status(stop)
     except FacemotionError as error:
         say(error.message)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has ended
         redirect_to_null(sys.stdout)
     except OSError as error:
         say(f"{printable(error.filename or 'A file')}: {error.strerror}.")
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _replace_unprintable() -> None:
     """Print ? for letters that the terminal's encoding lacks, such as that of an old Windows."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # standard error does so by itself
+    if isinstance(sys.stdout, io.TextIOWrapper):  # standard error does this by default
         sys.stdout.reconfigure(errors="replace")
 
 
@@ -131,7 +131,7 @@ def _run(options: argparse.Namespace) -> int:
             with redirect_stdout(sys.stderr):  # libraries that print must not spoil the JSON
                 for analysis, name, complete in _analyse(_load(options), found.pictures, options):
                     status = status if complete else 1
-                    with signals.deferred():  # each result is in all outputs, or in none
+                    with signals.deferred():  # a result is in all outputs, or in none
                         results.add(analysis, name)
                     results.flush()
                     signals.raise_pending()

@@ -18,7 +18,7 @@ from facemotion.atomic import atomic_write
 from facemotion.faces import EMOTIONS, Analysis
 from facemotion.output import tables
 
-PRINTED = "-"  # the name of a CSV file that stands for standard output
+PRINTED = "-"  # CSV file name that stands for standard output
 
 
 class Results:
@@ -40,7 +40,7 @@ class Results:
         self._analyses: list[Analysis] = []
         self._names: list[str] = []
         self.complete = True
-        """Whether all could be written so far."""
+        """Whether all output could be written so far."""
 
     def __len__(self) -> int:
         return len(self._analyses)
@@ -70,7 +70,7 @@ class Results:
 
     def finish(self) -> None:
         """Print the JSON, or the summary of several photos, if a photo was analyzed."""
-        self._keep_going = True  # there is nothing left to stop
+        self._keep_going = True  # nothing is left to stop
         if self._json and self._analyses:
             self._print(tables.to_json(self._analyses, self._names, as_list=self._several) + "\n")
         elif not self._csv_printed and len(self) > 1:
@@ -91,7 +91,7 @@ class Results:
                 self._stdout.flush()
         except OSError as error:
             self.complete = False
-            if not isinstance(error, BrokenPipeError):  # which only says that the reader, such as `head`, saw enough
+            if not isinstance(error, BrokenPipeError):  # the reader, such as `head`, has ended
                 say(f"Standard output: {error.strerror or error}.")
             redirect_to_null(self._stdout)
             self._stdout = None

@@ -17,8 +17,8 @@ from facemotion.errors import BadArray, BadOption
 
 Image = npt.NDArray[np.uint8]
 
-_SAME_FACE_IOU = 0.4  # two passes see one face with boxes that differ more than two neighbours of one pass do
-_CUT_PX = 3.0  # a box this close to a tile's inner border, in the tile's own pixels, is taken for a cut face
+_SAME_FACE_IOU = 0.4  # boxes of one face differ more between passes than within one
+_CUT_PX = 3.0  # a box this close to an inner border of a tile, in its pixels, is a cut face
 
 
 class FaceDetector(ABC):
@@ -90,7 +90,7 @@ class FaceDetector(ABC):
             part = reduced if window.covers(width, height) and _is_within(window.size, reduced) else window.cut(image)
             part = resize(part, window.size)
             if window.covers(width, height) and window.scale < 1:
-                reduced = part  # what a smaller pass is made of
+                reduced = part  # smaller passes start from it
             found.append(self._detect_window(part, window, threshold, (width, height)))
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Boxes = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
-_Numbers = npt.NDArray[Any]  # float32 or float64, which stays as it is
+_Numbers = npt.NDArray[Any]  # float32 or float64; the result has the same type
 
 _LEAST_AREA = 1e-9  # square pixels; two boxes without area overlap by 0
 

@@ -17,9 +17,9 @@ from facemotion.detectors.base import FaceDetector, Image
 from facemotion.detectors.boxes import Boxes, Scores
 from facemotion.errors import UnknownModel, WeightsMismatch
 
-HUB_FILE = "model.pt"  # what arnabdhar/YOLOv8-Face-Detection calls it
-_STRIDE = 32  # inputs are multiples of it
-_GREY = (114, 114, 114)  # ultralytics' padding, which the networks know from training
+HUB_FILE = "model.pt"  # as in arnabdhar/YOLOv8-Face-Detection
+_STRIDE = 32  # pixels; input sides are multiples of it
+_GREY = (114, 114, 114)  # padding of ultralytics, as in training
 _NMS_IOU = 0.5  # ultralytics' 0.7 leaves two boxes on some faces
 
 
@@ -36,11 +36,11 @@ class Yolo(FaceDetector):
     def __init__(self, path: Path, description: str, notice: str | None = None) -> None:
         super().__init__(description, notice)
         self._path = path
-        self._lock = Lock()  # a predictor keeps the picture it works on
+        self._lock = Lock()  # a predictor stores its current image
         self._model, self._fixed_size = self._open(path)
         self._faces = _face_classes(path.name, self._model.names)
         if self._fixed_size is not None:
-            self.fast_side = self.tile_side = min(self._fixed_size)  # a smaller picture takes as long
+            self.fast_side = self.tile_side = min(self._fixed_size)  # a smaller image takes as long
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._rebuilt_from(self._path)
@@ -77,7 +77,7 @@ class Yolo(FaceDetector):
             with self._lock, ultralytics_compat.keep_threads():
                 model = ultralytics_compat.import_ultralytics().YOLO(str(path), task="detect")
                 self._predict(model, np.zeros((_STRIDE * 2, _STRIDE * 2, 3), np.uint8), 0.9, None)
-        except Exception as error:  # a foreign file may make torch, pickle or a runtime raise whatever they like
+        except Exception as error:  # torch, pickle and runtimes raise anything for an untrusted file
             raise WeightsMismatch(
                 f"{path.name} cannot be read as an Ultralytics detector ({type(error).__name__}). Name a .pt or .onnx "
                 "file or an OpenVINO folder that ultralytics has exported."

@@ -26,9 +26,9 @@ from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatc
 FORMAT = "facemotion-detector-1"
 WEIGHTS_FILE, CONFIG_FILE = "model.onnx", "config.json"
 STRIDE = 32
-MIN_INPUT_SIDE = 128  # below, the network has fewer places to look at than rows to return
-_CANDIDATES = 5000  # boxes before suppression, whose time grows with their number; a face has about ten
-_GREY = 114  # the padding that the network knows from training
+MIN_INPUT_SIDE = 128  # pixels; below, the network has fewer cells than output rows
+_CANDIDATES = 5000  # boxes before suppression, which limits its time; a face has about ten
+_GREY = 114  # padding, as in training
 
 Runtime = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
@@ -178,7 +178,7 @@ def _open_checked(path: Path, rows_of: int) -> Runtime:
     try:
         run = open_network(path)
         rows = run(to_input(np.zeros((8, 8, 3), np.uint8)))
-    except Exception as error:  # ONNX Runtime has errors of its own
+    except Exception as error:  # ONNX Runtime raises its own errors
         raise WeightsMismatch(
             f"{path.name} cannot be run ({type(error).__name__}). Export the detector again."
         ) from error

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 AUTO_SIDE = 640  # long side of the main pass; 1/40 of it is 16 pixels: above the 10 that the detectors need
-STRIP_ASPECT = 2.5  # long side over short side; what is longer, such as a panorama, is looked at in parts
-CLOSE_UP_SIDE = 256  # brings a face that fills the picture back to a size the detectors were trained on
-COARSE_PX = 24  # smaller faces are left to the pass that sees them larger, whose boxes are more exact
-TILE_OVERLAP = 160  # a face smaller than this lies whole in a tile; larger ones are found in the reduced passes
-_BLOCKS = (8, 4, 2)  # sides in pixels; cameras' pictures are multiples of them
-TILED_PIXELS = 17_000_000  # more is reduced first: bounds the time of a thorough look
+STRIP_ASPECT = 2.5  # long side over short side, above which an image is split: panoramas
+CLOSE_UP_SIDE = 256  # pixels; reduces a face that fills the image to a size known from training
+COARSE_PX = 24  # smaller faces are left to a finer pass, whose boxes are more exact
+TILE_OVERLAP = 160  # pixels; smaller faces lie whole in a tile, larger ones are found in reduced passes
+_BLOCKS = (8, 4, 2)  # pixels; sides of camera images are multiples
+TILED_PIXELS = 17_000_000  # larger images are reduced first; bounds the time of "thorough"
 
 
 @dataclass(frozen=True, slots=True)

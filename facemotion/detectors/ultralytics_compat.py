@@ -17,7 +17,7 @@ from PIL import Image
 
 from facemotion import scratch
 
-_lock = RLock()  # around what belongs to the whole process; importing also keeps the threads
+_lock = RLock()  # guards process-wide state; reentrant, since importing keeps the threads too
 
 
 def import_ultralytics() -> ModuleType:
@@ -63,7 +63,7 @@ def keep_threads() -> Iterator[None]:
     gives torch one thread less than there are cores: a frame on two cores then takes 91 ms instead of 55, and every
     other network in the process slows down.
     """
-    with _lock:  # a second caller would take the changed counts for those to restore
+    with _lock:  # a second caller would save the changed counts
         threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
         variable = os.environ.get("OMP_NUM_THREADS")
         try:

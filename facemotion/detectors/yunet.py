@@ -19,7 +19,7 @@ from facemotion.detectors.base import FaceDetector, Image
 from facemotion.detectors.boxes import Boxes, Scores, suppress
 
 FILE = "yunet_2023mar.onnx"
-STRIDES = (8, 16, 32)  # pixels between the places that each of its three outputs looks at
+STRIDES = (8, 16, 32)  # pixels between the cells of its three outputs
 _NMS_IOU = 0.3  # the model zoo's own value
 _CANDIDATES = 5000  # boxes before suppression, the model zoo's own value
 _OUTPUTS = [f"{kind}_{stride}" for stride in STRIDES for kind in ("cls", "obj", "bbox")]

@@ -19,15 +19,12 @@ from facemotion.faces import EMOTIONS
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-_MIN_FLOAT, _MAX_FLOAT = (
-    sys.float_info.min,
-    sys.float_info.max,
-)  # what a number that must be finite and above 0 lies between
+_MIN_FLOAT, _MAX_FLOAT = sys.float_info.min, sys.float_info.max  # range of finite numbers above 0
 
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Normalised pictures float32 [N, channels, size, size] -> logits float32 [N, 7]: a `graphs.Network`, or what stands in
-for one."""
+"""Normalised pictures float32 [N, channels, size, size] -> logits float32 [N, 7]: an
+`onnx_network.Network` or a substitute."""
 
 
 class EmotionClassifier:
@@ -112,7 +109,7 @@ class EmotionClassifier:
                 face_crops, spec.input_size, normalisation["mean"], normalisation["std"], spec.input_channels
             )
             logits = self.network(batch)
-        except Exception as error:  # a runtime has errors of its own
+        except Exception as error:  # a runtime raises its own errors
             raise ModelFailure(
                 "The expression model failed on this picture. Try again, or with fewer faces."
             ) from error
@@ -157,7 +154,7 @@ def _check_network(name: Any, size: Any) -> None:
         known = ", ".join(onnx_network.names())
         raise WeightsMismatch(f"The network {name!r} is unknown here; this version has {known}.")
     expected = onnx_network.spec(name).input_size
-    if type(size) is not int or size != expected:  # neither 48.0 nor True is a size
+    if type(size) is not int or size != expected:  # 48.0 and True are no sizes
         raise WeightsMismatch(f"input.size must be {expected}, the size that {name} takes, but is {size!r}.")
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facemotion.faces import Box
 
-# Added on every side, as a share of the box's longer side; training/expression/data/crop_margin.py measured it.
+# Share of the box's longer side, added on every side; measured by training/expression/data/crop_margin.py.
 MARGIN = 0.0
 
 

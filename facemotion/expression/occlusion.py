@@ -19,13 +19,13 @@ from facemotion.expression import crops
 from facemotion.expression.classifier import EmotionClassifier
 from facemotion.faces import EMOTIONS
 
-SIDE = 96  # pixels; the networks see fewer
-WINDOW = 44  # pixels: a whole mouth; a network that learned from covered faces does without half of one
+SIDE = 96  # pixels; the networks take fewer
+WINDOW = 44  # pixels, a whole mouth: networks trained on covered faces need only half of it
 STEPS = 9  # windows across and down
 BLUR = 12.0  # pixels; no feature of a face of 96 pixels survives it
 OPACITY = 0.6
-MIN_DROP = 0.1  # a fall of the log odds below this is shown as none: any change of pixels does as much
-MIN_PROBABILITY = 1e-4  # probabilities nearer to 0 or 1 count as this near, or their log odds would have no end
+MIN_DROP = 0.1  # smaller drops of the log odds are noise and not shown
+MIN_PROBABILITY = 1e-4  # bounds the log odds of probabilities near 0 or 1
 
 
 def heatmap(
@@ -34,9 +34,9 @@ def heatmap(
     """Heatmap of how much each part of a face supports an expression.
 
     Args:
-        classifier: the one that gave the label.
+        classifier: the classifier that gave the label.
         crop: RGB uint8 [h, w, 3], as `crops.square` cuts it.
-        expression: one of `EMOTIONS`; None takes the one that the classifier gives the crop.
+        expression: one of `EMOTIONS`; None takes the label of the crop.
 
     Returns:
         float32 [h, w]: by how much the expression's log odds, ln p / (1 - p), fall when that place is hidden, averaged

@@ -94,9 +94,9 @@ def read_strictly(file: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[s
         tensors = load_file(file)
     except SafetensorError:
         raise UnsafeWeights(f"{file.name} is not in the safetensors format, and nothing else is loaded.") from None
-    except (KeyError, TypeError, ValueError):  # bfloat16, or one of the float8
+    except (KeyError, TypeError, ValueError):  # bfloat16 or float8
         raise _unsupported_type(file) from None
-    if any(tensor.dtype.kind not in "fiu" for tensor in tensors.values()):  # the same, where a library has added them
+    if any(tensor.dtype.kind not in "fiu" for tensor in tensors.values()):  # likewise, where a library defines them
         raise _unsupported_type(file)
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if differences := _differences(expected, found):

@@ -11,11 +11,11 @@ from facemotion.faces import Box
 
 SMALL_SIDE = 32  # pixels; below two thirds of the network's 48 the face is mostly interpolation
 DARK_MEAN = 45  # mean grey level of 0..255
-BRIGHT_LEVEL = 250  # from here up a pixel is burnt out
+BRIGHT_LEVEL = 250  # grey level from which a pixel is saturated
 OVEREXPOSED_SHARE = 0.25  # of the crop's pixels
-BLUR_SIDE = 96  # sharpness is judged at one size, so that it does not depend on the picture's
+BLUR_SIDE = 96  # pixels; sharpness is measured at one size, independent of the image's
 BLURRED_CONTRAST = 0.012  # standard deviation of the Laplacian over that of the grey levels, squared
-EDGE = 1.0  # pixels; a box that comes this close to the picture's edge is taken to go on beyond it
+EDGE = 1.0  # pixels; a box this close to the border is taken as cut off
 
 
 def assess(image: NDArray[np.uint8], box: Box, crop: NDArray[np.uint8]) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from facemotion.errors import CorruptImage
 
 _FULL_BOX = 4  # bytes of version and flags before the content of some boxes
-_SEQUENCE_HEADER = 1  # the type of the one unit that tells sizes (AV1, section 6.2.2)
-_HEADER_BYTES = 256  # of which no more than 100 are read
+_SEQUENCE_HEADER = 1  # OBU type that holds the frame size (AV1, section 6.2.2)
+_HEADER_BYTES = 256  # at most 100 are needed
 _MAX_ITEMS, _MAX_UNITS = 5_000, 20_000  # a grid of 8 x 8 cells with opacity has 130 items, each of 3 units
 
 
@@ -61,7 +61,7 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
             size, head = int.from_bytes(data[start + 8 : start + 16], "big"), 16
         stop = end if size == 0 else start + size
         if not start + head <= stop <= end:
-            raise _damaged()  # it ends before it begins, or after the one around it
+            raise _damaged()  # it ends before it begins, or after its parent
         yield kind, start + head, stop
         start = stop
 
@@ -81,7 +81,7 @@ class _Locations:
     def __init__(self, data: bytes, start: int, end: int) -> None:
         self._data, self._at, self._end = data, start, end
         self._version = self._number(_FULL_BOX) >> 24
-        self._left = 2 * len(data)  # bytes that items may have together; they share little
+        self._left = 2 * len(data)  # bytes of all items together; they share little
         sizes = self._number(2)
         self._offset, self._length, self._base = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
         self._index = sizes & 15 if self._version in (1, 2) else 0

@@ -10,12 +10,12 @@ from PIL import Image, ImageCms
 
 from facemotion.errors import UnsupportedFormat
 
-_MAX_PROFILE_BYTES = 4_000_000  # printers' CMYK profiles have 0.5 to 3 MB; what is larger is ignored
+_MAX_PROFILE_BYTES = 4_000_000  # printers' CMYK profiles have 0.5 to 3 MB; larger ones are ignored
 _MAX_CACHED_BYTES = 65_536  # cameras' and phones' have 0.5 to 3 kB
 _WHITE = (255, 255, 255)
-_FULL = 65_535  # the largest value of 16 bits
-_CAMERA_LEVELS = (1023, 4095, 16_383)  # the same of 10, 12 and 14
-_DARKEST = 511  # a picture without one value above is black indeed
+_FULL = 65_535  # white level of 16 bits
+_CAMERA_LEVELS = (1023, 4095, 16_383)  # white levels of 10, 12 and 14 bits
+_DARKEST = 511  # an image without larger values is really black
 
 Transform = ImageCms.ImageCmsTransform
 

@@ -42,18 +42,18 @@ Pixels = npt.NDArray[np.uint8]
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | npt.NDArray[Any]
 """What `load` takes: a path or `data:` URL, the bytes of a file, a PIL image, an array."""
 
-_STRIP_PIXELS = 2_000_000  # converted at a time, so that a large picture is never held twice
+_STRIP_PIXELS = 2_000_000  # converted at a time, so that a large image is never in memory twice
 _LARGE_PIXELS = (
     17_000_000  # a JPEG that has more, once reduced to about MAX_SIDE, may be decoded somewhat smaller still
 )
 _WORTH_DRAFT = 2 / 3  # of MAX_SIDE must then be left: 6000 x 4000 -> 3000 x 2000, not 4160 -> 2080
-_USUAL_PIXELS = 50_000_000  # settings.MAX_PIXELS unless it is set; what follows grows with it
+_USUAL_PIXELS = 50_000_000  # default of settings.MAX_PIXELS; the next limits scale with it
 _PIXELS_AT_ONCE = 25_000_000  # of WebP, AVIF and transparent HEIC, whose decoders hold 16 bytes a pixel: 400 MB
 _DEEP_PIXELS = 33_000_000  # of HEIC with 10 bits and full colours, as cameras' .HIF: 15 bytes; 9 of other opaque HEIC
 _CODED_RENDERINGS = 3  # of a photo in an AVIF: its colours, its opacity, and another rendering
 _ORIENTATION, _SHORT = 0x0112, 3  # the tag and its type: EXIF 2.32, table 4
 
-# What stands in a file is turned upright by these (EXIF 2.32, orientation 1 to 8).
+# Transforms of the stored image to upright (EXIF 2.32, orientation 1 to 8).
 _UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     1: lambda pixels: pixels,
     2: lambda pixels: pixels[:, ::-1],
@@ -70,7 +70,7 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "GIF": GifImageFile,
     "WEBP": WebPImageFile,
     "BMP": BmpImageFile,
-    "HEIC": HeifImageFile,  # turned upright by its decoder, as AVIF is
+    "HEIC": HeifImageFile,  # its decoder applies the orientation, as for AVIF
 }
 if AVIF_SUPPORTED:
     _READERS["AVIF"] = AvifImageFile
@@ -141,7 +141,7 @@ def _from_bytes(data: bytes) -> Picture:
         return _upright(image, source_size, container.exif)
     except (InputError, MemoryError):
         raise
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
+    except Exception as error:  # Pillow raises many types for damaged files
         raise CorruptImage(f"This {name} picture is damaged or breaks off. Please choose the photo again.") from error
 
 

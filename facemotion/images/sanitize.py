@@ -15,19 +15,19 @@ from facemotion.errors import CorruptImage, UnsupportedFormat
 from facemotion.images import avif
 
 _MAX_SEGMENTS = 2_000  # of a JPEG: profiles have up to 255, extended metadata some hundreds
-_MAX_SCANS = 32  # of a progressive JPEG, each a walk over the whole picture; encoders write about 10
+_MAX_SCANS = 32  # of a progressive JPEG, each a pass over all pixels; encoders write about 10
 _MAX_GAP = 1024  # bytes of junk between a JPEG's segments
 _MAX_CHUNKS = 50_000  # of a PNG: 20 MB in pieces of 8 kB are 2,500
 _MAX_GIF_HEADER = 1_000_000  # bytes before a GIF's first frame: comments, and programs' own data
 
-_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # what else follows 0xff is pixels, a restart or padding
+_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # other bytes after 0xff are pixels, restarts or padding
 _JPEG_KEPT = ((0xE0, b"JFIF\0"), (0xE2, b"ICC_PROFILE\0"), (0xEE, b"Adobe"))
 _EXIF = b"Exif\0\0"
 _PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"IDAT", b"IEND")
 # An entry of an AVIF's or a HEIC's list of items (ISO/IEC 14496-12, section 8.11.6): version 2 with an item's number
 # of 2 bytes, or 3 with one of 4; a protection index; the type.
 _HEIF_EXIF = re.compile(rb"(infe(?:\x02.{3}.{2}|\x03.{3}.{4}).{2})Exif", re.DOTALL)
-_RUN_LENGTH_CODED = (1, 2)  # BMP's compression; Pillow decodes it in Python, too slow for a stranger's picture
+_RUN_LENGTH_CODED = (1, 2)  # BMP's compression; Pillow decodes it in Python, too slow for untrusted images
 
 
 class Container(NamedTuple):

@@ -48,7 +48,7 @@ _NO_PICTURES = (
     (b"\xd0\xcf\x11\xe0", "an old office document"),
 )
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2")
-_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # the sizes that a BMP's second header can have
+_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # valid sizes of the second header of a BMP
 
 
 def sniff(data: bytes) -> str:

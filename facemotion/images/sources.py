@@ -22,7 +22,7 @@ from facemotion.errors import (
 )
 
 _SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # two letters at least: `C:/` is a drive
-_BASE64 = 4 / 3  # characters a byte
+_BASE64 = 4 / 3  # characters per byte
 _UNREADABLE = "This file cannot be read. Please check its name, or choose the photo again."
 _SLACK = 4096  # characters for the head of a data: URL and its line breaks
 
@@ -118,7 +118,7 @@ def _open_nonblocking(path: str, flags: int) -> int:
 def _from_path(source: str | os.PathLike[Any]) -> bytes:
     with open_file(source) as file:
         try:
-            data = file.read(settings.MAX_FILE_BYTES + 1) or b""  # None where one would have to wait
+            data = file.read(settings.MAX_FILE_BYTES + 1) or b""  # None where reading would block
         except OSError:
             raise MissingInput(_UNREADABLE) from None
     return _checked(data)

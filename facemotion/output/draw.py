@@ -42,7 +42,7 @@ _TEXT_OF_FACE = 1 / 6
 _LEAST_TEXT_PX = 10
 _LINE_OF_PICTURE = 1 / 320
 _LINE_OF_FACE = 1 / 24
-_THICKER_FROM = 24  # pixels of face; below, a coloured line of two pixels would hide too much of it
+_THICKER_FROM = 24  # pixels of face; a line of two pixels would hide too much of a smaller face
 
 
 def annotate(image: Pixels, analysis: Analysis, *, labels: bool = True, selected: int | None = None) -> Pixels:
@@ -66,7 +66,9 @@ def annotate(image: Pixels, analysis: Analysis, *, labels: bool = True, selected
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
         raise BadArray("Only a uint8 RGB array of shape [height, width, 3] can be drawn on; images.load makes one.")
     drawn = np.array(image, order="C")
-    faces = sorted(analysis.faces, key=lambda face: face.id != selected)  # the selected one's label is placed first
+    faces = sorted(
+        analysis.faces, key=lambda face: face.id != selected
+    )  # the label of the selected face is placed first
     rects = [_scaled(face, analysis, drawn) for face in faces]
     for face, rect in reversed(list(zip(faces, rects, strict=True))):  # and its box is on top
         _draw_box(drawn, face, rect, emphasised=face.id == selected)
@@ -173,7 +175,7 @@ class _LabelStyle:
 @lru_cache(maxsize=64)
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
-    if not isinstance(font, ImageFont.FreeTypeFont):  # Pillow built without FreeType has one tiny bitmap font
+    if not isinstance(font, ImageFont.FreeTypeFont):  # Pillow built without FreeType has only a tiny bitmap font
         raise RuntimeError("Pillow was built without FreeType; install the pillow wheel from PyPI to draw labels.")
     return font.font_variant(layout_engine=ImageFont.Layout.BASIC)  # Latin only: the simple layout is faster
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 Rect = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels, x1 and y1 just outside."""
 
-_INSIDE_SHARE = 0.3  # a label may lie on its own face when it is no higher than this share of the face
-_MAX_WIDENING = 3.2  # a label wider than this many faces no longer seems to belong to its own
+_INSIDE_SHARE = 0.3  # largest share of its face that a label may cover
+_MAX_WIDENING = 3.2  # largest width of a label in widths of its face
 
 
 class Layout:

@@ -19,7 +19,7 @@ COLUMNS: tuple[str, ...] = (
 CSV_FILE_ENCODING = "utf-8-sig"
 """Of CSV in a file: with a byte order mark, without which Excel takes UTF-8 for the system's old encoding."""
 
-# A spreadsheet runs a cell that begins with one of these as a formula, also behind a tab (OWASP, "CSV Injection").
+# A spreadsheet runs a cell with one of these first characters as a formula, also behind a tab (OWASP, "CSV Injection").
 _FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width twins
 
 

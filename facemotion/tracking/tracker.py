@@ -15,22 +15,22 @@ from facemotion.errors import BadOption
 from facemotion.faces import Analysis, Box, Face
 
 MIN_AFFINITY = -0.2
-"""Distance-IoU below which a face is not the same person: two boxes of one size that stand side by side have -0.2, so
+"""Least distance-IoU of the same person. Two boxes of equal size side by side have -0.2, so
 a face may move by its own width between two frames on top of what its motion predicts."""
 
 AFFINITY_DROP_PER_S, LEAST_AFFINITY = 0.4, -0.5
-"""How much lower `MIN_AFFINITY` becomes a second since the face was seen, and how low at most: at two frames a second a
-face may move by twice its width, and by three times at less."""
+"""Decrease of `MIN_AFFINITY` per second since the face was seen, and its lowest value: at two frames per second a face
+may move by twice its width, at fewer by three times."""
 
 MAX_MISS_S = 1.0
 """Seconds that an id survives frames without its face: a turned head or a hand takes less, another person in the same
 place mostly takes longer."""
 
 MAX_COAST_S = 0.4
-"""Seconds that a face not seen is expected to go on moving; after that it is looked for where it should have got to."""
+"""Seconds for which the motion of a missed face is extrapolated; after that its position is kept."""
 
 RESET_GAP_S = 2.0
-"""Seconds between two frames after which nothing of the picture before can be relied on."""
+"""Seconds between two frames after which tracking starts anew."""
 
 BOX_TIME_S = 0.06
 """Time constant of the box: takes out a detector's jitter of a pixel or two, follows a moving head without lag."""
@@ -39,7 +39,7 @@ PROBABILITY_TIME_S = 0.5
 """Time constant of the probabilities: an expression held for half a second has counted for 63 %."""
 
 LABEL_MARGIN = 0.1
-"""By how much another expression's smoothed probability has to lead before the label changes to it."""
+"""Lead in smoothed probability with which another expression becomes the label."""
 
 Vector = NDArray[np.float64]
 
@@ -172,7 +172,7 @@ class FaceTracker:
         jumped = self._time_s is not None and not 0 <= time_s - self._time_s <= RESET_GAP_S
         if jumped or size != self._size:
             self._tracks = []
-        # A gap between frames is no miss: the face may have been there all the time.
+        # A gap between frames is no miss: the face may have been in view meanwhile.
         self._tracks = [track for track in self._tracks if not track.missed or time_s - track.seen_s <= MAX_MISS_S]
         self._time_s, self._size = time_s, size
 

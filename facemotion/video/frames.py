@@ -14,13 +14,13 @@ from facemotion import settings
 from facemotion.errors import BadShape
 from facemotion.video import hdr
 
-LONG_SIDE = 1280  # pixels of what is analysed and drawn; 4K takes nine times as long to encode and shows no more faces
-_HD_HEIGHT = 720  # from here on a video that does not say so has the colours of ITU-R BT.709, below those of BT.601
+LONG_SIDE = 1280  # pixels; 4K takes nine times as long to encode and shows no more faces
+_HD_HEIGHT = 720  # pixels; default colours are ITU-R BT.709 from here on, BT.601 below
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_WIDEST_PIXEL = 4  # width over height of one pixel, or the other way; what is beyond is a broken header
+_WIDEST_PIXEL = 4  # largest plausible aspect ratio of a pixel
 _BT709, _BT601 = "ITU709", "ITU601"
 _BT2020 = 9  # AVCOL_SPC_BT2020_NCL
-_ROUNDING = 2  # pixels between a side and the even one that is written
+_ROUNDING = 2  # pixels between a side and its even size
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,12 @@ from facemotion.video.reader import Reader
 from facemotion.video.writer import Writer
 
 ANALYSED_PER_S = 10
-"""Frames of each second that are searched for faces, as many as of a camera; an expression takes half a second."""
+"""Frames analyzed per second, as for a camera; an expression takes half a second."""
 
 MAX_WAITING = 24
-"""Frames held until the next analysed one tells where their faces are: at 250 a second all of them, 66 MB at most."""
+"""Frames held back until the next analyzed frame: 66 MB at most; enough for 250 frames per second."""
 
-_EARLY_S = 0.004  # a frame that comes so little before its time is analysed: times in milliseconds are rounded
+_EARLY_S = 0.004  # tolerance of frame times, which may be rounded to milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def annotate_video(
     for done in job.run():
         if progress is not None:
             progress(done)
-    assert job.result is not None  # nobody else could have stopped it
+    assert job.result is not None  # the job is not shared, so nothing stopped it
     return job.result
 
 
@@ -104,7 +104,7 @@ class VideoJob:
         self._targets = (target,) if table is None else (target, table)
         self._stopped = False
         self.result: Result | None = None
-        """What came of it; None before the end, and when it was stopped."""
+        """The result; None before the end, and when it was stopped."""
 
     def stop(self) -> None:
         """Stop after the current frame."""
@@ -158,7 +158,7 @@ class VideoJob:
                     annotator = _Annotator(self._pipeline, writer, None if file is None else Table(file))
                 annotator.add_frame(part)
                 yield min(0.99, part.time_s / reader.duration_s) if reader.duration_s else 0.0
-            assert annotator is not None and reader.geometry is not None  # a reader without one frame has raised
+            assert annotator is not None and reader.geometry is not None  # a reader without frames raises
             annotator.finish()
         yield annotator.result(reader.geometry.source_size)
 

@@ -16,7 +16,7 @@ import numpy as np
 from facemotion.errors import CorruptVideo
 
 MAX_HEADER_BYTES = 20_000_000
-"""Of all that is not picture or sound; three minutes of a phone have half a million."""
+"""Limit of all boxes except the media; three minutes of a phone have 0.5 MB."""
 
 MAX_SAMPLES = 1_000_000
 """Frames and packets of sound in the tables of one kind; three minutes have 21,600 and 8,500 at the most."""
@@ -63,7 +63,7 @@ def _headers(file: BinaryIO) -> Iterator[int]:
         size, kind = int.from_bytes(head[:4], "big"), head[4:8]
         if size == 1:
             size = int.from_bytes(head[8:16], "big")
-        if size < 8:  # 0: to the end of the file; from 2 to 7: broken, and FFmpeg may look for boxes in what follows
+        if size < 8:  # 0: to the end of the file; from 2 to 7: broken, and FFmpeg may look for boxes in the rest
             size = end - start
         size = min(size, end - start)
         if kind not in _SKIPPED:
@@ -78,7 +78,7 @@ def _counts(data: bytes) -> Iterator[tuple[bytes, int]]:
         kind, body = match[0], data[match.end() : match.end() + 12]
         if kind == b"cmov" or (kind == b"elst" and _number(body, 4) > MAX_EDITS):
             raise CorruptVideo(_EXCESSIVE)
-        if kind == b"stsz" and _number(body, 4) in (1, 2, 3, 4, 6, 8):  # bytes of one sample of sound in each channel
+        if kind == b"stsz" and _number(body, 4) in (1, 2, 3, 4, 6, 8):  # bytes per sound sample and channel
             yield b"pcm", _number(body, 8)
         elif kind in (b"stsz", b"stz2"):
             yield kind, _number(body, 8)

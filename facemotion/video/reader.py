@@ -35,31 +35,31 @@ from facemotion.video.frames import Frame, Geometry
 VIDEO_CODECS = (
     "h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "h263", "mjpeg", "prores",
 )  # fmt: skip
-"""FFmpeg's decoders that are let loose on a stranger's file; it has hundreds."""
+"""Allowed video decoders of FFmpeg, which has hundreds."""
 
 SOUND_CODECS = (
     "aac", "mp3", "mp3float", "opus", "libopus", "vorbis", "ac3", "eac3", "flac", "alac", "amrnb", "amrwb",
     "libopencore_amrnb", "libopencore_amrwb", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le",
     "pcm_f32le", "pcm_u8", "pcm_mulaw", "pcm_alaw", "adpcm_ms", "adpcm_ima_wav",
 )  # fmt: skip
-"""The same for sound; any other is left out."""
+"""Allowed sound decoders; other sound is dropped."""
 
-MAX_RATE = 120  # frames a second, on average; what has more is refused as too long
-_MAX_FRAME_S = 10.0  # of a frame on the screen, as of the slowest rate that is believed
-_MAX_EARLY_SOUND_BYTES = 20_000_000  # of sound before the first frame; the rest of so odd a file is silent
+MAX_RATE = 120  # frames per second on average; faster videos are refused as too long
+_MAX_FRAME_S = 10.0  # longest plausible duration of a frame
+_MAX_EARLY_SOUND_BYTES = 20_000_000  # sound held back before the first frame; more is dropped
 _OPEN_OPTIONS = {
     "protocol_whitelist": "",
     "format_whitelist": "mov,matroska,avi",
     "codec_whitelist": ",".join((*VIDEO_CODECS, *SOUND_CODECS)),
 }
-# One thread: a video may take one of the cores, and leaves the others to photos and cameras.
+# One thread: the other cores are for photos and cameras.
 _DECODER_OPTIONS = {"max_pixels": str(settings.MAX_VIDEO_PIXELS), "threads": "1"}
 _ENCRYPTED_TAGS = ("encv", "drmi")
 _DAMAGED = "This video is damaged or breaks off at the start. Please choose it again, or convert it to MP4."
 _NO_CODEC = "This video's pictures are stored in a way that is not read here ({}). Please convert it to MP4 with H.264."
 _ENCRYPTED = "This video is encrypted (copy protection), so its pictures cannot be read. Please choose another."
 
-logging.getLogger("libav").setLevel(logging.CRITICAL)  # FFmpeg's remarks on damaged files, which quote from them
+logging.getLogger("libav").setLevel(logging.CRITICAL)  # its messages on damaged files quote their content
 
 
 class Reader:
@@ -112,7 +112,7 @@ class Reader:
             UnsupportedVideo: it is encrypted.
             VideoTooLong: it goes on beyond the limit, whatever its header says.
         """
-        early: list[av.Packet[Any]] | None = []  # sound before the first frame, which is to be the first of all
+        early: list[av.Packet[Any]] | None = []  # sound before the first frame, which must come first
         early_bytes, last_s = 0, -1.0
         for packet in _packets(self._container, [stream for stream in (self._video, self.sound) if stream is not None]):
             if packet.stream is not self._video:
@@ -123,7 +123,7 @@ class Reader:
                     early.append(packet)
                 continue
             for frame in self._decoded(packet):
-                if frame.time_s <= last_s:  # a file may repeat a time, or go back; no player shows that
+                if frame.time_s <= last_s:  # repeated or earlier times are not shown by players either
                     continue
                 last_s = frame.time_s
                 yield frame
@@ -150,7 +150,7 @@ class Reader:
                 self.geometry = Geometry.of(frame, self._video.sample_aspect_ratio)
             try:
                 pixels = self.geometry.apply(frame)
-            except (FFmpegError, ValueError):  # a damaged header that changes the kind of pixels on the way
+            except (FFmpegError, ValueError):  # a damaged header changed the pixel format
                 continue
             yield Frame(pixels, max(0.0, time_s), self._frame_duration_s(frame))
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from facemotion.errors import CorruptVideo, StorageError
 
-_CLOCK = Fraction(1, 90_000)  # of a second: the frames keep their own times, whatever the rate
-_H264 = {"preset": "veryfast", "crf": "23"}  # twice the speed of the default at about the same look
+_CLOCK = Fraction(1, 90_000)  # seconds; frames keep their own times at any rate
+_H264 = {"preset": "veryfast", "crf": "23"}  # twice the speed of the default at similar quality
 _BT709, _LIMITED = 1, 1  # AVCOL_SPC_BT709 (its primaries and transfer have the same number) and AVCOL_RANGE_MPEG
-_COPIED_CODECS = ("aac", "mp3", "mp3float", "opus", "libopus")  # what browsers play from an MP4 goes over as it is
+_COPIED_CODECS = ("aac", "mp3", "mp3float", "opus", "libopus")  # copied as they are: browsers play them from an MP4
 _DISK_ERRNOS = (
     errno.ENOSPC,
     errno.EACCES,
@@ -116,7 +116,7 @@ class _CopiedSound:
 
     def __init__(self, container: Any, source: Any) -> None:
         self._stream = container.add_stream_from_template(source)
-        self._stream.metadata.clear()  # who made the sound, and with what, is nobody's business
+        self._stream.metadata.clear()  # removes private metadata
         self._last: int | None = None
 
     def convert(self, packet: av.Packet[Any], time_s: float) -> list[av.Packet[Any]]:
@@ -173,7 +173,7 @@ def _add_pictures(container: Any, size: tuple[int, int], rate: Fraction) -> Any:
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context
     context.time_base = _CLOCK
-    context.flags |= Flags.frame_duration  # else the last frame is shown for the average, whatever the source says
+    context.flags |= Flags.frame_duration  # else the last frame gets the average duration
     context.thread_count = 1  # as in reading
     context.colorspace, context.color_range = _BT709, _LIMITED
     context.color_primaries = context.color_trc = _BT709
