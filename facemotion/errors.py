@@ -1,20 +1,20 @@
 """The error types of this package.
 
     FacemotionError
-    ├── InputError            what was given cannot be analysed
+    ├── InputError            what was given cannot be analyzed
     │   ├── MissingInput          missing              nothing was given
     │   ├── EmptyFile             empty                zero bytes
     │   ├── NotAnImage            not_an_image         text, PDF, video, random bytes
-    │   ├── UnsupportedFormat     unsupported_format   a picture, of a kind that is not read here
-    │   ├── CorruptImage          corrupt              a picture that breaks off or is damaged
+    │   ├── UnsupportedFormat     unsupported_format   an image, of a kind that is not read here
+    │   ├── CorruptImage          corrupt              an image that breaks off or is damaged
     │   ├── FileTooLarge          file_too_large       more bytes than the limit
     │   ├── TooManyPixels         too_many_pixels      more pixels than the limit
     │   ├── BadShape              bad_shape            too small or too thin to hold a face
     │   ├── BadArray              bad_array            an array whose meaning is not plain
     │   ├── ForbiddenSource       forbidden_source     a URL or path that is not opened for a visitor
     │   ├── BadOption             bad_option           a threshold, detail or the like outside its range
-    │   ├── TooManyPictures       too_many_pictures    more pictures at once than the limit
-    │   ├── NotAVideo             not_a_video          text, a picture, sound alone, random bytes
+    │   ├── TooManyPictures       too_many_pictures    more images at once than the limit
+    │   ├── NotAVideo             not_a_video          text, an image, sound alone, random bytes
     │   ├── UnsupportedVideo      unsupported_video    a video, of a kind that is not read here; encrypted
     │   ├── CorruptVideo          corrupt_video        a video that is damaged, or has no frames
     │   └── VideoTooLong          video_too_long       more seconds or frames than the limit
@@ -30,8 +30,8 @@
     ├── ModelFailure          model_failed         a model raised, or memory ran out, on one request
     └── TookTooLong           too_slow             a request passed the limit in seconds, and was stopped
 
-Every error has a `code`, which stays the same from version to version, and a message for the person who sees it: what
-was wrong, what is accepted, what to do next.
+Every error has a `code`, which is stable across versions, and a message for the user: what was wrong, what is accepted,
+what to do next.
 """
 
 from __future__ import annotations

@@ -119,8 +119,8 @@ class Face:
 class Analysis:
     """All faces of one image; no faces is an ordinary result.
 
-    `width` and `height` are those of the picture the boxes refer to, `source_size` is the (width, height) of the file
-    before it was turned upright and perhaps reduced. `error` is None, or (code, message) of a picture that could not
+    `width` and `height` are those of the image the boxes refer to, `source_size` is the (width, height) of the file
+    before it was turned upright and perhaps reduced. `error` is None, or (code, message) of an image that could not
     be read.
     """
 

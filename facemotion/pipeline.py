@@ -82,10 +82,10 @@ class Pipeline:
             threshold: smallest detection score of a face, 0..1; None takes the detector's own.
 
         Returns:
-            Faces with ids from 1, the largest first; boxes in pixels of the picture that `images.load` returns.
+            Faces with ids from 1, the largest first; boxes in pixels of the image that `images.load` returns.
 
         Raises:
-            InputError: the picture cannot be read, or an option is outside its range.
+            InputError: the image cannot be read, or an option is outside its range.
             ModelFailure: a model raised, or memory ran out.
             TookTooLong: a limit set by `deadline.within` has passed.
         """
@@ -106,13 +106,13 @@ class Pipeline:
             sources: as for `analyze`.
             detail: as for `analyze`.
             threshold: as for `analyze`.
-            progress: called with (done, all) after each picture has been searched for faces.
+            progress: called with (done, all) after each image has been searched for faces.
 
         Returns:
-            One analysis a picture, in order. One that failed has no faces, and its `error` says why.
+            One analysis an image, in order. One that failed has no faces, and its `error` says why.
 
         Raises:
-            BadOption: `sources` is no list of pictures; or an option is outside its range, and there is a picture.
+            BadOption: `sources` is no list of images; or an option is outside its range, and there is an image.
         """
         _check_sources(sources)
         analyses: list[Analysis] = []

@@ -2,7 +2,7 @@
 
 Detectors find many faces on their side, and the classifier reads them as anything. YuNet scores an upright face above
 the same face turned. Of 410 faces in 130 held-out photos of WIDER FACE, at most five upright ones are turned by
-mistake, and 94 % of the same faces laid on their side are set upright; of 120 pictures of RAF-DB none and 96 %. It
+mistake, and 94 % of the same faces laid on their side are set upright; of 120 images of RAF-DB none and 96 %. It
 takes about a millisecond a face.
 """
 

@@ -1,7 +1,7 @@
 """Output of the photo command, written row by row so that a killed run keeps its results.
 
-A CSV file is whole rows at any moment. The table for people and CSV on standard output grow likewise. JSON is one
-document, which only the end makes valid: it is printed there, after a signal that can be caught too.
+A CSV file holds whole rows at any time; the table and the CSV on standard output grow likewise. JSON is one document:
+it is printed at the end, also after a signal.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Results:
         json: print one JSON at the end, instead of a table.
         csv: the name of a CSV file, `PRINTED`, or None.
         several: whether the JSON is a list.
-        files_too: whether files are written that are worth going on for when nobody reads standard output any more.
+        keep_going: whether to go on, for the sake of other files, when standard output is closed.
     """
 
     def __init__(self, json: bool, csv: str | None, several: bool, keep_going: bool) -> None:

@@ -24,21 +24,21 @@ _CUT_PX = 3.0  # a box this close to an inner border of a tile, in its pixels, i
 class FaceDetector(ABC):
     """Base class of face detectors.
 
-    `description` names the weights in one line; `notice` is None, or a sentence saying that these are not the weights
-    that were asked for, and why. One instance may be used by several threads at once, and pickled for other processes.
+    `description` names the weights; `notice` is None, or says why other weights are used than requested.
+    Several threads may use an instance, and it can be pickled for other processes.
     """
 
     default_threshold: float
-    """The score from which a box counts as a face when the caller names no threshold; scales differ between kinds."""
+    """Score threshold used when the caller gives none; scales differ between detectors."""
 
     fast_side: int = 320
-    """Long side of the one pass of a fast look, in pixels."""
+    """Long side of the pass of "fast", in pixels."""
 
     enlarge: float = 1.0
-    """How many times at most a small picture is enlarged for one of the passes."""
+    """Largest factor by which a small image is enlarged for a pass."""
 
     tile_side: int = 1152
-    """Longest side of a tile of a thorough look, in pixels; 12 of them cover 12 megapixels, of 1024 it takes 20."""
+    """Longest side of a tile of "thorough", in pixels; 12 tiles cover 12 megapixels, at 1024 it takes 20."""
 
     def __init__(self, description: str, notice: str | None = None) -> None:
         self.description = description
@@ -69,8 +69,8 @@ class FaceDetector(ABC):
         """Detect the faces of `image`, RGB uint8 [H, W, 3].
 
         `detail` is "fast" (one small pass), "auto" (faces from 1/40 of the long side, of a panorama from 1/40 of a
-        square of its area, up to one that fills the picture) or "thorough" (also faces of 16 pixels in a 12-megapixel
-        picture). `threshold` is in 0..1.
+        square of its area, up to one that fills the image) or "thorough" (also faces of 16 pixels in a 12-megapixel
+        image). `threshold` is in 0..1.
 
         Returns boxes float32 [N, 4], x0 y0 x1 y1 in pixels of `image`, clipped to it, and scores float32 [N], best
         first; at most `settings.MAX_FACES`, the largest. Nothing found is N = 0.
@@ -125,7 +125,7 @@ class FaceDetector(ABC):
             raise BadOption(f"The detection threshold must be a number from 0 to 1, but is {_short_repr(threshold)}.")
 
     @abstractmethod
-    def _run(self, picture: Image, threshold: float) -> tuple[Boxes, Scores]:
+    def _run(self, image: Image, threshold: float) -> tuple[Boxes, Scores]:
         """Run the network on one RGB image at its own size: boxes in its pixels, scores of at least `threshold`."""
 
     def _plan(self, width: int, height: int, detail: str) -> list[Window]:
@@ -147,8 +147,8 @@ class FaceDetector(ABC):
         return boxes.astype(np.float32), scores.astype(np.float32)
 
 
-def _is_within(size: tuple[int, int], picture: Image) -> bool:
-    return bool(size[0] <= picture.shape[1] and size[1] <= picture.shape[0])
+def _is_within(size: tuple[int, int], image: Image) -> bool:
+    return bool(size[0] <= image.shape[1] and size[1] <= image.shape[0])
 
 
 def _cut_by_tile(boxes: Boxes, window: Window, width: int, height: int) -> npt.NDArray[np.bool_]:

@@ -86,16 +86,16 @@ class Yolo(FaceDetector):
         fixed = path.suffix != ".pt" and not getattr(backend, "dynamic", False)
         return model, tuple(backend.imgsz) if fixed else None
 
-    def _run(self, picture: Image, threshold: float) -> tuple[Boxes, Scores]:
+    def _run(self, image: Image, threshold: float) -> tuple[Boxes, Scores]:
         with self._lock, ultralytics_compat.keep_threads():
-            result = self._predict(self._model, self._padded(picture), threshold, self._faces)
+            result = self._predict(self._model, self._padded(image), threshold, self._faces)
         found = result.boxes.cpu().numpy()
         return np.asarray(found.xyxy, np.float32).reshape(-1, 4), np.asarray(found.conf, np.float32).reshape(-1)
 
-    def _predict(self, model: Any, picture: Image, threshold: float, classes: list[int] | None) -> Any:
+    def _predict(self, model: Any, image: Image, threshold: float, classes: list[int] | None) -> Any:
         return model.predict(
-            cv2.cvtColor(picture, cv2.COLOR_RGB2BGR),
-            imgsz=picture.shape[:2],
+            cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+            imgsz=image.shape[:2],
             conf=threshold,
             iou=_NMS_IOU,
             classes=classes,
@@ -103,15 +103,15 @@ class Yolo(FaceDetector):
             verbose=False,
         )[0]
 
-    def _padded(self, picture: Image) -> Image:
+    def _padded(self, image: Image) -> Image:
         """The image padded with grey to a multiple of the stride, so that ultralytics does not enlarge it.
 
-        Enlarged to 640 pixels, a small picture that is all face was missed in half of 483 cases; at its own size, in 3.
+        Enlarged to 640 pixels, a small image that is all face was missed in half of 483 cases; at its own size, in 3.
         """
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         rows, columns = self._fixed_size or (-(-height // _STRIDE) * _STRIDE, -(-width // _STRIDE) * _STRIDE)
         below, right = max(0, rows - height), max(0, columns - width)
-        padded = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_CONSTANT, value=_GREY)
+        padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=_GREY)
         return padded.astype(np.uint8, copy=False)
 
 

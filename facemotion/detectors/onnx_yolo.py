@@ -106,8 +106,8 @@ class OnnxYolo(FaceDetector):
         path = folder / WEIGHTS_FILE
         return cls(folder, f"{name} (local{', ' + weights.sha256(path)[:8] if path.is_file() else ''})")
 
-    def _run(self, picture: Image, threshold: float) -> tuple[Boxes, Scores]:
-        found = self._run_network(to_input(picture))[0]
+    def _run(self, image: Image, threshold: float) -> tuple[Boxes, Scores]:
+        found = self._run_network(to_input(image))[0]
         if self._suppress is not None:
             return _decode_with_suppression(found, threshold, self._suppress)
         kept = found[:, 4] >= threshold
@@ -124,12 +124,12 @@ def _decode_with_suppression(columns: npt.NDArray[np.float32], threshold: float,
     return boxes[kept], scores[kept]
 
 
-def to_input(picture: Image) -> npt.NDArray[np.float32]:
+def to_input(image: Image) -> npt.NDArray[np.float32]:
     """The network's input, float32 [1, 3, H, W], of an RGB image padded with grey."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     rows, columns = (max(MIN_INPUT_SIDE, -(-side // STRIDE) * STRIDE) for side in (height, width))
     padded = cv2.copyMakeBorder(
-        picture, 0, rows - height, 0, columns - width, cv2.BORDER_CONSTANT, value=(_GREY, _GREY, _GREY)
+        image, 0, rows - height, 0, columns - width, cv2.BORDER_CONSTANT, value=(_GREY, _GREY, _GREY)
     )
     return np.asarray(np.ascontiguousarray(padded.transpose(2, 0, 1)[None]) / np.float32(255), np.float32)
 

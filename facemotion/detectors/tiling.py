@@ -40,26 +40,26 @@ class Window:
         """Whether the window is the whole of an image of that size."""
         return (self.x0, self.y0, self.x1, self.y1) == (0, 0, width, height)
 
-    def cut(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def cut(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """The part of the image [H, W, 3], at full size; a view."""
-        return picture[self.y0 : self.y1, self.x0 : self.x1]
+        return image[self.y0 : self.y1, self.x0 : self.x1]
 
 
-def resize(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def resize(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Resize an image [H, W, 3] to (width, height): averaged when it shrinks, interpolated when it grows.
 
     Averaging whole blocks of pixels first, where the sides allow it, halves the time of a large photo.
     """
     for block in _BLOCKS:
-        height, width = (side // block for side in picture.shape[:2])
-        whole_blocks = (height * block, width * block) == picture.shape[:2]
+        height, width = (side // block for side in image.shape[:2])
+        whole_blocks = (height * block, width * block) == image.shape[:2]
         if whole_blocks and width >= size[0] and height >= size[1]:
-            picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
             break
-    if picture.shape[1::-1] == size:
-        return picture
-    way = cv2.INTER_LINEAR if size[0] > picture.shape[1] else cv2.INTER_AREA
-    return np.asarray(cv2.resize(picture, size, interpolation=way), np.uint8)
+    if image.shape[1::-1] == size:
+        return image
+    way = cv2.INTER_LINEAR if size[0] > image.shape[1] else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
 
 
 def whole(width: int, height: int, side: int, enlarge: float = 1.0) -> Window:
@@ -79,13 +79,13 @@ def plan(width: int, height: int, enlarge: float, tile_side: int | None = None) 
     if parts and main.scale < parts[0].scale:
         whole_in_a_tile = TILE_OVERLAP * main.scale / parts[0].scale
         main = replace(main, least_px=min(COARSE_PX, whole_in_a_tile))
-    return list(dict.fromkeys([main, close_up, *parts]))  # a small picture is its own only tile
+    return list(dict.fromkeys([main, close_up, *parts]))  # a small image is its own only tile
 
 
 def strip(width: int, height: int) -> list[Window]:
     """Overlapping parts of an image longer than `STRIP_ASPECT`; none of other images.
 
-    Together they have about the area that a square picture has in the main pass. Reduced to `AUTO_SIDE`, a panorama of
+    Together they have about the area that a square image has in the main pass. Reduced to `AUTO_SIDE`, a panorama of
     4 to 1 has a quarter of the pixels, and loses the faces that those would show.
     """
     short, long = sorted((width, height))

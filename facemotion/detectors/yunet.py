@@ -50,8 +50,8 @@ class YuNet(FaceDetector):
         path = weights.embedded("yunet") / FILE
         return cls(path, f"yunet (embedded, {weights.sha256(path)[:8]})", notice)
 
-    def _run(self, picture: Image, threshold: float) -> tuple[Boxes, Scores]:
-        pixels = to_input(picture)
+    def _run(self, image: Image, threshold: float) -> tuple[Boxes, Scores]:
+        pixels = to_input(image)
         outputs = [values[0] for values in self._session.run(_OUTPUTS, {"input": pixels})]
         columns = pixels.shape[3]
         found = [
@@ -65,11 +65,11 @@ class YuNet(FaceDetector):
         return boxes[kept], scores[kept]
 
 
-def to_input(picture: Image) -> Values:
+def to_input(image: Image) -> Values:
     """The network's input, float32 BGR 0..255 [1, 3, H, W], of an RGB image padded with black."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     pixels = np.zeros((1, 3, *(-(-side // STRIDES[-1]) * STRIDES[-1] for side in (height, width))), np.float32)
-    for channel, values in enumerate(cv2.split(picture)):
+    for channel, values in enumerate(cv2.split(image)):
         pixels[0, 2 - channel, :height, :width] = values
     return pixels
 

@@ -23,7 +23,7 @@ _MIN_FLOAT, _MAX_FLOAT = sys.float_info.min, sys.float_info.max  # range of fini
 
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Normalised pictures float32 [N, channels, size, size] -> logits float32 [N, 7]: an
+"""Normalised images float32 [N, channels, size, size] -> logits float32 [N, 7]: an
 `onnx_network.Network` or a substitute."""
 
 

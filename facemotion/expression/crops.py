@@ -17,7 +17,7 @@ MARGIN = 0.0
 def square(image: NDArray[np.uint8], box: Box, margin: float = MARGIN) -> NDArray[np.uint8]:
     """Square crop around the centre of `box`, widened by `margin`, at the image's resolution.
 
-    Where the square leaves the picture, the border pixels are repeated.
+    Where the square leaves the image, the border pixels are repeated.
 
     Args:
         image: RGB uint8 [H, W, 3].
@@ -58,7 +58,7 @@ def to_input(
         size: side of the network's input in pixels.
         mean: of the pixels on the scale 0..1.
         std: likewise.
-        channels: how often the grey picture is repeated; the study's network expects colours.
+        channels: how often the grey image is repeated; the study's network expects colours.
 
     Returns:
         float32 [N, channels, size, size].
@@ -69,13 +69,13 @@ def to_input(
     return np.repeat((grey / 255 - mean) / std, channels, axis=1).astype(np.float32)
 
 
-def to_grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Luma [h, w] of RGB [h, w, 3] by ITU-R BT.601, as in FER2013's readers."""
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def resize(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Resize [h, w] or [h, w, 3] to `size` x `size`, averaged when it shrinks to avoid aliasing."""
-    shrinks = min(picture.shape[:2]) > size
+    shrinks = min(image.shape[:2]) > size
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, (size, size), interpolation=method), np.uint8)
+    return np.asarray(cv2.resize(image, (size, size), interpolation=method), np.uint8)

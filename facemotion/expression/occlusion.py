@@ -1,9 +1,8 @@
 """Occlusion heatmaps: how much each part of a face supports its label.
 
 Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014): a window slides over the
-crop, what lies under it is blurred beyond recognition, and the fall of the label's log odds is noted there: the
-probability of a sure label would hardly move whatever is hidden. It asks the classifier itself, calibrated as it
-serves, and needs no gradients.
+crop, the part under it is blurred, and the drop of the label's log odds is recorded. Log odds are used because a
+probability near 1 hardly changes. The method needs the calibrated classifier only, no gradients.
 """
 
 from __future__ import annotations

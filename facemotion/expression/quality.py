@@ -22,7 +22,7 @@ def assess(image: NDArray[np.uint8], box: Box, crop: NDArray[np.uint8]) -> tuple
     """Reasons from `faces.QUALITY_REASONS` that apply, in that order.
 
     Args:
-        image: RGB uint8 [H, W, 3], the whole picture.
+        image: RGB uint8 [H, W, 3], the whole image.
         box: the face, in pixels of `image`.
         crop: RGB uint8 [S, S, 3], the face's square.
     """

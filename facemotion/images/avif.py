@@ -1,8 +1,8 @@
 """Coded frame sizes of an AVIF, read from its AV1 headers.
 
-An AVIF tells its size in a box of its own, and its decoder believes that: when the coded picture is of another size it
-is decoded all the same, and then scaled. Three kilobytes that say 64 x 64 can hold 16,000 x 16,000, and a grid can hold
-thousands of such cells. Here the headers of the coded pictures themselves are read.
+The container states a size, and the decoder trusts it: a coded image of another size is decoded all the same and then
+scaled. Three kilobytes that state 64 x 64 can hold 16,000 x 16,000, and a grid can hold thousands of such cells. This
+module reads the headers of the coded images instead.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def coded_pixels(data: bytes) -> tuple[int, int]:
     """Pixels of the largest coded image, and of all: photo or cells, opacity, thumbnail.
 
     Raises:
-        CorruptImage: it is not of the form that the format demands, or has more pieces than any real picture.
+        CorruptImage: it is not of the form that the format demands, or has more pieces than any real image.
     """
     largest = total = units = 0
     for item in _items(data):

@@ -71,7 +71,7 @@ def white_level(image: Image.Image) -> int:
 def flatten(image: Image.Image, transform: Transform | None, white: int) -> Image.Image:
     """Convert to RGB over white; of the profiles only that of CMYK is applied.
 
-    `white` is the `white_level` of the whole picture, of which this may be a part.
+    `white` is the `white_level` of the whole image, of which this may be a part.
     """
     if image.mode.startswith("I;16"):
         return _from_16_bits(image, white)

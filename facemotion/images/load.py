@@ -1,7 +1,7 @@
 """The only decoder of untrusted images: any source to upright RGB, or an InputError.
 
-The format is told from the first bytes and only that one decoder is tried. Limits are held against the header before
-any pixel is decoded. No metadata survives, and no setting of Pillow's is changed.
+The format is detected from the first bytes, and only its decoder is tried. The limits are checked in the header before
+any pixel is decoded. No metadata is kept, and no global setting of Pillow is changed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from facemotion.images import avif, color, sanitize, sniff, sources
 
 Pixels = npt.NDArray[np.uint8]
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | npt.NDArray[Any]
-"""What `load` takes: a path or `data:` URL, the bytes of a file, a PIL image, an array."""
+"""Sources of `load`: a path or `data:` URL, the bytes of a file, a PIL image, an array."""
 
 _STRIP_PIXELS = 2_000_000  # converted at a time, so that a large image is never in memory twice
 _LARGE_PIXELS = (
@@ -196,7 +196,7 @@ def _too_many(pixels: int, limit: int) -> TooManyPixels:
 def _draft(image: Image.Image) -> None:
     """Decode a large JPEG at 1/2, 1/4 or 1/8 where that leaves about MAX_SIDE.
 
-    A picture that is long and low, such as 6000 x 2000, has few pixels to save, and small faces to lose.
+    An image that is long and low, such as 6000 x 2000, has few pixels to save, and small faces to lose.
     """
     if not isinstance(image, JpegImageFile):
         return

@@ -1,7 +1,7 @@
 """Integrity checks and removal of metadata before an image is decoded.
 
-Pillow walks metadata in Python, keeps some of it in quadratic time, inflates profiles as often as they stand there, and
-does not check the checksum of a PNG's pixels. What is cut away here costs it nothing, and cannot reach any output.
+Pillow parses metadata in Python, some of it in quadratic time, inflates every copy of a profile, and does not check the
+checksum of the pixels of a PNG. Removed metadata costs no time, and cannot reach any output.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def strip(name: str, data: bytes) -> Container:
     """Reduce a file of format `name` to its first image.
 
     Raises:
-        CorruptImage: it breaks off, a checksum differs, or it has more pieces than any real picture.
+        CorruptImage: it breaks off, a checksum differs, or it has more pieces than any real image.
         UnsupportedFormat: a BMP in run-length code.
     """
     return _STRIP[name](data) if name in _STRIP else Container(data)

@@ -55,7 +55,7 @@ def sniff(data: bytes) -> str:
     """Format of an image file: JPEG, PNG, GIF, WEBP, BMP, AVIF or HEIC.
 
     Raises:
-        UnsupportedFormat: a picture of another kind, which the message names.
+        UnsupportedFormat: an image of another kind, which the message names.
         NotAnImage: anything else; the message says what it seems to be.
     """
     head = data[:4096]

@@ -34,7 +34,7 @@ COLOURS: dict[str, Colour] = {
 _BLACK: Colour = (0, 0, 0)
 _WHITE: Colour = (255, 255, 255)
 
-# Of the picture's long side, so that a picture shown at the width of a page keeps legible labels; of the face, so that
+# Of the image's long side, so that an image shown at the width of a page keeps legible labels; of the face, so that
 # the label of a child in the background does not cover the row in front.
 _SMALLEST_TEXT = 1 / 90
 _LARGEST_TEXT = 1 / 34  # 10 pixels across a phone
@@ -53,7 +53,7 @@ def annotate(image: Pixels, analysis: Analysis, *, labels: bool = True, selected
     a dashed box and a question mark.
 
     Args:
-        image: uint8 RGB [H, W, 3]: the picture that was analysed, at its own size or another; boxes are scaled to it.
+        image: uint8 RGB [H, W, 3]: the image that was analyzed, at its own size or another; boxes are scaled to it.
         labels: whether to write the labels; the boxes are drawn in any case.
         selected: the id of a face to emphasise with a heavier box; an id that no face has changes nothing.
 
@@ -93,9 +93,9 @@ def _luminance(colour: Colour) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def _scaled(face: Face, analysis: Analysis, picture: Pixels) -> Rect:
-    """The face's box in whole pixels of `picture`, inside it, at least 1 x 1."""
-    height, width = picture.shape[:2]
+def _scaled(face: Face, analysis: Analysis, image: Pixels) -> Rect:
+    """The face's box in whole pixels of `image`, inside it, at least 1 x 1."""
+    height, width = image.shape[:2]
     across, down = width / max(analysis.width, 1), height / max(analysis.height, 1)
     x0 = min(max(round(face.box.x0 * across), 0), width - 1)
     y0 = min(max(round(face.box.y0 * down), 0), height - 1)
@@ -108,16 +108,16 @@ def _side(rect: Rect) -> int:
     return min(rect[2] - rect[0], rect[3] - rect[1])
 
 
-def _draw_box(picture: Pixels, face: Face, rect: Rect, emphasised: bool) -> None:
+def _draw_box(image: Pixels, face: Face, rect: Rect, emphasised: bool) -> None:
     """Draw three strokes, white outside, coloured, black inside, for contrast with any background."""
-    line = round(min(max(picture.shape[:2]) * _LINE_OF_PICTURE, _side(rect) * _LINE_OF_FACE))
+    line = round(min(max(image.shape[:2]) * _LINE_OF_PICTURE, _side(rect) * _LINE_OF_FACE))
     line = max(line, 2 if _side(rect) >= _THICKER_FROM else 1)
     edge = max(1, line // 3)
     if emphasised:
         line, edge = 2 * line, 2 * edge
     dash = max(4, _side(rect) // 9) if face.uncertain else 0
     dashes = [_dashes(length, dash) for length in (rect[2] - rect[0], rect[3] - rect[1])]
-    area = picture[rect[1] : rect[3], rect[0] : rect[2]]
+    area = image[rect[1] : rect[3], rect[0] : rect[2]]
     for width, colour in ((edge, _WHITE), (line, COLOURS[face.expression]), (edge, _BLACK)):
         if area.size:  # else the outer strokes have filled a tiny box
             _draw_ring(area, width, colour, *dashes)
@@ -149,8 +149,8 @@ class _LabelStyle:
     edge: int
 
     @classmethod
-    def of(cls, picture: Pixels, rect: Rect) -> _LabelStyle:
-        longest = max(picture.shape[:2])
+    def of(cls, image: Pixels, rect: Rect) -> _LabelStyle:
+        longest = max(image.shape[:2])
         least = max(_LEAST_TEXT_PX, longest * _SMALLEST_TEXT)
         text = round(min(max(_side(rect) * _TEXT_OF_FACE, least), max(least, longest * _LARGEST_TEXT)))
         return cls(text, padding=max(1, text // 5), edge=max(1, text // 16))
@@ -193,11 +193,11 @@ def _label_texts(face: Face) -> tuple[str, str, str]:
     return f"{name} {face.confidence:.0%}", name, f"{face.id}{doubt}"
 
 
-def _draw_labels(picture: Pixels, faces: list[Face], rects: list[Rect]) -> None:
-    layout = Layout(picture.shape[1], picture.shape[0], rects)
+def _draw_labels(image: Pixels, faces: list[Face], rects: list[Rect]) -> None:
+    layout = Layout(image.shape[1], image.shape[0], rects)
     for index, face in enumerate(faces):
-        forms, style = _label_texts(face), _LabelStyle.of(picture, rects[index])
+        forms, style = _label_texts(face), _LabelStyle.of(image, rects[index])
         form, (x0, y0, x1, y1) = layout.place(index, [style.size(text) for text in forms])
         plate = style.plate(forms[form], COLOURS[face.expression])
-        target = picture[y0:y1, x0:x1]
+        target = image[y0:y1, x0:x1]
         target[:] = plate[: target.shape[0], : target.shape[1]]

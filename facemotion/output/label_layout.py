@@ -31,7 +31,7 @@ class Layout:
         without covering another face or label wins; where none does, the last form goes where it covers least.
 
         Returns:
-            The index of the form chosen, and its rectangle, which lies inside the picture unless it is larger.
+            The index of the form chosen, and its rectangle, which lies inside the image unless it is larger.
         """
         face, last = self._faces[index], len(sizes) - 1
         obstacles = np.delete(self._obstacles, index, axis=0)

@@ -26,12 +26,12 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  
 def to_rows(analyses: Sequence[Analysis], names: Sequence[str]) -> list[dict[str, Any]]:
     """One row per face, with the keys `COLUMNS`.
 
-    A picture that could not be read has one row, with its name and `error`, and None elsewhere; one without faces has
+    An image that could not be read has one row, with its name and `error`, and None elsewhere; one without faces has
     none. Probabilities are rounded to four places, box coordinates (pixels, as in `Box`) to two; `quality` is a list.
 
     Args:
         analyses: the results, in any number.
-        names: what to call the picture of each.
+        names: what to call the image of each.
 
     Raises:
         ValueError: there are not as many names as analyses.
@@ -58,7 +58,7 @@ def to_csv(analyses: Sequence[Analysis], names: Sequence[str], *, header: bool =
 
     Args:
         analyses: the results, in any number.
-        names: what to call the picture of each.
+        names: what to call the image of each.
         header: whether the names of the columns come first, also where there is no row.
 
     Raises:
@@ -88,12 +88,12 @@ def _cell(value: Any) -> Any:
 def to_json(analyses: Sequence[Analysis], names: Sequence[str], *, as_list: bool | None = None) -> str:
     """JSON: for one image `Analysis.to_dict()`, for several a list of them.
 
-    In a list each object has one key more, in front: "name", by which to tell the pictures apart.
+    In a list each object has one key more, in front: "name", by which to tell the images apart.
 
     Args:
         analyses: the results, in any number.
-        names: what to call the picture of each.
-        as_list: whether to write a list; None means that one picture is written as an object.
+        names: what to call the image of each.
+        as_list: whether to write a list; None means that one image is written as an object.
 
     Raises:
         ValueError: there are not as many names as analyses.
@@ -107,7 +107,7 @@ def to_json(analyses: Sequence[Analysis], names: Sequence[str], *, as_list: bool
 def totals(analyses: Sequence[Analysis]) -> dict[str, int]:
     """Number of faces per expression of `EMOTIONS`, uncertain faces included.
 
-    Two keys more: "uncertain", how many of those faces are, and "unreadable", how many pictures have an error.
+    Two keys more: "uncertain", how many of those faces are, and "unreadable", how many images have an error.
     """
     faces = [face for analysis in analyses for face in analysis.faces]
     counts = {name: sum(face.expression == name for face in faces) for name in EMOTIONS}

@@ -46,15 +46,15 @@ class Moment:
 class LiveSession:
     """The stream of one viewer. Of a frame only the numbers of `moments` are kept.
 
-    Every frame is searched. Searching every third one of a calm picture and moving the boxes on between would save 4 of
-    a frame's 23 ms, little of the way through a browser and back, and cost 2 % of the boxes' overlap, or 18 % at worst
-    once the picture moves (`python -m benchmarks.live calm`).
+    Faces are detected in every frame. Detection in every third frame of a still scene, with extrapolated boxes between,
+    would save 4 of 23 ms per frame, and cost 2 % of the overlap of the boxes, or 18 % at worst in motion
+    (`python -m benchmarks.live calm`).
 
-    Threads may share a session: one waits until the other's frame is done.
+    Threads may share a session: frames are processed in turn.
     """
 
     def __init__(self, pipeline: Analyzer, detail: str = "fast") -> None:
-        """`detail` is one of `settings.DETAILS`: how closely each frame is searched."""
+        """`detail` is one of `settings.DETAILS`."""
         self._pipeline, self._detail = pipeline, detail
         self._tracker = FaceTracker()
         self._interval = 0.0

@@ -131,7 +131,7 @@ def people_csv(people: Iterable[Person]) -> str:
 
 
 class Table:
-    """CSV of a video with a row per face and analysed frame, written as the analyses come."""
+    """CSV of a video with a row per face and analyzed frame, written as the analyses come."""
 
     def __init__(self, file: TextIO) -> None:
         self._writer = csv.writer(file, lineterminator="\n")

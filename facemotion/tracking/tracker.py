@@ -131,7 +131,7 @@ class FaceTracker:
     A face keeps its id while it moves, and when it is missed for up to `MAX_MISS_S`; an id is never given a second
     time. Boxes and probabilities are smoothed with time constants in seconds, whatever the frame rate, and a label
     changes only when another leads clearly. Time that goes backwards, a gap above `RESET_GAP_S` and a change of the
-    picture's size start afresh, with new ids.
+    image's size start afresh, with new ids.
     """
 
     def __init__(self) -> None:

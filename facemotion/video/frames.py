@@ -45,7 +45,7 @@ class Orientation:
         """The orientation nearest to the frame's display matrix; that of the file without a matrix.
 
         The matrix takes column x and row y to column ax + cy and row bx + dy (ISO/IEC 14496-12, section 6.2.2). A front
-        camera's has a negative determinant: its pictures are mirrored, which no rotation can tell.
+        camera's has a negative determinant: its images are mirrored, which no rotation can tell.
         """
         matrix: Any = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:

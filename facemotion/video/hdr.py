@@ -1,8 +1,7 @@
 """Conversion of HDR frames (HLG or PQ, ITU-R BT.2100) to the colours of BT.709.
 
-Taken for ordinary ones they are grey and dim. The reference white of BT.2408 becomes white, and what is brighter is
-clipped, as by a camera without the range. FFmpeg's own conversion takes one to three seconds before the first frame,
-and either leaves white at 70 % or makes colours paler than this.
+Without conversion they are grey and dim. The reference white of BT.2408 becomes white, and brighter values are clipped.
+FFmpeg's own conversion takes 1 to 3 seconds before the first frame, and leaves white at 70 % or colours paler.
 """
 
 from __future__ import annotations

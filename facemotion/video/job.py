@@ -227,7 +227,7 @@ class _Annotator:
 
     def result(self, source_size: tuple[int, int]) -> Result:
         """The result of the finished video."""
-        assert self._before is not None  # the first frame is analysed at once
+        assert self._before is not None  # the first frame is analyzed at once
         last = self._before[0]
         people, models = self._timeline.people, dict(last.models)
         counts = self._ends_s, self._frames, self._analysed

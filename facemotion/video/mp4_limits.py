@@ -1,7 +1,7 @@
 """Limits on the index of an MP4 or QuickTime file, checked before FFmpeg reads it.
 
-Three kilobytes can announce so many frames that FFmpeg reserves gigabytes for them (74 bytes a frame were measured).
-The counts of the tables are summed here, wherever in the file's headers they stand (ISO/IEC 14496-12, section 8).
+Three kilobytes can announce so many frames that FFmpeg allocates gigabytes (74 bytes per frame were measured). The
+entries of all tables in the headers are summed (ISO/IEC 14496-12, section 8).
 """
 
 from __future__ import annotations

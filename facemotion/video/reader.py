@@ -1,7 +1,7 @@
 """The only decoder of untrusted videos: bounded, local, one frame at a time.
 
-FFmpeg, through PyAV, reads from a file that is already open, in the format that `containers.sniff` found. It may open
-nothing else: no protocol is allowed, references to other files are refused, and so are codecs that no camera writes.
+FFmpeg, through PyAV, reads from a file that is already open, in the format that `sniff.sniff` returns. It may open
+nothing else: no protocol is allowed, and references to other files and unusual codecs are refused.
 """
 
 from __future__ import annotations
