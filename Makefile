@@ -15,13 +15,16 @@ TEST_TIMEOUT ?= 300
 WORKERS ?= 2
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
-.PHONY: help demo test test-fast lint audit train-smoke bench bench-live load fuzz format browser strace clean distclean
+.PHONY: help demo batch-demo test test-fast lint audit train-smoke bench bench-batch bench-live load fuzz format browser strace clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## start the page, on http://127.0.0.1:7860 unless GRADIO_SERVER_PORT says otherwise
 	@$(BIN)/python app.py
+
+batch-demo: $(VENV)/.installed-batch ## analyse a folder into Parquet files, with Ray; SOURCE=photos OUT=faces for yours
+	@$(BIN)/python -m facemotion batch $(or $(SOURCE),facemotion/assets/examples) --out $(or $(OUT),runs/batch-demo) --resume
 
 PYTEST = $(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
@@ -46,6 +49,9 @@ train-smoke: $(VENV)/.installed-train ## run the training kit once through, on l
 
 bench: $(VENV)/.installed-dev ## measure how fast it is; ARGS=--peers for others beside it, ARGS=--write for the report
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
+
+bench-batch: $(VENV)/.installed-dev ## measure many pictures: cost of each, memory; ARGS="--photos 2000" for more
+	@$(BIN)/python -m benchmarks.batch $(ARGS)
 
 bench-live: $(VENV)/.installed-dev browser ## measure the camera in a real browser, for 10 minutes: rate, lag, eight at once
 	@$(BIN)/python -m benchmarks.live $(PARTS)
@@ -85,7 +91,12 @@ $(VENV)/.installed-train: requirements-train.txt $(VENV)/.installed
 	@$(PIP) install -r requirements-train.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed-train
+$(VENV)/.installed-batch: requirements-batch.txt $(VENV)/.installed
+	@echo "Installing requirements-batch.txt into $(VENV) ..."
+	@$(PIP) install -r requirements-batch.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed-train $(VENV)/.installed-batch
 	@echo "Installing requirements-dev.txt into $(VENV) ..."
 	@$(PIP) install -r requirements-dev.txt
 	@$(BIN)/python -m pip --disable-pip-version-check check

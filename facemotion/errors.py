@@ -27,6 +27,11 @@
     │   ├── WeightsMismatch       weights_mismatch     tensors, shapes or labels are not the network's
     │   ├── UnsafeWeights         unsafe_weights       a pickle where safetensors belong
     │   └── StorageError          storage              the cache folder is full or cannot be written
+    ├── BatchError            batch                a run over many pictures cannot start or go on
+    │   ├── MissingPackage        missing_package      Ray is not installed
+    │   ├── OtherRun              other_run            the destination holds results of other options or models
+    │   ├── SourceGone            source_gone          the folder or bucket of the pictures is not there any more
+    │   └── DestinationError      destination          the disk is full, or results cannot be written there
     ├── ModelFailure          model_failed         a model raised, or memory ran out, on one request
     └── TookTooLong           too_slow             a request passed the limit in seconds, and was stopped
 
@@ -203,6 +208,36 @@ class StorageError(WeightsError):
     """The cache folder is full or cannot be written."""
 
     code = "storage"
+
+
+class BatchError(FacemotionError):
+    """A run over many pictures cannot start or go on."""
+
+    code = "batch"
+
+
+class MissingPackage(BatchError):
+    """A package that this command needs is not installed."""
+
+    code = "missing_package"
+
+
+class OtherRun(BatchError):
+    """The destination holds the results of another run."""
+
+    code = "other_run"
+
+
+class SourceGone(BatchError):
+    """The folder or bucket of the pictures is not there any more."""
+
+    code = "source_gone"
+
+
+class DestinationError(BatchError):
+    """Results cannot be written."""
+
+    code = "destination"
 
 
 class ModelFailure(FacemotionError):

@@ -12,6 +12,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from facemotion import settings
+
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: "<microseconds> <period>", or "max <period>"
 _ERRORS_ONLY = 3
 
@@ -37,8 +39,9 @@ def open_session(file: Path, tensors: Mapping[str, NDArray[np.float32]] | None =
 
 @lru_cache(maxsize=1)
 def cores() -> int:
-    """Number of processors for this process: its affinity, or fewer by a container's quota."""
+    """Number of processors for this process: its affinity, or fewer by a quota or FACEMOTION_MAX_THREADS."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = min(available, settings.MAX_THREADS)
     try:
         quota, period = _QUOTA.read_text("utf-8").split()
         return max(1, min(available, -(-int(quota) // int(period))))

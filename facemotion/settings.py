@@ -41,26 +41,21 @@ MAX_PICTURES = _number("MAX_PICTURES", 50)  # per gallery, and per /analyze_batc
 MAX_VIDEO_BYTES = _number("MAX_VIDEO_BYTES", 200_000_000)  # a minute and a half of a phone's 1080p
 MAX_VIDEO_SECONDS = _number("MAX_VIDEO_SECONDS", 180)  # 720p takes 1.4 s of a core per second of video
 MAX_VIDEO_PIXELS = 4096 * 2304  # per frame; a decoder holds up to 17 frames
-VIDEO_WORK_SECONDS = _number(
-    "VIDEO_WORK_SECONDS", 900
-)  # processing time per video: 3 minutes of 4K take 5 to 10 minutes
+VIDEO_WORK_SECONDS = _number("VIDEO_WORK_SECONDS", 900)  # of processing per video; 3 minutes of 4K take 5 to 10
 MAX_QUEUE = _number("MAX_QUEUE", 64)  # waiting requests; any more are refused
 MAX_VIEWERS = _number("MAX_VIEWERS", 8)  # concurrent cameras; any more wait
 MAX_SESSIONS = _number("MAX_SESSIONS", 200)  # sessions whose last result is kept, 5 MB each; the oldest is dropped
-REQUEST_SECONDS = _number(
-    "REQUEST_SECONDS", 120
-)  # processing time per request, without queueing; per photo in a gallery
+REQUEST_SECONDS = _number("REQUEST_SECONDS", 120)  # of processing per request or photo of a gallery, without queueing
 BODY_SECONDS = _number("BODY_SECONDS", 60)  # upload time of a request, plus a second per 20 kB received
 STREAM_SECONDS = _number("STREAM_SECONDS", 300)  # per camera; then waiting cameras come first, and the page reconnects
 STREAM_IDLE_S = _number("STREAM_IDLE_S", 30)  # without a frame, after which a camera frees its place
-MAX_BODY_BYTES = (
-    MAX_FILE_BYTES * 4 // 3 + 1_000_000
-)  # of a request other than an upload: a photo in base64 and the rest
+MAX_BODY_BYTES = MAX_FILE_BYTES * 4 // 3 + 1_000_000  # of a request without upload: a photo in base64
 MAX_MCP_BYTES = min(MAX_BODY_BYTES, 4_194_304)  # of an MCP message; the limit of the MCP library
 MAX_UPLOAD_BYTES = max(MAX_FILE_BYTES * MAX_PICTURES, MAX_VIDEO_BYTES) + 1_000_000  # per upload: a gallery or a video
 MAX_UPLOADS_BYTES = _number("MAX_UPLOADS_BYTES", 4_000_000_000)  # of all uploads together
 FILES_LIVE_S = _number("FILES_LIVE_S", 3000)  # lifetime of uploads and results
 CLEAN_EVERY_S = _number("CLEAN_EVERY_S", 300)  # interval of the clean-up: files are deleted within an hour
+MAX_THREADS = _number("MAX_THREADS", 64)  # computing threads of one process, at most one per processor
 HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # until the first byte of a download, retries included
 
 DETECTOR = "yolov8n-face"  # embedded; FACEMOTION_DETECTOR overrides it

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
 # The files that take longest. They run first, lest one of them begins when all others are done.
 LONG = ("tabs", "disconnects", "accessibility", "server_strangers", "thread_safety", "supply_chain", "load")
-LONG += ("webcam", "camera", "uploads", "privacy", "images_strain", "walkthrough", "smoke", "distributed")
+LONG += ("webcam", "camera", "uploads", "privacy", "images_strain", "walkthrough", "smoke", "distributed", "batch_run")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -29,7 +29,7 @@ from PIL import Image
 from facemotion import FaceDetector, Pipeline, images
 from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Analysis, Box
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
 from training.common.constants import SIDE, SUFFIXES
 from training.common.devices import DEVICES
 from training.common.errors import DataError
@@ -89,7 +89,7 @@ def run(out: Path | None = None, data: Path | None = None, device: str = "auto")
         parts.run("figures", lambda: run_figures.draw_all(run_figures.parse_arguments(draw_arguments(place, tree))))
         parts.run("export", lambda: export.export(place / "run", tree, place / "model"))
         parts.run("onnx and card", lambda: write_repository(place))
-        parts.run("evaluate", lambda: judge(place, tree))
+        parts.run("evaluate", lambda: evaluate_export(place, tree))
         analysis = parts.run("label a photo", lambda: label(place))
         write_json(place / "analysis.json", analysis.to_dict())
         face = analysis.faces[0]
@@ -100,7 +100,7 @@ def run(out: Path | None = None, data: Path | None = None, device: str = "auto")
 
 def main() -> None:
     arguments = parse_arguments()
-    with explained():
+    with exit_on_error():
         run(arguments.out, arguments.data, arguments.device)
 
 
@@ -188,7 +188,7 @@ def write_repository(place: Path) -> None:
         (place / "repository" / path).write_bytes(content)
 
 
-def judge(place: Path, tree: Path) -> None:
+def evaluate_export(place: Path, tree: Path) -> None:
     """Scores the exported weights on the validation pictures."""
     model = evaluate.load_model(str(place / "model"))
     validation, known = load_split(tree, "validation"), load_split(tree, "train")

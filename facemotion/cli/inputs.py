@@ -9,14 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Suffixes of image files in a folder; others are told by their first bytes. Unsupported formats are listed too, so that
-# they are reported instead of skipped.
-IMAGE_SUFFIXES = frozenset(
-    [
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib"),
-        *(".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif", ".tif", ".tiff"),
-    ]
-)
+from facemotion.suffixes import PICTURE_SUFFIXES
+
 _HEAD_BYTES = 4096  # read to detect the format
 STANDARD_INPUT = "-"
 DRAWN_MARK = "Drawn by facemotion"
@@ -170,7 +164,7 @@ def _is_image(path: Path) -> bool:
     if path.name.startswith("."):
         return False
     is_file = os.path.isfile(path)  # noqa: PTH113 - as above
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if path.suffix.lower() in PICTURE_SUFFIXES:
         return is_file or not os.path.exists(path)  # noqa: PTH110
     return is_file and _has_image_header(path)
 

@@ -1,6 +1,6 @@
 """The command `facemotion PHOTO...`: expressions as a table, JSON, CSV and drawn pictures.
 
-With `video` as the first word, `facemotion.cli.video` runs instead.
+With `video` or `batch` as the first word, the command of `cli/video.py` or `batch/command.py` runs instead.
 
 Results go to standard output, all else to standard error. The exit status is 0 when every picture was analysed, 1 when
 one failed or a file could not be written (the others are done all the same), 2 for a mistake in the options, and 128
@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 from facemotion import __version__
 from facemotion.atomic import atomic_write
 from facemotion.cli import interrupts
-from facemotion.cli.inputs import DRAWN_MARK, IMAGE_SUFFIXES, STANDARD_INPUT, PhotoInput, find_photos, is_pattern
+from facemotion.cli.inputs import DRAWN_MARK, STANDARD_INPUT, PhotoInput, find_photos, is_pattern
 from facemotion.cli.results import Results, count, printable, redirect_to_null, say
 from facemotion.errors import FacemotionError, MissingInput, NotAnImage
 from facemotion.faces import Analysis
+from facemotion.suffixes import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from facemotion.pipeline import Pipeline
@@ -45,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from facemotion.cli import video  # noqa: PLC0415
 
             return video.run(given[1:])
+        if given[:1] == ["batch"]:
+            from facemotion.batch import command  # noqa: PLC0415
+
+            return command.run(given[1:])
         parser = _parser()
         options = parser.parse_args(given)
         _check_options(parser, options)
@@ -74,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="facemotion",
         description="Finds every face in photos and says which of seven expressions each shows.",
         epilog="Exit status: 0 all done, 1 a picture failed, 2 wrong options, 128 + signal stopped (130: Ctrl-C). "
-        "--csv and --annotate write as they go; JSON comes at the end. Videos: facemotion video -h",
+        "--csv and --annotate write as they go; JSON comes at the end. See also: video -h, batch -h",
     )
     parser.add_argument(
         "photos", nargs="+", metavar="PHOTO", help="a picture, a folder of pictures, or - for standard input"
@@ -105,7 +110,7 @@ def _check_options(parser: argparse.ArgumentParser, options: argparse.Namespace)
     if options.csv == "-":
         if options.json:
             parser.error("--json and --csv - cannot both write to standard output; give --csv a file.")
-    elif options.csv and Path(options.csv).suffix.lower() in IMAGE_SUFFIXES:
+    elif options.csv and Path(options.csv).suffix.lower() in PICTURE_SUFFIXES:
         parser.error(f"--csv {options.csv} would write the table over a picture; put the photos before --csv.")
     elif options.csv and not Path(options.csv).parent.is_dir():
         parser.error(f"--csv {options.csv}: there is no such folder.")

@@ -33,7 +33,7 @@ def intersections(boxes: _Numbers, others: _Numbers) -> _Numbers:
     return np.asarray(np.maximum(high - low, 0).prod(axis=2))
 
 
-def overlaps(boxes: _Numbers, others: _Numbers) -> _Numbers:
+def ious(boxes: _Numbers, others: _Numbers) -> _Numbers:
     """Intersection over union of each box [N, 4] with each other box [M, 4]: [N, M] in 0..1."""
     shared = intersections(boxes, others)
     return np.asarray(shared / np.maximum(areas(boxes)[:, None] + areas(others)[None] - shared, _LEAST_AREA))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemotion import settings
-from facemotion.detectors.boxes import overlaps
+from facemotion.detectors.boxes import ious
 from facemotion.errors import BadOption
 from facemotion.faces import Analysis, Box, Face
 
@@ -217,7 +217,7 @@ def _affinity(tracks: Vector, faces: Vector) -> Vector:
     low = np.minimum(a[:, None, :2], b[None, :, :2])
     high = np.maximum(a[:, None, 2:], b[None, :, 2:])
     distance = ((tracks[:, None, :2] - faces[None, :, :2]) ** 2).sum(axis=2)
-    affinity: Vector = overlaps(a, b) - distance / ((high - low) ** 2).sum(axis=2)
+    affinity: Vector = ious(a, b) - distance / ((high - low) ** 2).sum(axis=2)
     return affinity
 
 

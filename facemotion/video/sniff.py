@@ -10,7 +10,6 @@ from facemotion.errors import EmptyFile, FacemotionError, NotAVideo, Unsupported
 from facemotion.images import sniff as image_kinds
 
 ACCEPTED = "MP4, MOV, WebM, Matroska (MKV) and AVI videos are read here"
-SUFFIXES = (".mp4", ".m4v", ".mov", ".qt", ".3gp", ".webm", ".mkv", ".avi")  # their usual names
 HEAD_BYTES = 4096
 
 _MOV_BOXES = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from facemotion.detectors.boxes import overlaps
+from facemotion.detectors.boxes import ious
 
 PHOTOS = ("astronaut.png", "grace_hopper.jpg", "fr_obama.jpg")
 FACES = {  # roughly, x0 y0 x1 y1, read off the photos by eye
@@ -18,4 +18,4 @@ FACES = {  # roughly, x0 y0 x1 y1, read off the photos by eye
 
 def iou(box: Any, other: Any) -> float:
     """Overlap of two boxes, each of four numbers."""
-    return float(overlaps(np.array([box], float), np.array([other], float))[0, 0])
+    return float(ious(np.array([box], float), np.array([other], float))[0, 0])

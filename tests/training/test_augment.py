@@ -11,7 +11,7 @@ from facemotion.faces import EMOTIONS, Box
 from training.common.errors import DataError
 from training.expression.data import corruptions
 from training.expression.data.augment import augment
-from training.expression.data.soft_labels import majority, shares, targets
+from training.expression.data.soft_labels import plurality_label, soft_targets, vote_distributions
 
 
 @pytest.fixture
@@ -104,23 +104,23 @@ VOTES = {
 
 
 def test_votes_become_shares_in_the_order_of_the_emotions() -> None:
-    crowd = shares(VOTES, ["3", "5", "7"])
+    crowd = vote_distributions(VOTES, ["3", "5", "7"])
     named = dict(zip(EMOTIONS, crowd[0].round(2).tolist(), strict=True))
     expected = {"angry": 0.3, "disgust": 0.2, "fear": 0, "happy": 0, "neutral": 0.4, "sad": 0.1, "surprise": 0}
     assert named == pytest.approx(expected)
     assert crowd.sum(1).tolist() == pytest.approx([1, 1, 0])
-    assert [EMOTIONS[m] if m >= 0 else None for m in majority(crowd)] == ["neutral", None, None]
+    assert [EMOTIONS[m] if m >= 0 else None for m in plurality_label(crowd)] == ["neutral", None, None]
     with pytest.raises(DataError, match="9"):
-        shares(VOTES, ["9"])
+        vote_distributions(VOTES, ["9"])
 
 
 def test_targets_blend_the_label_with_the_crowd() -> None:
     angry, fear = EMOTIONS.index("angry"), EMOTIONS.index("fear")
     labels = np.array([angry, fear, fear])
-    crowd = shares(VOTES, ["3", "5", "7"])
-    blended = targets(labels, crowd, 0.5)
+    crowd = vote_distributions(VOTES, ["3", "5", "7"])
+    blended = soft_targets(labels, crowd, 0.5)
     assert blended.sum(1).tolist() == pytest.approx([1, 1, 1])
     assert blended[0, angry] == pytest.approx(0.65) and blended[1, fear] == 0.5
     assert blended[2, fear] == 1  # nobody said which of the seven it is
-    assert np.array_equal(targets(labels, crowd, 0), np.eye(7, dtype=np.float32)[labels])
-    assert np.array_equal(targets(labels, None, 1), np.eye(7, dtype=np.float32)[labels])
+    assert np.array_equal(soft_targets(labels, crowd, 0), np.eye(7, dtype=np.float32)[labels])
+    assert np.array_equal(soft_targets(labels, None, 1), np.eye(7, dtype=np.float32)[labels])

@@ -64,5 +64,5 @@ def test_a_run_that_cannot_go_on_is_told(tmp_path, monkeypatch, capsys, content,
 
 def test_a_fault_of_the_program_keeps_its_traceback():
     for fault in (OSError("no file in it"), KeyError("x")):
-        with pytest.raises(type(fault)), cli_errors.explained():
+        with pytest.raises(type(fault)), cli_errors.exit_on_error():
             raise fault

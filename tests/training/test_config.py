@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from training.common import devices
+from training.common.constants import ASSETS
 from training.common.devices import Precision
 from training.common.errors import DataError
 from training.expression import config
-from training.expression.config import PRESETS, Config, ConfigError, asked, chosen, continued, parse
+from training.expression.config import PRESETS, Config, ConfigError, given_knobs, new_config, parse, resumed_config
 
 PLACES = ["--data", "fer2013", "--out", "runs/a"]
 STUDY = {
@@ -32,13 +33,13 @@ STUDY = {
 
 def test_the_study_is_the_recipe_of_the_checkpoints_it_left():
     assert PRESETS["study"] == Config() == Config.from_dict(STUDY)
-    assert chosen(parse(PLACES)) == chosen(parse([*PLACES, "--preset", "study"])) == Config()
+    assert new_config(parse(PLACES)) == new_config(parse([*PLACES, "--preset", "study"])) == Config()
 
 
 def test_flags_override_the_preset():
     arguments = parse([*PLACES, "--preset", "smoke", "--learning-rate", "3e-4", "--drop", "blank,duplicates"])
     expected = dataclasses.replace(PRESETS["smoke"], learning_rate=3e-4, drop=("blank", "duplicates"))
-    assert chosen(arguments) == expected
+    assert new_config(arguments) == expected
 
 
 def test_a_recipe_survives_json_and_checkpoints(tmp_path):
@@ -64,13 +65,63 @@ def test_a_recipe_survives_json_and_checkpoints(tmp_path):
         ({"network": "multihead", "mixup": 0.2}, "--mixup must be 0"),
         ({"network": "multihead", "balance": 0.5}, "--balance must be 0"),
         ({"photo_weight": 0.0}, "--photo-weight must be above 0"),
-        ({"rare": 1.5}, "--rare must be from 0 to 1"),
-        ({"drop": ("not_a_face",)}, "--votes must be given for --crowd and for --drop not_a_face"),
+        ({"rare_class_sampling": 1.5}, "--rare-class-sampling must be from 0 to 1"),
+        ({"drop": ("not_a_face",)}, "--votes must be given for --ferplus-weight and for --drop not_a_face"),
     ],
 )
 def test_values_outside_a_knobs_range_are_refused(values, sentence):
     with pytest.raises(ConfigError, match=sentence):
         Config(**values)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (
+            "emotionnet",
+            {
+                "ferplus_weight": 0.5,
+                "distillation_weight": 0.7,
+                "ema_decay": 0.998,
+                "warmup_epochs": 3.0,
+                "init_weights": "",
+            }
+            | {"drop": ("blank", "other_splits", "not_a_face"), "balance": 0.5, "learning_rate": 0.2},
+        ),
+        ("simplecnn", {"ferplus_weight": 0.0, "ema_decay": 0.0, "warmup_epochs": 0.0, "epochs": 50}),
+    ],
+)
+def test_published_recipes_of_earlier_versions_load(model, expected, tmp_path):
+    """As a run directory holds them, beside the commit and versions."""
+    recipe = json.loads((ASSETS / model / "config.json").read_text())["recipe"]
+    assert {"crowd", "average", "warm_up"} <= set(recipe)
+    (tmp_path / "config.json").write_text(json.dumps(recipe))
+    config = Config.of_run(tmp_path)
+    assert {name: getattr(config, name) for name in expected} == expected
+    if model == "simplecnn":
+        assert config == Config()
+
+
+def test_a_checkpoint_with_former_names_of_knobs_loads():
+    former = {
+        "crowd": 0.5,
+        "votes": "v.csv",
+        "rare": 0.25,
+        "average": 0.9,
+        "start": "simplecnn",
+        "warm_up": 2.0,
+        "views": 8,
+    }
+    current = {"ferplus_weight": 0.5, "votes": "v.csv", "rare_class_sampling": 0.25, "ema_decay": 0.9}
+    assert Config.from_dict(STUDY | former) == Config(**current, init_weights="simplecnn", warmup_epochs=2.0)
+    assert set(config.FORMER.values()) - {None} <= set(Config.__dataclass_fields__)
+
+
+def test_former_flags_are_understood_and_named(capsys):
+    arguments = parse([*PLACES, "--votes", "v.csv", "--crowd", "0.5", "--warm-up=2", "--drop", "judged"])
+    expected = Config(votes="v.csv", ferplus_weight=0.5, warmup_epochs=2.0, drop=("other_splits",))
+    assert new_config(arguments) == expected
+    assert "--crowd is now --ferplus-weight" in capsys.readouterr().err
 
 
 def test_a_recipe_of_a_newer_version_is_refused():
@@ -85,7 +136,7 @@ def test_a_recipe_with_a_knob_of_a_former_version_goes_on():
 def test_data_may_be_several_folders():
     arguments = parse(["--data", "official", "rafdb", "--out", "runs/a", "--preset", "modern", "--photo-weight", "1.5"])
     assert [str(folder) for folder in arguments.data] == ["official", "rafdb"]
-    assert chosen(arguments) == dataclasses.replace(PRESETS["modern"], photo_weight=1.5)
+    assert new_config(arguments) == dataclasses.replace(PRESETS["modern"], photo_weight=1.5)
 
 
 @pytest.mark.parametrize(
@@ -134,13 +185,15 @@ def test_help_explains_every_knob(capsys):
 )
 def test_a_run_goes_on_with_its_own_recipe(flags, changed):
     saved = Config(epochs=20, seed=3)
-    assert continued(saved, asked(parse([*PLACES, "--resume", *flags]))) == dataclasses.replace(saved, **changed)
+    assert resumed_config(saved, given_knobs(parse([*PLACES, "--resume", *flags]))) == dataclasses.replace(
+        saved, **changed
+    )
 
 
 @pytest.mark.parametrize("flags", [["--learning-rate", "1"], ["--preset", "study"], ["--preset", "smoke"]])
 def test_no_other_recipe_is_taken_up_on_the_way(flags):
     with pytest.raises(ConfigError, match="a run goes on with its own recipe, which has --"):
-        continued(Config(seed=3), asked(parse([*PLACES, "--resume", *flags])))
+        resumed_config(Config(seed=3), given_knobs(parse([*PLACES, "--resume", *flags])))
 
 
 @pytest.mark.parametrize(

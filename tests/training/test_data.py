@@ -172,7 +172,7 @@ def test_reads_from_kaggle_what_kagglehub_hands_over(monkeypatch, tree):
         (["not_a_face"], "0 1 2 3 5 6"),
         (["duplicates", "conflicts"], "1 2 4 6"),
         (["conflicts", "duplicates"], "1 2 4 6"),
-        (["judged"], "0 3 4 5 6"),
+        (["other_splits"], "0 3 4 5 6"),
     ],
 )
 def test_drops_what_it_is_told_to(tree, votes, drop, names):
@@ -242,7 +242,7 @@ def test_the_check_writes_both_files_and_ends_with_a_status(tree, tmp_path, monk
     with pytest.raises(SystemExit) as ended:
         inspect.main()
     assert ended.value.code == status
-    assert capsys.readouterr().out.startswith("# The data\n\n| pictures | train | validation |")
+    assert capsys.readouterr().out.startswith("# The data\n\n| images | train | validation |")
     assert json.loads((tmp_path / "report" / "data.json").read_text())["different"] == 7
     assert "no votes given" in (tmp_path / "report" / "data.md").read_text()
 
@@ -289,8 +289,8 @@ def test_what_resembles_others_goes_with_its_copies():
     judged = np.stack([picture(0), picture(1)])
     again = (picture(0) * 0.7 + 9).astype(np.uint8)
     stack = np.stack([picture(2), again, picture(1), picture(3), again])
-    assert duplicates.resemble(stack, judged).tolist() == [False, True, True, False, True]
-    assert not duplicates.resemble(stack, judged[:0]).any()
+    assert duplicates.near_matches(stack, judged).tolist() == [False, True, True, False, True]
+    assert not duplicates.near_matches(stack, judged[:0]).any()
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,7 @@ def test_the_folder_that_is_trained_from(folder: Path, teachers: dict[str, Teach
 
 def test_crowds_are_shown_more_often(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset, "CROWD", 1)  # of the two boxes in photos of mgde2, one is too small to count
-    counts = prepare(read(folder), tmp_path / "data", (), Plan(close_ups=0, free_parts=0, patterns=0, crowds=3))
+    counts = prepare(read(folder), tmp_path / "data", (), Plan(close_ups=0, free_parts=0, patterns=0, crowd_repeats=3))
     assert counts["train_photos"] == 12 and counts["repeated"] == 2 * 11
     pictures, labels = (
         {f.stem: f.read_bytes() for f in (tmp_path / "data" / part / "train").iterdir()}

@@ -16,7 +16,7 @@ from PIL import Image
 from training.common.errors import DataError
 from training.detector import augment, teacher_boxes
 from training.detector import dataset as face_dataset
-from training.detector.label_cleaning import CERTAIN_SCORE, UNCONFIRMED, Seen, distil, softened
+from training.detector.label_cleaning import CERTAIN_SCORE, UNCONFIRMED, TeacherDetections, distill_labels, softened
 
 
 def boxes(*rows: tuple[float, ...]) -> np.ndarray:
@@ -24,14 +24,14 @@ def boxes(*rows: tuple[float, ...]) -> np.ndarray:
 
 
 TIGHT, ALONE, UNSEEN = (12, 12, 48, 48), (100, 100, 130, 130), (200, 10, 212, 24)
-TEACHER = Seen(
+TEACHER = TeacherDetections(
     boxes(TIGHT, ALONE, (300, 0, 330, 30), (11, 12, 30, 30)), np.array([0.8, 0.35, 0.1, 0.6], np.float32), 0.3
 )
 
 
 def test_peoples_boxes_are_fused_with_the_teachers() -> None:
     labels = boxes((8, 8, 52, 54), UNSEEN)
-    fused = distil(labels, TEACHER)
+    fused = distill_labels(labels, TEACHER)
     assert fused.boxes.tolist() == boxes(TIGHT, UNSEEN, ALONE).tolist()  # nothing lies in a face that is labelled
     assert fused.confidence.tolist() == pytest.approx([1, UNCONFIRMED, 0.35 / CERTAIN_SCORE])
     assert fused.tightened.tolist() == [True, False] and fused.added == 1
@@ -39,12 +39,12 @@ def test_peoples_boxes_are_fused_with_the_teachers() -> None:
 
 
 def test_the_teachers_own_labels_keep_its_doubt_and_photos_without_faces_stay_so() -> None:
-    fused = distil(boxes(TIGHT, ALONE), TEACHER, "teacher")
+    fused = distill_labels(boxes(TIGHT, ALONE), TEACHER, "teacher")
     assert fused.confidence.tolist() == pytest.approx([1, 0.5]) and fused.added == 0
-    nothing = distil(boxes(), TEACHER, "none")
+    nothing = distill_labels(boxes(), TEACHER, "none")
     assert nothing.boxes.shape == (0, 4) and nothing.confidence.shape == (0,)
-    empty = Seen(boxes(), np.zeros(0, np.float32), 0.3)
-    assert distil(boxes(UNSEEN), empty).confidence.tolist() == [UNCONFIRMED]
+    empty = TeacherDetections(boxes(), np.zeros(0, np.float32), 0.3)
+    assert distill_labels(boxes(UNSEEN), empty).confidence.tolist() == [UNCONFIRMED]
     assert softened(np.array([0, CERTAIN_SCORE / 2, 0.9], np.float32)).tolist() == pytest.approx([0, 0.5, 1])
 
 
@@ -112,7 +112,7 @@ def test_confidence_reaches_the_target_scores(tmp_path: Path) -> None:
     file.write_text(json.dumps({"a": [1.0, 0.25], "b": [0.5]}))
     labels = [{"cls": np.zeros((2, 1), np.float32)}, {"cls": np.zeros((1, 1), np.float32)}, {"cls": np.zeros((1, 1))}]
     dataset = SimpleNamespace(im_files=["x/a.jpg", "x/b.jpg", "x/c.jpg"], labels=labels)
-    trainer.note_confidence(dataset, file)
+    trainer.store_confidence(dataset, file)
     assert [label["cls"][:, 0].tolist() for label in labels] == [[0, 0.75], [0.5], [0]]
 
     places = torch.tensor([[x + 0.5, y + 0.5] for y in range(8) for x in range(8)]) * 8
@@ -131,10 +131,10 @@ def test_confidence_reaches_the_target_scores(tmp_path: Path) -> None:
 
 
 def test_every_batch_has_pictures_without_faces() -> None:
-    from training.detector.trainer import WithNegatives
+    from training.detector.trainer import NegativeSampler
 
     without = np.arange(50) % 17 == 0  # three of fifty
-    order = WithNegatives(without, batch=8, least=2)
+    order = NegativeSampler(without, batch=8, least=2)
     rows = list(order)
     assert len(rows) == len(order)
     batches = [rows[at : at + 8] for at in range(0, len(rows), 8)]
@@ -142,7 +142,7 @@ def test_every_batch_has_pictures_without_faces() -> None:
     shown = Counter(rows)
     assert set(shown) == set(range(50)) and all(shown[row] == 1 for row in np.flatnonzero(~without))
     assert list(order) != rows
-    many = WithNegatives(np.arange(20) < 15, batch=4, least=1)
+    many = NegativeSampler(np.arange(20) < 15, batch=4, least=1)
     assert sorted(many) == list(range(20))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facemotion.detectors.boxes import overlaps
+from facemotion.detectors.boxes import ious
 from training.common.errors import DataError
 from training.detector import evaluate, yolo_format
 from training.detector.metrics import Found, at_threshold, average_precision, curve, sides
@@ -85,7 +85,7 @@ def test_the_curve_by_hand() -> None:
 
 def test_overlaps_and_sides_by_hand() -> None:
     boxes = np.array([A, [20, 0, 60, 40], [40, 40, 50, 50]], np.float32)
-    assert overlaps(boxes[:1], boxes)[0].tolist() == pytest.approx([1, 800 / 2400, 0])
+    assert ious(boxes[:1], boxes)[0].tolist() == pytest.approx([1, 800 / 2400, 0])
     assert sides(np.array([[0, 0, 10, 40], [5, 5, 5, 9]], np.float32)).tolist() == pytest.approx([20, 0])
 
 
@@ -152,7 +152,7 @@ def test_a_detector_is_scored_on_real_photos(examples: Path, tmp_path: Path, cap
     Image.new("RGB", (300, 200), (90, 120, 90)).save(tmp_path / "images" / "empty.jpg")
     for name, line in truth.items():
         (tmp_path / "labels" / f"{name}.txt").write_text(line)
-    judged = evaluate.judge(evaluate.groups([], [tmp_path], everything=True), ["yunet"], ["auto"])
+    judged = evaluate.evaluate_detectors(evaluate.groups([], [tmp_path], everything=True), ["yunet"], ["auto"])
     [group] = judged["groups"]
     [row] = group["rows"]
     assert row["ap50"]["16"] == pytest.approx(1) and row["served"]["recall"] == 1
@@ -177,7 +177,7 @@ def test_test_photos_come_first_and_each_set_stands_apart(folder: Path, tmp_path
     ]
     assert [len(chosen) for _, _, chosen in found][:2] == [5, 5]
     looks = ["alone", "fast"]
-    text = evaluate.markdown(evaluate.judge(found, ["yunet"], looks))
+    text = evaluate.markdown(evaluate.evaluate_detectors(found, ["yunet"], looks))
     headings = [line for line in text.splitlines() if line.startswith("###")]
     assert headings[0].startswith("### unseen: for judging only, no detector here was trained or chosen by it")
     assert all("held-out tenth of a training set" in heading for heading in headings[1:])

@@ -46,7 +46,7 @@ def data(tmp_path: Path, examples: Path) -> Path:
 
 def test_a_report(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [str(tiny_detector.write(tmp_path / "tiny")), "yunet"]  # the tiny one's boxes are all false alarms
-    judged = evaluate.judge(evaluate.groups([], [data]), names, ["fast"])
+    judged = evaluate.evaluate_detectors(evaluate.groups([], [data]), names, ["fast"])
     (run / "detectors.json").write_text(json.dumps(judged))
     out = tmp_path / "reports" / "detector.md"
     out.parent.mkdir()
@@ -75,7 +75,7 @@ def test_hits_misses_and_false_alarms_are_told_apart(data: Path) -> None:
 
 def test_a_run_that_goes_on_says_so(run: Path, data: Path, tmp_path: Path) -> None:
     config = json.loads((run / "config.json").read_text()) | {"epochs": 9}
-    judged = evaluate.judge(evaluate.groups([], [data]), ["yunet"], ["fast"])
+    judged = evaluate.evaluate_detectors(evaluate.groups([], [data]), ["yunet"], ["fast"])
     assert "2 of 9 epochs so far" in detector_report.text(config, train.read_history(run), judged, "detector", [])
 
 

@@ -123,7 +123,7 @@ def test_small_photos_are_shown_at_their_own_size_too(tmp_path: Path) -> None:
     seeded = random.getstate()
     random.seed(1)
     try:
-        shown = [detector_trainer.sized(dataset, lambda _: (large, (40, 80), (160, 320)), 0) for _ in range(60)]
+        shown = [detector_trainer.load_resized(dataset, lambda _: (large, (40, 80), (160, 320)), 0) for _ in range(60)]
     finally:
         random.setstate(seeded)
     widths = [made.shape[1] for made, _, _ in shown]
@@ -132,7 +132,7 @@ def test_small_photos_are_shown_at_their_own_size_too(tmp_path: Path) -> None:
         assert own == (40, 80) and now == made.shape[:2] and now[1] == pytest.approx(2 * now[0], abs=2)
         assert made[:, : made.shape[1] // 3].max() < 10 and made[:, -made.shape[1] // 3 :].min() > 245
     same = large, (160, 320), (160, 320)
-    assert detector_trainer.sized(dataset, lambda _: same, 1)[0] is large  # as large as the input: as it is
+    assert detector_trainer.load_resized(dataset, lambda _: same, 1)[0] is large  # as large as the input: as it is
 
 
 def stop_after_one_epoch(arguments: list[str]) -> None:
@@ -169,12 +169,19 @@ def epochs(out: Path) -> list[str]:
 def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "last.pt").write_bytes(b"")
-    (tmp_path / "config.json").write_text(json.dumps({"base": "a.pt", "epochs": 3, "imgsz": 64}))
-    recipe = train.continued(tmp_path)
-    assert (recipe.base, recipe.epochs, recipe.imgsz, recipe.crowds) == ("a.pt", 3, 64, 1)
+    (tmp_path / "config.json").write_text(
+        json.dumps({"base": "a.pt", "epochs": 3, "imgsz": 64, "crowds": 2, "loose": ["web"]})
+    )
+    recipe = train.resumed_recipe(tmp_path)
+    assert (recipe.base, recipe.epochs, recipe.imgsz, recipe.crowd_repeats) == (
+        "a.pt",
+        3,
+        64,
+        2,
+    ) and recipe.loose_sets == ("web",)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(DataError, match="neither base nor epochs"):
-        train.continued(tmp_path)
+        train.resumed_recipe(tmp_path)
 
 
 def test_sources_are_told_of_every_folder(tmp_path: Path) -> None:

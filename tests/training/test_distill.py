@@ -15,9 +15,9 @@ from tests.support.training_tree import write_tree
 from training.expression import distill, train
 from training.expression.config import PRESETS, Config, ConfigError
 from training.expression.data.dataset import load_split
-from training.expression.data.epoch_data import Lessons
+from training.expression.data.epoch_data import EpochData
 from training.expression.distill import Teacher
-from training.expression.optim import prior_of
+from training.expression.optim import log_priors
 
 CPU = torch.device("cpu")
 
@@ -51,11 +51,11 @@ def test_teachers_answer_with_the_mean_and_by_the_frequencies_they_learned_witho
     prior = torch.tensor([0.5, 0.25, 0.25]).log()
     pictures = torch.zeros(4, 1, 48, 48)
     plain, balanced = Teacher(Says(0, 0, 0), Config(), ""), Teacher(Says(0, 0, 0), Config(balance=1), "")
-    said = distill.answers([plain], pictures, prior, bf16=False)
+    said = distill.teacher_probabilities([plain], pictures, prior, bf16=False)
     assert said[3].tolist() == pytest.approx([1 / 3] * 3)
-    said = distill.answers([balanced], pictures, prior, bf16=False)
+    said = distill.teacher_probabilities([balanced], pictures, prior, bf16=False)
     assert said[0].tolist() == pytest.approx([0.5, 0.25, 0.25])
-    said = distill.answers([plain, balanced], pictures, prior, bf16=False)
+    said = distill.teacher_probabilities([plain, balanced], pictures, prior, bf16=False)
     assert said[0].tolist() == pytest.approx([5 / 12, 7 / 24, 7 / 24])
 
 
@@ -66,19 +66,19 @@ def test_a_run_is_taught_on_the_pictures_it_sees(tree: Path, taught_run: Path, a
     bf16 = arithmetic == "bfloat16"
     bound = 32 * UNIT[arithmetic]
     split, rows = load_split(tree, "train"), torch.arange(42)
-    config = Config(augment=True, teachers=(str(taught_run),), teaching=0.25)
-    lessons = Lessons(split, config, CPU)
+    config = Config(augment=True, teachers=(str(taught_run),), distillation_weight=0.25)
+    epoch_data = EpochData(split, config, CPU)
     teacher = distill.load(taught_run, CPU)
     assert teacher.config.balance == 0.5 and teacher.pin.startswith("teacher#")
     own = nn.functional.one_hot(torch.from_numpy(split.labels), 7).float()
-    (first, told), (second, told_then) = lessons.batch(rows), lessons.batch(rows)
+    (first, told), (second, told_then) = epoch_data.batch(rows), epoch_data.batch(rows)
     for shown, targets in ((first, told), (second, told_then)):
-        said = distill.answers([teacher], shown * config.std + config.mean, prior_of(own), bf16)
+        said = distill.teacher_probabilities([teacher], shown * config.std + config.mean, log_priors(own), bf16)
         torch.testing.assert_close(targets, 0.75 * own + 0.25 * said, rtol=0, atol=bound)
     assert not torch.equal(told, told_then)
-    still = Lessons(split, dataclasses.replace(config, augment=False, teaching=1.0), CPU)
+    still = EpochData(split, dataclasses.replace(config, augment=False, distillation_weight=1.0), CPU)
     grey = torch.from_numpy(split.pictures).unsqueeze(1).float() / 255
-    said = distill.answers([teacher], grey, prior_of(own), bf16)
+    said = distill.teacher_probabilities([teacher], grey, log_priors(own), bf16)
     torch.testing.assert_close(still.batch(rows)[1], said, rtol=0, atol=bound)
 
 
@@ -86,7 +86,14 @@ def test_a_run_is_taught_on_the_pictures_it_sees(tree: Path, taught_run: Path, a
 def test_a_taught_run_names_its_teachers_and_goes_on_where_they_were_moved(
     tree: Path, taught_run: Path, tmp_path: Path
 ) -> None:
-    modern = {"drop": (), "epochs": 2, "batch_size": 16, "warm_up": 0.5, "teaching": 0.5, "network": "emotionnet"}
+    modern = {
+        "drop": (),
+        "epochs": 2,
+        "batch_size": 16,
+        "warmup_epochs": 0.5,
+        "distillation_weight": 0.5,
+        "network": "emotionnet",
+    }
     config = dataclasses.replace(PRESETS["modern"], teachers=(str(taught_run),), **modern)  # type: ignore[arg-type]
     whole, halved = tmp_path / "whole", tmp_path / "halved"
     train.train(config, tree, whole)
@@ -106,12 +113,12 @@ def test_a_taught_run_names_its_teachers_and_goes_on_where_they_were_moved(
     ("wrong", "message"),
     [
         (
-            {"network": "multihead", "teachers": ("run",), "teaching": 0.5},
+            {"network": "multihead", "teachers": ("run",), "distillation_weight": 0.5},
             "--teachers must be left out for --network",
         ),
-        ({"teaching": 0.5}, "--teaching must be 0, or with --teachers"),
-        ({"teachers": ("run",)}, "--teaching must be 0, or with --teachers"),
-        ({"teachers": ("run",), "teaching": 1.5}, "at most 1"),
+        ({"distillation_weight": 0.5}, "--distillation-weight must be 0, or with --teachers"),
+        ({"teachers": ("run",)}, "--distillation-weight must be 0, or with --teachers"),
+        ({"teachers": ("run",), "distillation_weight": 1.5}, "at most 1"),
     ],
 )
 def test_knobs_that_do_not_go_together(wrong: dict[str, object], message: str) -> None:

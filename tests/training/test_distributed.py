@@ -15,7 +15,7 @@ from tests.support.arithmetic import UNIT
 from tests.support.training_tree import write_tree
 from training.common.errors import DataError
 from training.expression import train
-from training.expression.distributed import World, batches
+from training.expression.distributed import DistributedContext, batches
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 500  # it takes ten on an idle machine
@@ -35,13 +35,13 @@ LIMIT_S = 500  # it takes ten on an idle machine
     ],
 )
 def test_every_row_is_dealt_out_once(rows, size, processes, sizes):
-    worlds = [World(rank, processes, rank) for rank in range(processes)]
+    worlds = [DistributedContext(rank, processes, rank) for rank in range(processes)]
     dealt = []
-    for world in worlds:
+    for context in worlds:
         torch.manual_seed(5)  # as every process starts an epoch
-        order = batches(torch.randperm(rows), size, world)
+        order = batches(torch.randperm(rows), size, context)
         assert [len(batch) for batch in order] == sizes
-        dealt.append([world.share(batch) for batch in order])
+        dealt.append([context.share(batch) for batch in order])
     assert sorted(torch.cat([rows_ for shares in dealt for rows_ in shares]).tolist()) == list(range(rows))
     assert min(len(share) for shares in dealt for share in shares) >= 2
 
@@ -49,21 +49,21 @@ def test_every_row_is_dealt_out_once(rows, size, processes, sizes):
 @pytest.mark.parametrize(("rows", "size", "processes"), [(1, 16, 1), (3, 16, 2), (100, 6, 4)])
 def test_too_few_rows_for_the_processes_are_refused(rows, size, processes):
     with pytest.raises(DataError, match=f"need {2 * processes} training pictures"):
-        batches(torch.arange(rows), size, World(0, processes))
+        batches(torch.arange(rows), size, DistributedContext(0, processes))
 
 
 @pytest.mark.parametrize("kind", ["mps"])
 def test_a_device_that_several_processes_cannot_use_is_refused(kind):
-    with pytest.raises(DataError, match="--device cpu"), World(0, 2).joined(torch.device(kind)):
+    with pytest.raises(DataError, match="--device cpu"), DistributedContext(0, 2).joined(torch.device(kind)):
         pass
 
 
 def test_torchrun_says_who_one_is(monkeypatch):
-    assert World.from_environment() == World(0, 1, 0)
+    assert DistributedContext.from_environment() == DistributedContext(0, 1, 0)
     for name, value in {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
-    assert World.from_environment() == World(3, 8, 1)
-    assert not World.from_environment().is_first
+    assert DistributedContext.from_environment() == DistributedContext(3, 8, 1)
+    assert not DistributedContext.from_environment().is_first
 
 
 def apart(numbers):

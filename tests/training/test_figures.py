@@ -119,7 +119,7 @@ def test_refuses_predictions_of_other_pictures(run, data, tmp_path, monkeypatch,
     record = run_figures.read_run(run)
     with pytest.raises(DataError, match=r"picture \('0', 0\), which the data don't hold"):
         others = load_split(data, "validation").where(np.arange(21) > 3)
-        run_figures.draw_mistakes(run_figures.Book(tmp_path), record, record.logits[1], others)
+        run_figures.draw_mistakes(run_figures.FigureWriter(tmp_path), record, record.logits[1], others)
     monkeypatch.setattr(sys, "argv", ["figures", "--run", str(tmp_path), "--out", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
         run_figures.main()
@@ -202,7 +202,7 @@ def test_the_chain_shows_a_photo_boxes_and_labels(tmp_path, examples, pipeline, 
     monkeypatch.setattr("facemotion.Pipeline.from_pretrained", lambda classifier: pipeline)
     drawn = []
     monkeypatch.setattr(image_grids, "chain", lambda stages: drawn.extend(stages) or charts.Figure())
-    run_figures.draw_chain(run_figures.Book(tmp_path), examples / "astronaut.png", "default")
+    run_figures.draw_pipeline_stages(run_figures.FigureWriter(tmp_path), examples / "astronaut.png", "default")
     assert [text for text, _ in drawn] == ["The photo", "1 face found", "What each shows, and how sure that is"]
     photo, boxes, labelled = (pixels for _, pixels in drawn)
     assert (photo != boxes).any()

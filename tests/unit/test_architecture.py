@@ -18,14 +18,14 @@ MAX_LINES = 350
 
 # Each module may import those of its own row and of the rows above it. A new module takes its place here.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "faces"),
+    ("errors", "faces", "suffixes"),
     ("settings", "deadline", "logs", "atomic", "scratch"),
     ("images", "weights", "runtime"),
     ("detectors", "expression"),
     ("upright", "pipeline"),
     ("tracking",),
     ("output", "video"),
-    ("webui", "cli", "__main__"),
+    ("webui", "cli", "batch", "__main__"),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -50,8 +50,10 @@ KNOWN_CIRCLES = {
 OWNERS: dict[str, tuple[str, ...]] = {
     "av": ("facemotion.video",),
     "gradio": ("facemotion.webui", "app"),
-    "huggingface_hub": ("facemotion.weights", "training.publish.hub"),
+    "huggingface_hub": ("facemotion.weights", "training.publish"),
     "onnxruntime": ("facemotion.runtime", "training.expression.onnx_export", "benchmarks"),
+    "pyarrow": ("facemotion.batch",),
+    "ray": ("facemotion.batch",),
     "torch": ("facemotion.detectors.ultralytics_compat", "training", "benchmarks"),
     "ultralytics": (
         "facemotion.detectors.checkpoint",

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facemotion.detectors.boxes import intersections, overlaps, suppress
+from facemotion.detectors.boxes import intersections, ious, suppress
 
 Box = NDArray[np.float64]
 coordinates = st.floats(-1e4, 1e4, allow_nan=False)
@@ -23,7 +23,7 @@ def boxes(draw: st.DrawFn) -> Box:
 
 
 def iou(box: Box, other: Box) -> float:
-    return float(overlaps(box[None], other[None])[0, 0])
+    return float(ious(box[None], other[None])[0, 0])
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,14 @@ def test_overlap_by_hand(other: tuple[int, ...], expected: float) -> None:
 
 def test_two_boxes_without_area_do_not_overlap() -> None:
     point = np.array([[5, 5, 5, 5]], np.float32)
-    assert overlaps(point, point).tolist() == [[0]]
+    assert ious(point, point).tolist() == [[0]]
 
 
 def test_shapes_and_types() -> None:
     few, many = np.ones((2, 4), np.float32), np.ones((3, 4), np.float32)
-    assert overlaps(few, many).shape == intersections(few, many).shape == (2, 3)
-    assert overlaps(few, many[:0]).shape == (2, 0)
-    assert overlaps(few, many).dtype == np.float32
+    assert ious(few, many).shape == intersections(few, many).shape == (2, 3)
+    assert ious(few, many[:0]).shape == (2, 0)
+    assert ious(few, many).dtype == np.float32
 
 
 @given(boxes(), boxes())

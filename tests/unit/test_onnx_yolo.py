@@ -13,7 +13,7 @@ import pytest
 
 from facemotion import FaceDetector, images, settings
 from facemotion.detectors import onnx_yolo as served
-from facemotion.detectors.boxes import overlaps
+from facemotion.detectors.boxes import ious
 from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatch
 from tests.support import tiny_detector
 from tests.support.hub import Hub
@@ -158,6 +158,6 @@ def test_two_are_embedded(hub: Hub, examples: Path, name: str, detail: str) -> N
         boxes, _ = detector.detect(picture, detail)
         assert len(boxes) == count
         others = FaceDetector.from_pretrained("yunet").detect(picture, detail)[0]
-        assert overlaps(boxes, others).max(axis=1).min() > 0.5
+        assert ious(boxes, others).max(axis=1).min() > 0.5
     assert detector.detect(np.full((64, 64, 3), 90, np.uint8), detail)[0].shape == (0, 4)
     assert hub.requests == []

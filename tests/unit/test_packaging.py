@@ -123,7 +123,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the package was installed into, from a copy, so that the build leaves nothing in the sources."""
     source = tmp_path_factory.mktemp("source")
     target = tmp_path_factory.mktemp("target")
-    for name in ("pyproject.toml", "requirements.txt", "README.md", "LICENSE", "NOTICE"):
+    for name in ("pyproject.toml", "requirements.txt", "requirements-batch.txt", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, source)
     shutil.copytree(ROOT / "facemotion", source / "facemotion", ignore=shutil.ignore_patterns("__pycache__"))
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--no-cache-dir", "--disable-pip-version-check"]
@@ -147,6 +147,7 @@ def test_the_installed_package_has_its_licences_and_its_command(installed: Path)
     assert "facemotion = facemotion.cli:main" in (metadata / "entry_points.txt").read_text(encoding="utf-8")
     required = (metadata / "METADATA").read_text(encoding="utf-8")
     assert f"Requires-Dist: gradio[mcp]=={requirement('gradio')}" in required
+    assert re.search(r'^Requires-Dist: ray\[data\]==\S+; extra == "batch"$', required, re.MULTILINE)
 
 
 def test_the_installed_package_is_importable(installed: Path) -> None:

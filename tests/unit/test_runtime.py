@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,3 +51,16 @@ def test_nobody_else_counts_processors() -> None:
         if re.search("cpu_count|sched_getaffinity", file.read_text("utf-8"))
     ]
     assert counting == ["runtime.py"]
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("1", 1), ("3", 3), ("64", 4)])
+def test_no_more_threads_than_the_setting_says(limit: str, expected: int) -> None:
+    """Workers of `facemotion batch` share a machine, each with its part of the processors."""
+    code = (
+        "import os; os.sched_getaffinity = lambda _: {0, 1, 2, 3}\n"
+        "from facemotion import runtime; from pathlib import Path; runtime._QUOTA = Path('none')\n"
+        "print(runtime.cores())"
+    )
+    environment = os.environ | {"FACEMOTION_MAX_THREADS": limit}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(result.stdout) == expected

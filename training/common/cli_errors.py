@@ -11,7 +11,7 @@ from training.common.errors import DataError
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Ends the program where the data, the weights, or a file that cannot be read or written are at fault. All else
     is a fault of the program, and keeps its traceback."""
     try:

@@ -33,7 +33,7 @@ class Pair:
 
 def digests(pictures: Pictures) -> list[bytes]:
     """A short name for each picture's exact pixels."""
-    return [hashlib.sha256(np.ascontiguousarray(picture)).digest() for picture in pictures]
+    return [hashlib.sha256(picture.tobytes()).digest() for picture in pictures]
 
 
 def equal_groups(pictures: Pictures) -> list[list[int]]:
@@ -58,18 +58,18 @@ def conflicting(pictures: Pictures, labels: NDArray[np.int64]) -> NDArray[np.boo
     return mask
 
 
-def stand_in(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
+def exact_matches(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
     """Which of `pictures` also stand in `others`, pixel for pixel: bool [N]."""
     known = set(digests(others))
     return np.array([digest in known for digest in digests(pictures)], bool)
 
 
-def resemble(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
+def near_matches(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
     """Which of `pictures` also stand in `others`, equal or nearly so: bool [N]."""
     count = len(others)
     pairs = near_pairs(np.concatenate([others, pictures]))
     near = [pair.second - count for pair in pairs if pair.first < count <= pair.second]
-    return stand_in(pictures, np.concatenate([others, pictures[near]]))
+    return exact_matches(pictures, np.concatenate([others, pictures[near]]))
 
 
 def blank(pictures: Pictures) -> NDArray[np.bool_]:
@@ -100,7 +100,7 @@ def _reduced(pictures: Pictures) -> NDArray[np.float32]:
     """Averages over tiles: float32 [N, COARSE_SIDE ** 2]."""
     count, side = len(pictures), pictures.shape[1] // COARSE_SIDE
     tiles = pictures.reshape(count, COARSE_SIDE, side, COARSE_SIDE, side)
-    return tiles.mean(axis=(2, 4), dtype=np.float32).reshape(count, -1)
+    return np.asarray(tiles.mean(axis=(2, 4), dtype=np.float32).reshape(count, -1))
 
 
 def _normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -109,6 +109,6 @@ def _normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6))
 
 
-def _correlation(one: Pictures, other: Pictures) -> float:
-    first, second = _normalised(np.stack([one, other]).reshape(2, -1).astype(np.float32))
+def _correlation(picture: Pictures, other: Pictures) -> float:
+    first, second = _normalised(np.stack([picture, other]).reshape(2, -1).astype(np.float32))
     return float(first @ second)

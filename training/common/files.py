@@ -30,7 +30,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file atomically."""
+    """Write a file atomically.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     with atomic_write(path) as (temporary,), temporary.open("wb") as file:
         write(file)
 
@@ -44,4 +48,4 @@ def update_checksums(assets: Path) -> None:
     """Writes SHA256SUMS anew for the weights and configurations embedded in the package."""
     files = sorted(file for file in assets.glob("*/*") if file.suffix in {".safetensors", ".json", ".onnx"})
     lines = [f"{sha256(file)}  {file.relative_to(assets).as_posix()}\n" for file in files]
-    (assets / CHECKSUMS).write_text("".join(lines))
+    write_text(assets / CHECKSUMS, "".join(lines))

@@ -37,7 +37,7 @@ def blank(picture: Picture, boxes: Boxes, kept: Boxes) -> Picture:
     So are faces ignored: a network has no notion of "may be found, need not be". Left in the picture without a label,
     a tiny face would teach that faces are background.
     """
-    result = picture.copy()
+    result: Picture = picture.copy()
     height, width = picture.shape[:2]
     for x0, y0, x1, y1 in whole(boxes, width, height):
         around = max(x1 - x0, y1 - y0)
@@ -88,7 +88,7 @@ def free_part(picture: Picture, faces: Boxes, random: np.random.Generator, attem
             continue
         x, y = random.integers(0, width - side, endpoint=True), random.integers(0, height - side, endpoint=True)
         if not len(faces) or not intersections(np.array([[x, y, x + side, y + side]], np.float32), faces).any():
-            return picture[y : y + side, x : x + side].copy()
+            return np.array(picture[y : y + side, x : x + side])
     return None
 
 
@@ -145,7 +145,8 @@ def pattern(random: np.random.Generator) -> Picture:
     chosen = (waves, np.sign(waves * crossing), rings, np.where(waves + crossing > 1, 1.0, -1.0))[random.integers(4)]
     dark, bright = random.uniform(0, 255, (2, 3))
     mixed = dark + (chosen[..., None] + 1) / 2 * (bright - dark)
-    return np.clip(mixed + random.normal(0, random.uniform(1, 12), mixed.shape), 0, 255).astype(np.uint8)
+    noisy = mixed + random.normal(0, random.uniform(1, 12), mixed.shape)
+    return np.asarray(np.clip(noisy, 0, 255), np.uint8)
 
 
 def worsen(picture: Picture, random: np.random.Generator) -> Picture:

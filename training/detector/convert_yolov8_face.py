@@ -119,7 +119,7 @@ def exported(model: Any) -> bytes:
     del graph.metadata_props[:]
     graph.metadata_props.add(key="format", value=served.FORMAT)
     graph.metadata_props.add(key="license", value="AGPL-3.0")
-    return stored_as_half(graph).SerializeToString(deterministic=True)
+    return bytes(stored_as_half(graph).SerializeToString(deterministic=True))
 
 
 def difference(original: Path, file: Path) -> dict[str, float]:

@@ -33,7 +33,7 @@ from training.common.errors import DataError
 from training.common.files import replace, write_json, write_text
 from training.detector import augment, negatives, teacher_boxes, wider_face
 from training.detector import yolo_format as photos
-from training.detector.label_cleaning import Fused, Seen, distil, fuse
+from training.detector.label_cleaning import CleanedLabels, TeacherDetections, distill_labels, fuse
 from training.detector.yolo_format import IGNORED_PX, NO_FACES, Photo
 
 LOOSE_SETS = ("mgde2",)  # whose boxes were drawn generously
@@ -58,19 +58,19 @@ class Source:
 
 @dataclass(frozen=True)
 class Plan:
-    """What training pictures there are to be besides the photos, and which sets have loose labels.
+    """The training images besides the photos, and the sets whose labels are loose.
 
-    `crowds` is how often a photo of `CROWD` faces or more stands among them: such photos hold most of the small faces.
-    `negatives` is a folder of pictures without faces; what is transparent in one is laid over a part of a photo.
+    `crowd_repeats` is how often a photo of `CROWD` faces or more is listed: such photos hold most of the small faces.
+    `negatives` is a folder of images without faces; transparent ones are laid over parts of photos.
     """
 
     close_ups: float = 0.15  # of the photos
     free_parts: float = 0.08
     patterns: float = 0.02
-    crowds: int = 1
+    crowd_repeats: int = 1
     negatives: Path | None = None
     copies: int = 2  # of each negative, over different parts
-    loose: tuple[str, ...] = LOOSE_SETS
+    loose_sets: tuple[str, ...] = LOOSE_SETS
     teacher_boxes: tuple[Path, ...] = ()  # folders that `training.detector.teacher_boxes` wrote
     seed: int = 0
 
@@ -106,30 +106,30 @@ def prepare(source: Source, out: Path, teachers: Sequence[str] = (), plan: Plan 
         shutil.rmtree(out / part, ignore_errors=True)
     training = [p for p, held in zip(source.photos, source.held_out, strict=True) if not held and p.set != NO_FACES]
     if plan.teacher_boxes:
-        seen = told(training, plan.teacher_boxes)
-        fused = {p.name: distil(p.boxes, seen[p.name][0], p.labelled_by) for p in training}
+        seen = read_teacher_boxes(training, plan.teacher_boxes)
+        fused = {p.name: distill_labels(p.boxes, seen[p.name][0], p.labelled_by) for p in training}
     else:
         seen = look(training, teachers, out / "teachers.json")
-        fused = {p.name: fuse(p.boxes, seen[p.name], p.set in plan.loose) for p in training}
+        fused = {p.name: fuse(p.boxes, seen[p.name], p.set in plan.loose_sets) for p in training}
     writer = Writer(out, source.ignored)
     for photo in tqdm(training, desc="writing", leave=False, mininterval=1):
         done = fused[photo.name]
-        writer.photo(photo, done.boxes, "train", plan.crowds, done.confidence)
+        writer.photo(photo, done.boxes, "train", plan.crowd_repeats, done.confidence)
     extra(training, fused, seen, elsewhere, writer, plan)
     for photo, held in zip(source.photos, source.held_out, strict=True):
         if held:
             writer.photo(photo, photo.boxes, "val")
-    counts = dict(writer.counts) | {"teachers": [Path(name).name for name in teachers]}
-    counts |= {"changes": changes(training, fused)}
+    counts: dict[str, Any] = dict(writer.counts)
+    counts |= {"teachers": [Path(name).name for name in teachers], "changes": changes(training, fused)}
     write_json(out / "changes.json", counts)
     write_json(out / CONFIDENCE, writer.confidence)
-    sheet(training, fused, out / "changes.jpg")
+    changes_sheet(training, fused, out / "changes.jpg")
     described = {"path": str(out.resolve()), "train": "images/train", "val": "images/val", "names": {0: "face"}}
     write_text(out / "data.yaml", yaml.safe_dump(described))
     return counts
 
 
-def told(chosen: Sequence[Photo], folders: Sequence[Path]) -> dict[str, list[Seen]]:
+def read_teacher_boxes(chosen: Sequence[Photo], folders: Sequence[Path]) -> dict[str, list[TeacherDetections]]:
     """What a teacher found in each photo, by its name, as `training.detector.teacher_boxes` wrote it to the `folders`.
 
     Raises:
@@ -146,15 +146,15 @@ def told(chosen: Sequence[Photo], folders: Sequence[Path]) -> dict[str, list[See
         )
     read_one = teacher_boxes.read
     return {
-        photo.name: [Seen(*read_one(files[photo.name][0], photo.width, photo.height), TEACHER_THRESHOLD)]
+        photo.name: [TeacherDetections(*read_one(files[photo.name][0], photo.width, photo.height), TEACHER_THRESHOLD)]
         for photo in chosen
     }
 
 
-def look(chosen: Sequence[Photo], teachers: Sequence[str], cache: Path) -> dict[str, list[Seen]]:
+def look(chosen: Sequence[Photo], teachers: Sequence[str], cache: Path) -> dict[str, list[TeacherDetections]]:
     """What each teacher, named as `FaceDetector.from_pretrained` takes it, finds in each photo; by photo name."""
     known: dict[str, Any] = json.loads(cache.read_text()) if cache.is_file() else {}
-    seen: dict[str, list[Seen]] = {photo.name: [] for photo in chosen}
+    seen: dict[str, list[TeacherDetections]] = {photo.name: [] for photo in chosen}
     for name in teachers:
         told = known.setdefault(Path(name).name, {"threshold": 0.0, "found": {}})
         found = told["found"]
@@ -170,14 +170,14 @@ def look(chosen: Sequence[Photo], teachers: Sequence[str], cache: Path) -> dict[
             write_json(cache, known)
         for photo in chosen:
             boxes, scores = (np.array(part, np.float32) for part in found[photo.name])
-            seen[photo.name].append(Seen(boxes.reshape(-1, 4), scores, told["threshold"]))
+            seen[photo.name].append(TeacherDetections(boxes.reshape(-1, 4), scores, told["threshold"]))
     return seen
 
 
 def extra(  # noqa: PLR0917
     training: Sequence[Photo],
-    fused: dict[str, Fused],
-    seen: dict[str, list[Seen]],
+    fused: dict[str, CleanedLabels],
+    seen: dict[str, list[TeacherDetections]],
     elsewhere: Sequence[Path],
     writer: Writer,
     plan: Plan,
@@ -297,7 +297,7 @@ def link(file: Path, to: Path) -> None:
     shutil.copyfile(file, to)
 
 
-def changes(training: Sequence[Photo], fused: dict[str, Fused]) -> dict[str, dict[str, int]]:
+def changes(training: Sequence[Photo], fused: dict[str, CleanedLabels]) -> dict[str, dict[str, int]]:
     """By set: photos, labels, how many of these were tightened, and faces added."""
     table: dict[str, dict[str, int]] = {}
     for photo in training:
@@ -310,7 +310,7 @@ def changes(training: Sequence[Photo], fused: dict[str, Fused]) -> dict[str, dic
     return table
 
 
-def sheet(training: Sequence[Photo], fused: dict[str, Fused], file: Path) -> None:
+def changes_sheet(training: Sequence[Photo], fused: dict[str, CleanedLabels], file: Path) -> None:
     """Photos with changed labels, half of them tightened and half with added faces where there are as many: as they
     came in orange, as they are in green, added in blue. No file if nothing was changed."""
     tightened = [photo for photo in training if fused[photo.name].tightened.any()][: SHOWN // 2]
@@ -324,7 +324,7 @@ def sheet(training: Sequence[Photo], fused: dict[str, Fused], file: Path) -> Non
         replace(file, lambda opened: opened.write(coded.tobytes()))
 
 
-def _tile(photo: Photo, fused: dict[str, Fused], side: int = 240) -> augment.Picture:
+def _tile(photo: Photo, fused: dict[str, CleanedLabels], side: int = 240) -> augment.Picture:
     """A photo on white, `side` pixels square, with its boxes."""
     scale = side / max(photo.width, photo.height)
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))

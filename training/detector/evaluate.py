@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facemotion import FaceDetector, images, settings
+from facemotion.detectors.boxes import areas
 from facemotion.detectors.tiling import AUTO_SIDE
 from facemotion.errors import FacemotionError
 from training.common.errors import DataError
@@ -56,7 +57,9 @@ Group = tuple[str, str, list[yolo_format.Photo]]  # kind, name of the set, photo
 def main(given: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(given)
     try:
-        judged = judge(groups(arguments.test, arguments.data, arguments.all), arguments.detectors, arguments.details)
+        judged = evaluate_detectors(
+            groups(arguments.test, arguments.data, arguments.all), arguments.detectors, arguments.details
+        )
     except (DataError, FacemotionError) as error:
         print(f"{str(error).rstrip('.')}.", file=sys.stderr)
         sys.exit(2)
@@ -114,7 +117,7 @@ def load(data: Sequence[Path], everything: bool = False) -> list[yolo_format.Pho
     return [photo for photo, out in zip(loaded, held, strict=True) if out or everything]
 
 
-def judge(sets: Sequence[Group], names: Sequence[str], looks: Sequence[str]) -> JSON:
+def evaluate_detectors(sets: Sequence[Group], names: Sequence[str], looks: Sequence[str]) -> JSON:
     """All figures: for each set one row for each detector and way of looking.
 
     Raises:
@@ -134,7 +137,7 @@ def described(chosen: Sequence[yolo_format.Photo]) -> JSON:
     faces = [Found(*_nothing(), counted(photo)) for photo in chosen]
     return {
         "photos": len(chosen),
-        "without_faces": sum(not len(one.faces) for one in faces),
+        "without_faces": sum(not len(photo.faces) for photo in faces),
         "close_ups": sum(photo.largest_share >= CLOSE_UP for photo in chosen),
         "faces": {str(px): at_threshold(faces, 1, px)["faces"] for px in LEAST_PX},
     }
@@ -142,7 +145,7 @@ def described(chosen: Sequence[yolo_format.Photo]) -> JSON:
 
 def score(detector: FaceDetector, chosen: Sequence[yolo_format.Photo], how: str) -> JSON:
     """All figures of a detector on a set of photos, looked at in one of `LOOKS`."""
-    found, milliseconds = look(detector, chosen, how)
+    found, milliseconds = detect_all(detector, chosen, how)
     with_faces = [f for f in found if len(f.faces)]
     without = [f for f in found if not len(f.faces)]
     threshold = detector.default_threshold
@@ -164,12 +167,14 @@ def score(detector: FaceDetector, chosen: Sequence[yolo_format.Photo], how: str)
 
 def missed_largest(found: Sequence[Found], threshold: float) -> int:
     """In how many photos the largest face is not found."""
-    largest = [int((f.faces[:, 2:] - f.faces[:, :2]).prod(axis=1).argmax()) for f in found]
+    largest = [int(areas(f.faces).argmax()) for f in found]
     alone = [Found(f.boxes, f.scores, f.faces[[at]]) for f, at in zip(found, largest, strict=True)]
-    return sum(at_threshold([one], threshold, 0)["recall"] < 1 for one in alone)
+    return sum(at_threshold([photo], threshold, 0)["recall"] < 1 for photo in alone)
 
 
-def look(detector: FaceDetector, chosen: Sequence[yolo_format.Photo], how: str) -> tuple[list[Found], dict[str, float]]:
+def detect_all(
+    detector: FaceDetector, chosen: Sequence[yolo_format.Photo], how: str
+) -> tuple[list[Found], dict[str, float]]:
     """What the detector finds in each photo, down to the lowest scores; and its median milliseconds at its own
     threshold, by the clock and of the processors' time."""
 
@@ -187,7 +192,7 @@ def look(detector: FaceDetector, chosen: Sequence[yolo_format.Photo], how: str) 
         if number < WARM_UP + TIMED:
             times.append(quickest(lambda image=image: detect(image, None)))  # type: ignore[misc]
     kept = times[WARM_UP:] or times
-    return found, {clock: float(np.median([one[clock] for one in kept])) for clock in CLOCKS}
+    return found, {clock: float(np.median([row[clock] for row in kept])) for clock in CLOCKS}
 
 
 def quickest(call: Callable[[], object]) -> dict[str, float]:

@@ -28,7 +28,7 @@ from facemotion.detectors import onnx_yolo as served
 from facemotion.detectors import ultralytics_compat
 from facemotion.detectors.tiling import AUTO_SIDE
 from facemotion.weights import CHECKSUMS, sha256
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import replace, update_checksums, write_json
 
@@ -223,5 +223,5 @@ def difference(expected: Rows, rows: Rows) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    with explained():
+    with exit_on_error():
         main()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion.detectors.boxes import Boxes, areas, intersections, overlaps, suppress
+from facemotion.detectors.boxes import Boxes, areas, intersections, ious, suppress
 from training.detector.metrics import sides
 
 # A label is tightened to what the teachers say where it overlaps that by so much: less may be another face, and
@@ -30,7 +30,7 @@ ADDED_PX = 10.0  # the smallest face that is added (`detection_metrics.sides`): 
 
 
 @dataclass(frozen=True)
-class Seen:
+class TeacherDetections:
     """What one teacher found in a picture: boxes [N, 4], scores [N], and the score from which it shows a face."""
 
     boxes: Boxes
@@ -49,7 +49,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Fused:
+class CleanedLabels:
     """The labels after fusing: boxes [N, 4]; which of the given were tightened, bool [M]; how many were added; and the
     confidence of each box, float32 [N] in 0..1, the score to learn."""
 
@@ -59,17 +59,17 @@ class Fused:
     confidence: NDArray[np.float32]
 
 
-def fuse(labels: Boxes, seen: Sequence[Seen], loose: bool) -> Fused:
+def fuse(labels: Boxes, seen: Sequence[TeacherDetections], loose: bool) -> CleanedLabels:
     """The labels [M, 4] of a picture, with what at least two teachers agree on. They keep their order; faces that are
     added come last. Boxes are tightened only where the labels are `loose`."""
     tight = tighten(labels, [teacher.shown for teacher in seen]) if loose else labels
     new = unlabelled(tight, [teacher.sure for teacher in seen])
     changed = (tight != labels).any(axis=1)
     boxes = np.concatenate([tight, new]).astype(np.float32)
-    return Fused(boxes, changed, len(new), np.ones(len(boxes), np.float32))
+    return CleanedLabels(boxes, changed, len(new), np.ones(len(boxes), np.float32))
 
 
-def distil(labels: Boxes, teacher: Seen, labelled_by: str = "people") -> Fused:
+def distill_labels(labels: Boxes, teacher: TeacherDetections, labelled_by: str = "people") -> CleanedLabels:
     """The labels [M, 4] of a photo with a teacher's boxes and scores. Labels keep their order; added faces come last.
 
     A label that the teacher finds too takes the teacher's tight box, so that all sets agree about what a box is. A
@@ -81,18 +81,20 @@ def distil(labels: Boxes, teacher: Seen, labelled_by: str = "people") -> Fused:
     shown, scores = teacher.boxes[found], teacher.scores[found]
     soft = softened(scores)
     free = np.ones(len(shown), bool)
-    for label, box in _pairs(overlaps(labels, shown)):
+    for label, box in _pairs(ious(labels, shown)):
         boxes[label], free[box] = shown[box], False
         confidence[label] = 1 if labelled_by == "people" else soft[box]
     added = free & ~near(shown, boxes) & (labelled_by != "none")
     tightened = (boxes != labels).any(axis=1)
     every = np.concatenate([boxes, shown[added]]).astype(np.float32)
-    return Fused(every, tightened, int(added.sum()), np.concatenate([confidence, soft[added]]).astype(np.float32))
+    return CleanedLabels(
+        every, tightened, int(added.sum()), np.concatenate([confidence, soft[added]]).astype(np.float32)
+    )
 
 
 def softened(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """The confidence to learn from a teacher's scores: certain from `CERTAIN_SCORE`, in proportion below."""
-    return np.clip(scores / CERTAIN_SCORE, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(scores / CERTAIN_SCORE, 0, 1), np.float32)
 
 
 def _pairs(shares: NDArray[np.float32]) -> list[tuple[int, int]]:
@@ -115,8 +117,8 @@ def tighten(labels: Boxes, teachers: Sequence[Boxes]) -> Boxes:
             continue
         boxes = np.stack(nearest)
         mean = boxes.mean(axis=0)
-        share = overlaps(label[None], mean[None])[0, 0]
-        if overlaps(boxes, boxes).min() >= AGREED and SAME_FACE <= share <= TIGHT:
+        share = ious(label[None], mean[None])[0, 0]
+        if ious(boxes, boxes).min() >= AGREED and SAME_FACE <= share <= TIGHT:
             tight[row] = mean
     return tight
 
@@ -124,15 +126,15 @@ def tighten(labels: Boxes, teachers: Sequence[Boxes]) -> Boxes:
 def _nearest(label: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32] | None:
     if not len(boxes):
         return None
-    shares = overlaps(label[None], boxes)[0]
-    return boxes[shares.argmax()] if shares.max() >= SAME_FACE else None
+    shares = ious(label[None], boxes)[0]
+    return np.asarray(boxes[shares.argmax()]) if shares.max() >= SAME_FACE else None
 
 
 def unlabelled(labels: Boxes, teachers: Sequence[Boxes]) -> Boxes:
     """Faces that at least two teachers see and no label names, as the mean of those teachers' boxes: [K, 4]."""
     everything = np.concatenate([*teachers, np.zeros((0, 4), np.float32)])
     owner = np.repeat(np.arange(len(teachers)), [len(boxes) for boxes in teachers])
-    same = overlaps(everything, everything) >= SEEN
+    same = ious(everything, everything) >= SEEN
     votes = np.array([len(set(owner[row])) for row in same], np.float32)
     candidates = [everything[row].mean(axis=0) for row, count in zip(same, votes, strict=True) if count >= 2]
     found = np.array(candidates, np.float32).reshape(-1, 4)
@@ -146,4 +148,4 @@ def near(boxes: Boxes, labels: Boxes) -> NDArray[np.bool_]:
         return np.zeros(len(boxes), bool)
     smaller = np.minimum(areas(boxes)[:, None], areas(labels)[None])
     inside = intersections(boxes, labels) / np.maximum(smaller, 1e-9)
-    return np.asarray((overlaps(boxes, labels) > APART).any(axis=1) | (inside > 0.5).any(axis=1))
+    return np.asarray((ious(boxes, labels) > APART).any(axis=1) | (inside > 0.5).any(axis=1))

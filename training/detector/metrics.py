@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from facemotion.detectors.boxes import Boxes, areas, overlaps
+from facemotion.detectors.boxes import Boxes, areas, ious
 
 IOU = 0.5  # from this overlap on, a box has found a face
 MOST_BOXES = 300  # per picture
@@ -77,7 +77,7 @@ def at_threshold(found: Sequence[Found], threshold: float, least_px: float) -> d
 def matched(boxes: Boxes, scores: NDArray[np.float32], faces: Boxes) -> NDArray[np.int64]:
     """For each box the face that it finds, or -1: the best box first, each face once."""
     face_of = np.full(len(boxes), -1, np.int64)
-    shares = overlaps(boxes, faces)
+    shares = ious(boxes, faces)
     for box in np.argsort(-scores, kind="stable"):
         if len(faces) and shares[box].max() >= IOU:
             face_of[box] = shares[box].argmax()
@@ -109,7 +109,14 @@ def _dataset(found: Sequence[Found]) -> dict[str, Any]:
         "images": [{"id": number} for number in range(len(found))],
         "categories": [{"id": 1, "name": "face"}],
         "annotations": [
-            {"id": n + 1, "image_id": image, "category_id": 1, "bbox": _xywh(f), "area": _area(f), "iscrowd": 0}
+            {
+                "id": n + 1,
+                "image_id": image,
+                "category_id": 1,
+                "bbox": _xywh(f),
+                "area": float(areas(f[None])[0]),
+                "iscrowd": 0,
+            }
             for n, (image, f) in enumerate(faces)
         ],
     }
@@ -134,8 +141,3 @@ def _nothing(truth: COCO) -> COCO:
 def _xywh(box: NDArray[np.float32]) -> list[float]:
     x0, y0, x1, y1 = map(float, box)
     return [x0, y0, x1 - x0, y1 - y0]
-
-
-def _area(box: NDArray[np.float32]) -> float:
-    _, _, width, height = _xywh(box)
-    return width * height

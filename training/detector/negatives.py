@@ -35,7 +35,8 @@ def files(folder: Path) -> list[Path]:
 def is_cut_out(file: Path) -> bool:
     """Whether something would be seen behind it."""
     with Image.open(file) as picture:
-        return picture.convert("RGBA").getextrema()[3][0] < 255
+        lowest, _ = picture.convert("RGBA").getchannel("A").getextrema()
+    return bool(lowest < 255)
 
 
 def over(file: Path, behind: NDArray[np.uint8]) -> NDArray[np.uint8]:

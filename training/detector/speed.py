@@ -113,8 +113,8 @@ def markdown(measured: Mapping[str, Any]) -> str:
     rows = measured["milliseconds"]
     first = next(iter(rows.values()))
     body = [
-        (name, *(f"{one[str(side)]:.1f} ({one[str(side)] / first[str(side)]:.2f})" for side in SIDES))
-        for name, one in rows.items()
+        (name, *(f"{times[str(side)]:.1f} ({times[str(side)] / first[str(side)]:.2f})" for side in SIDES))
+        for name, times in rows.items()
     ]
     note = (
         f"Milliseconds of one pass in ONNX Runtime on {measured['processors']} processors, medians of "

@@ -93,7 +93,7 @@ def arithmetic(bf16: bool) -> Iterator[None]:
     from ultralytics.nn.modules.head import Detect  # noqa: PLC0415
 
     def in_float32(head: Any, outputs: dict[str, Any]) -> torch.Tensor:
-        wide = {k: [one.float() for one in v] if isinstance(v, list) else v.float() for k, v in outputs.items()}
+        wide = {k: [tensor.float() for tensor in v] if isinstance(v, list) else v.float() for k, v in outputs.items()}
         with torch.autocast("cpu", enabled=False):
             return torch.as_tensor(decode(head, wide))
 

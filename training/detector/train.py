@@ -36,6 +36,7 @@ from facemotion.errors import FacemotionError
 from training.common import devices, provenance
 from training.common.errors import DataError
 from training.common.files import write_json
+from training.common.knobs import Former, add_knobs, current_names, knob, known_values, with_current_flags
 from training.detector import dataset
 from training.detector.yolo_format import read_manifest
 
@@ -44,38 +45,47 @@ LAST = Path("weights") / "last.pt"
 SOURCES = "SOURCES.json"
 
 
+DATA_KNOBS, OPTIMISATION, AUGMENTATION = "the data", "the optimisation", "the augmentation"
+FORMER: Former = {"crowds": "crowd_repeats", "loose": "loose_sets", "negatives_a_batch": "negatives_per_batch"}
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides what a run learns; kept in config.json.
+    """The recipe of a run: everything that determines its result; kept in config.json.
 
-    480 and 16 suit two CPU cores. AdamW at 1e-3 with a step for each batch: a short run has too few steps for
-    ultralytics' usual 64 pictures a step. No rotation: the upright box around a turned box is a loose one.
+    The defaults of 480 pixels and 16 images suit two CPU cores. A short run has too few steps for the 64 images per
+    step that Ultralytics accumulates, hence AdamW at 1e-3 with a step per batch. There is no rotation: the upright box
+    around a rotated box is loose.
     """
 
-    base: str = "yolo26n.pt"
-    epochs: int = 24
-    freeze: int = 2  # epochs with the backbone frozen
-    imgsz: int = 480
-    batch: int = 16
-    learning_rate: float = 1e-3
-    final_share: float = 0.02  # of the learning rate, at the end
-    weight_decay: float = 5e-4
-    warmup_epochs: float = 0.5
-    close_mosaic: int = 4  # last epochs, on whole photos
-    mosaic: float = 0.8
-    scale: tuple[float, float] = (0.25, 2.0)
-    paste: float = 0.3  # share of the pictures into which small faces of others are pasted
-    negatives_a_batch: int = 2  # pictures without faces in every batch, at least
-    translate: float = 0.1
-    seed: int = 0
-    limit: int = 0  # photos; 0 is all
-    teachers: tuple[str, ...] = ()
-    loose: tuple[str, ...] = dataset.LOOSE_SETS
-    crowds: int = 1  # times that a photo of many faces is shown in an epoch
-    negatives: str = ""  # a folder of pictures without faces
-    teacher_boxes: tuple[
-        str, ...
-    ] = ()  # folders of training.detector.teacher_boxes: one large teacher, for distillation
+    base: str = knob("yolo26n.pt", OPTIMISATION, "Ultralytics checkpoint to start from.", metavar="FILE")
+    epochs: int = knob(24, OPTIMISATION, "Passes over the training images.")
+    freeze: int = knob(2, OPTIMISATION, "First epochs, with the backbone frozen.")
+    imgsz: int = knob(480, OPTIMISATION, "Side of the network's input in pixels.")
+    batch: int = knob(16, OPTIMISATION, "Images per step.")
+    learning_rate: float = knob(1e-3, OPTIMISATION, "Learning rate of AdamW, the largest of its cosine schedule.")
+    final_share: float = knob(0.02, OPTIMISATION, "Learning rate at the end, as a share of the largest.")
+    weight_decay: float = knob(5e-4, OPTIMISATION, "Weight decay of AdamW.")
+    warmup_epochs: float = knob(0.5, OPTIMISATION, "Epochs in which the learning rate rises from 0.")
+    seed: int = knob(0, OPTIMISATION, "Random seed.")
+    mosaic: float = knob(0.8, AUGMENTATION, "Share of the images that are mosaics of four photos.")
+    close_mosaic: int = knob(4, AUGMENTATION, "Last epochs, without mosaics.")
+    scale: tuple[float, float] = knob((0.25, 2.0), AUGMENTATION, "Smallest and largest scale.", nargs=2, metavar="X")
+    translate: float = knob(0.1, AUGMENTATION, "Largest shift, as a share of the side.")
+    paste: float = knob(0.3, AUGMENTATION, "Share of the images into which small faces of others are pasted.")
+    negatives_per_batch: int = knob(2, AUGMENTATION, "Least number of images without faces in a batch.")
+    limit: int = knob(0, DATA_KNOBS, "Photos to use; 0 takes all.")
+    teachers: tuple[str, ...] = knob(
+        (), DATA_KNOBS, "Detectors that clean the labels, two or more.", nargs="+", metavar="NAME"
+    )
+    teacher_boxes: tuple[str, ...] = knob(
+        (), DATA_KNOBS, "Folders that training.detector.teacher_boxes wrote, to distill.", nargs="+", metavar="FOLDER"
+    )
+    loose_sets: tuple[str, ...] = knob(
+        dataset.LOOSE_SETS, DATA_KNOBS, "Sets whose boxes the teachers tighten.", nargs="*", metavar="SET"
+    )
+    crowd_repeats: int = knob(1, DATA_KNOBS, "Times that a photo of many faces is shown in an epoch.")
+    negatives: str = knob("", DATA_KNOBS, "Folder of images without faces to train on.", metavar="FOLDER")
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -102,13 +112,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     out: Path = arguments.out
     device = devices.choose_device(arguments.device)
-    recipe = continued(out) if arguments.resume else started(arguments, out, device)
+    recipe = resumed_recipe(out) if arguments.resume else start_run(arguments, out, device)
     if arguments.resume:
         note_session(out, device)
     return train(recipe, out, device, arguments.resume)
 
 
-def started(arguments: argparse.Namespace, out: Path, device: torch.device) -> Recipe:
+def start_run(arguments: argparse.Namespace, out: Path, device: torch.device) -> Recipe:
     """Prepares the data and writes config.json."""
     recipe = recipe_of(arguments)
     if (out / LAST).exists():
@@ -120,14 +130,19 @@ def started(arguments: argparse.Namespace, out: Path, device: torch.device) -> R
     source = limited(dataset.read(*arguments.data), recipe.limit)
     elsewhere = Path(recipe.negatives) if recipe.negatives else None
     boxes = tuple(map(Path, recipe.teacher_boxes))
-    plan = dataset.Plan(loose=recipe.loose, crowds=recipe.crowds, negatives=elsewhere, teacher_boxes=boxes)
+    plan = dataset.Plan(
+        loose_sets=recipe.loose_sets,
+        crowd_repeats=recipe.crowd_repeats,
+        negatives=elsewhere,
+        teacher_boxes=boxes,
+    )
     counts = dataset.prepare(source, out / DATA, recipe.teachers, plan)
-    config = named(recipe) | {"data": counts, "sources": sources(*arguments.data, elsewhere)}
+    config = public_recipe(recipe) | {"data": counts, "sources": sources(*arguments.data, elsewhere)}
     write_json(out / CONFIG, config | {"sessions": [session(device)]})
     return recipe
 
 
-def named(recipe: Recipe) -> dict[str, Any]:
+def public_recipe(recipe: Recipe) -> dict[str, Any]:
     """The recipe for config.json, which is published: of paths only the names."""
     return dataclasses.asdict(recipe) | {
         "base": Path(recipe.base).name,
@@ -137,21 +152,20 @@ def named(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def continued(out: Path) -> Recipe:
+def resumed_recipe(out: Path) -> Recipe:
     """The recipe of the run that is to go on."""
     if not (out / LAST).is_file():
         raise DataError(f"{out} holds no {LAST} to go on from: leave out --resume to start a run there")
     try:
         config = json.loads((out / CONFIG).read_text(encoding="utf-8"))
-        names = [field.name for field in dataclasses.fields(Recipe)]
-        known = {name: config[name] for name in names if name in config}  # a run of an earlier version has fewer
+        known = known_values(current_names(config, FORMER), Recipe)  # a run of an earlier version has fewer
         if not {"base", "epochs"} <= set(known):
             raise ValueError("it names neither base nor epochs")
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{out / CONFIG} is no recipe of a run: {error}") from error
     if isinstance(known.get("scale"), float):  # of an earlier version: 1 - scale to 1 + scale
-        known |= {"scale": (1 - known["scale"], 1 + known["scale"]), "paste": 0.0, "negatives_a_batch": 0}
-    return Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+        known |= {"scale": (1 - known["scale"], 1 + known["scale"]), "paste": 0.0, "negatives_per_batch": 0}
+    return Recipe(**known)
 
 
 def note_session(out: Path, device: torch.device) -> None:
@@ -210,7 +224,7 @@ def train(recipe: Recipe, out: Path, device: torch.device, resume: bool) -> dict
         overrides["resume"] = str(base.resolve())
     started_at = time.time()
     try:
-        more = detector_trainer.Augmentation(recipe.scale, recipe.paste, recipe.negatives_a_batch)
+        more = detector_trainer.Augmentation(recipe.scale, recipe.paste, recipe.negatives_per_batch)
         trainer = detector_trainer.FaceTraining(overrides, out / DATA, recipe.freeze, more)
         trainer.train()
     except AssertionError as error:  # how ultralytics says that nothing is left to do
@@ -272,8 +286,8 @@ def summarised(rows: Sequence[dict[str, float]], seconds: float) -> dict[str, An
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
-    fields = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(Recipe)}
-    return Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    """The recipe of the command line; options that were not given have their defaults."""
+    return Recipe(**known_values(vars(arguments), Recipe))
 
 
 def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -282,35 +296,18 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add, default = parser.add_argument, Recipe()
+    add = parser.add_argument
     add("--data", type=Path, nargs="+", default=[], help="folders of photos with boxes, or the WIDER FACE tree")
     add("--out", type=Path, required=True, help="the run directory")
-    add("--resume", action="store_true", help="continue the run in --out, by its own recipe")
-    add("--device", choices=devices.DEVICES, default="auto", help="what to compute on (%(default)s: the fastest here)")
-    add("--base", default=default.base, help="an Ultralytics checkpoint to start from (%(default)s)")
-    add("--teachers", nargs="+", default=[], metavar="NAME", help="detectors that clean the labels, two or more")
-    add(
-        "--teacher-boxes",
-        nargs="+",
-        default=[],
-        metavar="FOLDER",
-        help="what training.detector.teacher_boxes wrote, to distil",
-    )
-    add("--loose", nargs="*", default=list(default.loose), metavar="SET", help="sets whose boxes they tighten")
-    add("--negatives", default="", metavar="FOLDER", help="pictures without faces, to learn from (none)")
-    add("--crowds", type=int, default=1, help="times that a photo of many faces is shown in an epoch (%(default)s)")
-    add("--epochs", type=int, default=default.epochs, help="(%(default)s)")
-    add("--freeze", type=int, default=default.freeze, help="first epochs with the backbone frozen (%(default)s)")
-    add("--imgsz", type=int, default=default.imgsz, help="pixels of a side of what the network sees (%(default)s)")
-    add("--batch", type=int, default=default.batch, help="pictures a step (%(default)s)")
-    add("--learning-rate", type=float, default=default.learning_rate, help="(%(default)s)")
-    add("--limit", type=int, default=0, help="so many photos only, to try (all)")
-    for name in ("final_share", "weight_decay", "warmup_epochs", "mosaic", "paste", "translate"):
-        add(f"--{name.replace('_', '-')}", type=float, default=getattr(default, name), help="(%(default)s)")
-    add("--scale", type=float, nargs=2, default=list(default.scale), help="least and most (%(default)s)")
-    for name in ("close_mosaic", "negatives_a_batch", "seed"):
-        add(f"--{name.replace('_', '-')}", type=int, default=getattr(default, name), help="(%(default)s)")
-    return parser.parse_args(given)
+    add("--resume", action="store_true", help="continue the run in --out with its own recipe")
+    add("--device", choices=devices.DEVICES, default="auto", help="auto takes the fastest available (%(default)s)")
+    for group in (DATA_KNOBS, OPTIMISATION, AUGMENTATION):
+        add_knobs(parser.add_argument_group(group), Recipe, group, _described)
+    return parser.parse_args(with_current_flags(sys.argv[1:] if given is None else given, FORMER))
+
+
+def _described(field: dataclasses.Field[Any]) -> str:
+    return f"{field.metadata['help']} ({'none' if field.default in ((), '') else field.default})"
 
 
 if __name__ == "__main__":

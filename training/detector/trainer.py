@@ -46,7 +46,7 @@ class Augmentation:
 
     scale: tuple[float, float] = (0.25, 2.0)
     paste: float = 0.3
-    negatives_a_batch: int = 2
+    negatives_per_batch: int = 2
 
 
 class FaceTraining(DetectionTrainer):  # type: ignore[misc]
@@ -77,33 +77,33 @@ class FaceTraining(DetectionTrainer):  # type: ignore[misc]
         """Ultralytics' data set; the pictures to learn from get worse, and faces too small to see are blanked."""
         dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
-            note_confidence(dataset, self.folder / CONFIDENCE)
-            build, look = dataset.build_transforms, Look(self.augmentation.paste)
+            store_confidence(dataset, self.folder / CONFIDENCE)
+            build, look = dataset.build_transforms, FaceTransforms(self.augmentation.paste)
 
             def with_ours(hyp: Any = None) -> Any:
                 transforms = build(hyp)
-                for one in flattened(transforms):
-                    if isinstance(one, RandomPerspective):
-                        one.scale = self.augmentation.scale  # the setting allows only 1 - s to 1 + s
+                for transform in flattened(transforms):
+                    if isinstance(transform, RandomPerspective):
+                        transform.scale = self.augmentation.scale  # the setting allows only 1 - s to 1 + s
                 transforms.insert(len(transforms.transforms) - 1, look)  # before they become tensors
                 return transforms
 
             dataset.build_transforms = with_ours  # also called when the mosaic is closed
             dataset.transforms = with_ours(hyp=self.args)
-            dataset.load_image = partial(sized, dataset, dataset.load_image)
+            dataset.load_image = partial(load_resized, dataset, dataset.load_image)
         return dataset
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
-        """Ultralytics' loader; of pictures to learn from, in the order of `WithNegatives`."""
+        """Ultralytics' loader; of pictures to learn from, in the order of `NegativeSampler`."""
         loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
         without = [not len(label["cls"]) for label in loader.dataset.labels]
-        least = min(self.augmentation.negatives_a_batch, loader.batch_size - 1)
+        least = min(self.augmentation.negatives_per_batch, loader.batch_size - 1)
         if mode != "train" or rank != -1 or least < 1 or not any(without) or all(without):
             return loader
         return InfiniteDataLoader(
             dataset=loader.dataset,
             batch_size=loader.batch_size,
-            sampler=WithNegatives(np.array(without), loader.batch_size, least),
+            sampler=NegativeSampler(np.array(without), loader.batch_size, least),
             **{
                 name: getattr(loader, name)
                 for name in (
@@ -170,7 +170,7 @@ class FaceTraining(DetectionTrainer):  # type: ignore[misc]
 Loaded = tuple[np.ndarray, tuple[int, int], tuple[int, int]]
 
 
-def sized(dataset: Any, load: Callable[[int], Loaded], index: int) -> Loaded:
+def load_resized(dataset: Any, load: Callable[[int], Loaded], index: int) -> Loaded:
     """A picture of ultralytics' data set, its (height, width) in the file and now. `load` enlarges small ones to
     `imgsz`. The product looks at them as they are too, and a network that has never seen them small finds no face
     there: half of them are shown so, the others at a size in between."""
@@ -185,7 +185,7 @@ def sized(dataset: Any, load: Callable[[int], Loaded], index: int) -> Loaded:
     return small, (height, width), small.shape[:2]
 
 
-class Look:
+class FaceTransforms:
     """One of ultralytics' transforms: a picture (BGR, uint8) with its faces, as the network is about to see it.
 
     Into a share of `paste` of the pictures, small faces of pictures seen before are pasted.
@@ -227,11 +227,11 @@ class Look:
 
 def flattened(transforms: Any) -> Iterator[Any]:
     """The transforms of a composition and of those in it."""
-    for one in transforms.transforms:
-        yield from flattened(one) if hasattr(one, "transforms") else (one,)
+    for transform in transforms.transforms:
+        yield from flattened(transform) if hasattr(transform, "transforms") else (transform,)
 
 
-def note_confidence(dataset: Any, file: Path) -> None:
+def store_confidence(dataset: Any, file: Path) -> None:
     """Writes into ultralytics' data set how certain each label is: its class becomes 1 - confidence, below 1, whose
     whole part is still the class of faces, 0. It passes through mosaics and crops unharmed; `SoftAssigner` reads it."""
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
@@ -261,7 +261,7 @@ class SoftAssigner(torch.nn.Module):
         mask: torch.Tensor,
         **extra: Any,
     ) -> tuple[torch.Tensor, ...]:
-        """As the assigner's; `labels` [B, N, 1] are those of `note_confidence`."""
+        """As the assigner's; `labels` [B, N, 1] are those of `store_confidence`."""
         assigned = self.assigner(scores, boxes, places, labels.floor(), faces, mask, **extra)
         if not labels.shape[1]:
             return tuple(assigned)
@@ -270,7 +270,7 @@ class SoftAssigner(torch.nn.Module):
         return (*assigned[:2], targets * confidence[..., None].to(targets.dtype), *assigned[3:])
 
 
-class WithNegatives(torch.utils.data.Sampler):  # type: ignore[type-arg]
+class NegativeSampler(torch.utils.data.Sampler):  # type: ignore[type-arg]
     """Shuffled rows of a data set, each batch with `least` pictures without faces or more; these repeat as they must.
 
     Args:

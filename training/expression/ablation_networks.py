@@ -138,8 +138,9 @@ class ConvNextBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
 
     def forward(self, images: Tensor) -> Tensor:
-        inner = self.narrow(functional.gelu(self.widen(self.norm(self.filters(images)))))
-        return images + self.scale * inner
+        inner: Tensor = self.narrow(functional.gelu(self.widen(self.norm(self.filters(images)))))
+        out: Tensor = images + self.scale * inner
+        return out
 
 
 class ChannelNorm(nn.GroupNorm):
@@ -157,7 +158,7 @@ CANDIDATES: dict[str, type[nn.Module]] = {
     "candidate-convnext": ConvNext,
 }
 TEACHERS: dict[str, type[nn.Module]] = {"teacher-wide": WideResNet}
-TRIED = CANDIDATES | TEACHERS
+TRAINED_ONLY = CANDIDATES | TEACHERS
 
 
 def build(name: str) -> nn.Module:
@@ -166,7 +167,7 @@ def build(name: str) -> nn.Module:
     Raises:
         ValueError: the name is none of theirs.
     """
-    return TRIED[name]() if name in TRIED else networks.build(name)
+    return TRAINED_ONLY[name]() if name in TRAINED_ONLY else networks.build(name)
 
 
 def multiply_adds(network: nn.Module) -> int:
@@ -183,7 +184,7 @@ def multiply_adds(network: nn.Module) -> int:
     side, channels = network.input_size, network.input_channels
     was_training = network.training
     with torch.inference_mode():
-        network.eval()(torch.zeros(1, channels, side, side))  # type: ignore[arg-type, call-overload]
+        network.eval()(torch.zeros(1, channels, side, side))  # type: ignore[call-overload]
     network.train(was_training)
     for hook in hooks:
         hook.remove()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facemotion import weights
-from training.expression import ablation_networks
+from training.expression import ablation_networks, networks
 from training.expression.config import Config, ConfigError
 from training.expression.inference import predict
 
@@ -38,15 +38,15 @@ def load(run: Path, device: torch.device) -> Teacher:
         raise ConfigError(f"--teachers names {run}, which holds no best.pt: it is no run with an epoch in it")
     network = ablation_networks.build(config.network)
     network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True)["network"])
-    ready = network.to(device, memory_format=torch.channels_last).eval()
+    ready = networks.channels_last(network, device).eval()
     return Teacher(ready, config, f"{run.absolute().name}#{weights.sha256(file)}")
 
 
-def answers(teachers: Sequence[Teacher], pictures: Tensor, prior: Tensor, bf16: bool) -> Tensor:
+def teacher_probabilities(teachers: Sequence[Teacher], pictures: Tensor, prior: Tensor, bf16: bool) -> Tensor:
     """The mean of the teachers' probabilities, float32 [N, 7].
 
     A teacher that learned with `balance` has logits that are to be shifted by as much of the log shares before they
-    answer for these pictures (`optim.losses_of`).
+    answer for these pictures (`optim.classification_losses`).
 
     Args:
         teachers: one or more.

@@ -28,7 +28,7 @@ LEAST_SHARE = 2  # rows: batch norm cannot train on one
 
 
 @dataclass(frozen=True)
-class World:
+class DistributedContext:
     """The processes of a run: how many, and which of them this is. Rank 0 alone judges, prints and writes."""
 
     rank: int = 0
@@ -36,7 +36,7 @@ class World:
     local_rank: int = 0  # on this machine: the number of its GPU
 
     @classmethod
-    def from_environment(cls) -> World:
+    def from_environment(cls) -> DistributedContext:
         """As torchrun tells; alone without it."""
         return cls(*(int(os.environ.get(name, default)) for name, default in VARIABLES.items()))
 
@@ -74,7 +74,10 @@ class World:
         if self.size == 1:
             return network
         if device.type == "cuda":
-            return DistributedDataParallel(nn.SyncBatchNorm.convert_sync_batchnorm(network), device_ids=[device])
+            return DistributedDataParallel(
+                nn.SyncBatchNorm.convert_sync_batchnorm(network),  # type: ignore[no-untyped-call]
+                device_ids=[device],
+            )
         return DistributedDataParallel(network)
 
     def loss(self, losses: Tensor, batch_rows: int) -> Tensor:
@@ -96,7 +99,7 @@ class World:
         return sums
 
 
-def batches(rows: Tensor, size: int, world: World) -> list[Tensor]:
+def batches(rows: Tensor, size: int, context: DistributedContext) -> list[Tensor]:
     """The rows in their order, in batches of `size`; every process must give the same ones.
 
     A last batch too small to give each process `LEAST_SHARE` rows is joined to the one before it.
@@ -104,10 +107,10 @@ def batches(rows: Tensor, size: int, world: World) -> list[Tensor]:
     Raises:
         DataError: `size` or the number of rows is too small for that.
     """
-    least = LEAST_SHARE * world.size
+    least = LEAST_SHARE * context.size
     if min(len(rows), size) < least:
-        raise DataError(f"{world.size} process(es) need {least} training pictures and a batch of {least} at least")
-    chunks = list(rows.split(size))
+        raise DataError(f"{context.size} process(es) need {least} training pictures and a batch of {least} at least")
+    chunks = list(torch.split(rows, size))
     if len(chunks[-1]) < least:
         chunks[-2:] = [torch.cat(chunks[-2:])]
     return chunks

@@ -29,12 +29,13 @@ from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.faces import EMOTIONS
 from facemotion.weights import CHECKSUMS
 from training.common import duplicates
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
 from training.common.constants import FER2013, OWN, RAF_DB, RESEARCH_ONLY
 from training.common.errors import DataError
 from training.common.files import update_checksums, write_json
+from training.common.knobs import current_names
 from training.expression import networks
-from training.expression.config import Config
+from training.expression.config import FORMER, Config
 from training.expression.data import mixture
 from training.expression.data.dataset import Split, limited, load_split
 from training.expression.data.sources import KNOWN_SPLITS
@@ -48,7 +49,7 @@ LEFT_OUT = {
     "conflicts": "equal pictures under different labels",
     "blank": "blank pictures",
     "not_a_face": "those that all voters called not a face",
-    "judged": "those that resemble pictures of another split",
+    "other_splits": "those that resemble pictures of another split",
 }
 SERVED_AT_ONCE = 256  # pictures
 MIX_STEP = 0.05  # of a head's weight
@@ -60,7 +61,7 @@ MAX_PARITY_ERRORS = {torch.float32: 1e-3, torch.float16: 0.02}
 
 def main() -> None:
     arguments = parse_arguments()
-    with explained():
+    with exit_on_error():
         data, *photos = arguments.data
         config = export(arguments.run, data, arguments.out, photos, arguments.votes)
     print(json.dumps({k: v for k, v in config["metrics"].items() if not isinstance(v, (dict, list))}, indent=2))
@@ -93,7 +94,7 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
         raise DataError(
             f"{run} holds no best.pt: it is no run directory of training.expression.train with an epoch in it"
         )
-    recipe = json.loads((run / "config.json").read_text())
+    recipe = current_names(json.loads((run / "config.json").read_text()), FORMER)
     saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
     config = Config.of_run(run)
     if config.network not in networks.NETWORKS:
@@ -102,16 +103,16 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
         config = dataclasses.replace(config, votes=str(votes))
     known, judged = load_split(data, config.train_split), load_split(data, config.validation_split)
     origin = KNOWN_SPLITS.get((len(known), len(judged)))
-    split = limited(mixture.validation_of(judged, photos, config), config.limit, config.seed)
+    split = limited(mixture.validation_split(judged, photos, config), config.limit, config.seed)
     check_run(run, config, saved, split)
     trained = mixed_heads(config, saved["network"], split)
-    numbers = numbers_of(trained)
-    tensors = as_numbers(trained, numbers)
+    numbers = storage_dtype(trained)
+    tensors = cast_tensors(trained, numbers)
     logits = served_logits(config, tensors, split)
-    parity = furthest(logits, logits_of(config, trained, split))
+    parity = max_difference(logits, logits_of(config, trained, split))
     if parity > MAX_PARITY_ERRORS[numbers]:
         raise DataError(f"publishing changes a probability by {parity:.1e}, more than {MAX_PARITY_ERRORS[numbers]}")
-    figures = judge(logits, split.labels, ~duplicates.stand_in(split.pictures, known.pictures))
+    figures = calibrate_and_measure(logits, split.labels, ~duplicates.exact_matches(split.pictures, known.pictures))
     temperature, thresholds = figures.pop("temperature"), figures.pop("uncertain")
     content = {
         "network": config.network,
@@ -144,7 +145,7 @@ def check_run(run: Path, config: Config, saved: dict[str, Any], split: Split) ->
         raise DataError(
             f"the run was judged on {len(recorded):,} pictures, not on these {len(found):,}: name its --data"
         )
-    if furthest(found, recorded) > MAX_RUN_ERROR:
+    if max_difference(found, recorded) > MAX_RUN_ERROR:
         raise DataError(f"{run / 'best.pt'} answers otherwise than the run recorded of epoch {saved['epoch']}")
 
 
@@ -182,17 +183,17 @@ def weights_of_heads(tensors: dict[str, torch.Tensor]) -> dict[str, float]:
     return {name: round(float(weight), 4) for name, weight in zip(HEADS, tensors["mix"], strict=True)}
 
 
-def numbers_of(tensors: dict[str, torch.Tensor]) -> torch.dtype:
+def storage_dtype(tensors: dict[str, torch.Tensor]) -> torch.dtype:
     """In which numbers a network is published: float32, or where that takes more than `FULL_BYTES`, float16."""
     return torch.float32 if 4 * sum(t.numel() for t in tensors.values()) < FULL_BYTES else torch.float16
 
 
-def as_numbers(tensors: dict[str, torch.Tensor], numbers: torch.dtype) -> dict[str, torch.Tensor]:
+def cast_tensors(tensors: dict[str, torch.Tensor], numbers: torch.dtype) -> dict[str, torch.Tensor]:
     """The tensors as such numbers; counters of whole numbers stay as they are."""
     return {n: (t.to(numbers) if t.is_floating_point() else t).contiguous() for n, t in tensors.items()}
 
 
-def judge(logits: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str, Any]:
+def calibrate_and_measure(logits: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str, Any]:
     """Fits temperature and thresholds on one half of the rows, and measures on the other and on all."""
     chosen_on, reported_on = metrics.halves(len(labels))
     temperature = metrics.fit_temperature(logits[chosen_on], labels[chosen_on])
@@ -226,8 +227,7 @@ def logits_of(config: Config, tensors: dict[str, torch.Tensor], split: Split) ->
     network = networks.build(config.network)
     network.load_state_dict(tensors)
     pictures, _ = to_device(split, config, torch.device("cpu"))
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return predict(network, pictures, bf16=False).numpy()
+    return predict(networks.channels_last(network), pictures, bf16=False).numpy()
 
 
 def served_logits(config: Config, tensors: dict[str, torch.Tensor], split: Split) -> np.ndarray:
@@ -247,7 +247,7 @@ def recorded_logits(run: Path, epoch: int) -> np.ndarray:
     return np.asarray(np.load(run / "predictions" / f"{epoch:03d}.npy"), np.float32)
 
 
-def furthest(logits: np.ndarray, others: np.ndarray) -> float:
+def max_difference(logits: np.ndarray, others: np.ndarray) -> float:
     """The largest difference of a probability."""
     return float(np.abs(metrics.softmax(logits) - metrics.softmax(others)).max())
 
@@ -286,14 +286,16 @@ def describe_data(config: Config, trained: int, judged: int, origin: str | None,
         f"{source}: trained on {trained:,} pictures of {config.train_split}{without}; the epoch was chosen and judged "
         f"on the {judged:,} of {config.validation_split}{extra}."
     ]
-    if config.crowd:
-        sentences.append(f"FER+'s votes count by {config.crowd:g} beside the labels.")
+    if config.ferplus_weight:
+        sentences.append(f"The votes of FER+ have a weight of {config.ferplus_weight:g} beside the labels.")
     if config.teachers:
         number = len(config.teachers)
-        taught = "Another network" if number == 1 else f"{number} other networks"
-        sentences.append(f"{taught} taught it, by {config.teaching:g} of what it was told.")
-    if config.start:
-        sentences.append(f"It began from other weights, {config.start}, and what those were trained on counts too.")
+        taught = "another network" if number == 1 else f"{number} other networks"
+        sentences.append(
+            f"It was distilled from {taught}, with a weight of {config.distillation_weight:g} in the targets."
+        )
+    if config.init_weights:
+        sentences.append(f"It was initialised with {config.init_weights}; the data of those weights count too.")
     if photos:
         sentences.append(RESEARCH_ONLY)
     return " ".join(sentences)

@@ -69,4 +69,4 @@ def predict(network: nn.Module, pictures: Tensor, bf16: bool = False, batch_size
     """Logits, float32 [N, 7], with the network in evaluation mode; computed in float32, or in bfloat16."""
     network.eval()
     with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):
-        return torch.cat([network(as_input(chunk, network)) for chunk in pictures.split(batch_size)]).float()
+        return torch.cat([network(as_input(chunk, network)) for chunk in torch.split(pictures, batch_size)]).float()

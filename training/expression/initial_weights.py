@@ -17,14 +17,14 @@ from training.expression.inference import load_strictly, torch_network
 from training.expression.networks import HEADS, MULTI_HEAD, MultiHeadNet
 
 
-def begin(network: nn.Module, config: Config) -> str:
-    """Fills `network` with the weights that `config.start` names; returns what pins them.
+def load_initial(network: nn.Module, config: Config) -> str:
+    """Fills `network` with the weights that `config.init_weights` names; returns what pins them.
 
     Raises:
         ConfigError: they are of another network or normalisation.
         WeightsError: they cannot be had, or their tensors are not the network's.
     """
-    published = EmotionClassifier.from_pretrained(config.start)
+    published = EmotionClassifier.from_pretrained(config.init_weights)
     if published.notice:  # "default" never fails, but falls back
         raise ConfigError(published.notice.rstrip("."))
     found = {"network": published.config["network"], **published.config["normalisation"]}
@@ -32,17 +32,17 @@ def begin(network: nn.Module, config: Config) -> str:
         found["network"] = MULTI_HEAD  # the same trunk
     if different := [name for name, value in found.items() if getattr(config, name) != value]:
         flags = " ".join(f"--{name} {found[name]}" for name in different)
-        raise ConfigError(f"the weights in --start {config.start} need {flags}")
+        raise ConfigError(f"the weights in --init-weights {config.init_weights} need {flags}")
     served = published.network
     assert isinstance(served, onnx_network.Network)  # from_pretrained makes no other
     if isinstance(network, MultiHeadNet) and served.name == "emotionnet":
-        begin_heads(network, torch_network(published), published.config)
+        load_heads_from_single(network, torch_network(published), published.config)
     else:
         load_strictly(network, served.file)
-    return pin(config.start, served.file)
+    return pin(config.init_weights, served.file)
 
 
-def begin_heads(network: MultiHeadNet, single: nn.Module, config: Mapping[str, Any]) -> None:
+def load_heads_from_single(network: MultiHeadNet, single: nn.Module, config: Mapping[str, Any]) -> None:
     """Takes the trunk of `EmotionNet` over, and its one linear layer for every head.
 
     Versions up to 0.1 added seven numbers to the biases of the published layer; they are taken off again.

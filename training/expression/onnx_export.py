@@ -54,13 +54,13 @@ def export(classifier: EmotionClassifier, file: Path) -> float:
     except ImportError as error:
         raise ExportError(f"The export to ONNX needs {error.name}, which is not installed: {INSTALL}") from None
     _write(classifier, file)
-    error = parity_error(classifier, file, sample_crops())
-    if error > MAX_PARITY_ERROR:
+    difference = parity_error(classifier, file, sample_crops())
+    if difference > MAX_PARITY_ERROR:
         raise ExportError(
-            f"{file.name} differs from PyTorch by {error:.1e} in a probability, more than {MAX_PARITY_ERROR}: it is "
-            "not published. The versions in requirements-train.txt are those it was tested with."
+            f"{file.name} differs from PyTorch by {difference:.1e} in a probability, more than {MAX_PARITY_ERROR}: it "
+            "is not published. The versions in requirements-train.txt are those it was tested with."
         )
-    return error
+    return difference
 
 
 def _write(classifier: EmotionClassifier, file: Path) -> None:

@@ -15,7 +15,7 @@ from training.expression.config import Config
 MOMENTUM = 0.9
 
 
-def optimizer_for(config: Config, network: nn.Module) -> torch.optim.Optimizer:
+def make_optimizer(config: Config, network: nn.Module) -> torch.optim.Optimizer:
     """Adam as the study used it, or stochastic gradient descent with Nesterov's momentum.
 
     Weight decay spares biases and the scales of batch norm, which it would only shrink (Goyal et al., "Accurate,
@@ -31,45 +31,45 @@ def optimizer_for(config: Config, network: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=config.learning_rate, momentum=MOMENTUM, nesterov=True)
 
 
-def step_size(config: Config, progress: float) -> float:
+def learning_rate_at(config: Config, progress: float) -> float:
     """The learning rate after the share `progress`, 0..1, of the run: constant, or rising in a line over the warm-up
     and then falling to 0 along half a cosine (Loshchilov and Hutter, "SGDR", 2017)."""
     if config.schedule == "constant":
         return config.learning_rate
-    warm_up = config.warm_up / config.epochs
+    warm_up = config.warmup_epochs / config.epochs
     if progress < warm_up:
         return config.learning_rate * progress / warm_up
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
 
 
-def set_step_size(optimizer: torch.optim.Optimizer, value: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
     """For all parameters alike."""
     for group in optimizer.param_groups:
         group["lr"] = value
 
 
-def average_of(network: nn.Module, decay: float) -> AveragedModel:
+def ema_of(network: nn.Module, decay: float) -> AveragedModel:
     """A running average of the weights, which is better than they are at any one step (Polyak); of batch norm's
     statistics too. `update_parameters` after every step moves it by 1 - `decay`, at first by more, so that it soon
     forgets where it began."""
 
     def move(averages: Sequence[Tensor], values: Sequence[Tensor], _: object) -> None:
         if not averages[0].is_floating_point():
-            torch._foreach_copy_(averages, values)
+            torch._foreach_copy_(list(averages), list(values))
             return
         steps = int(averaged.n_averaged)  # which stays with the processor: asking a GPU would make it wait
-        torch._foreach_lerp_(averages, values, 1 - min(decay, (1 + steps) / (10 + steps)))
+        torch._foreach_lerp_(list(averages), list(values), 1 - min(decay, (1 + steps) / (10 + steps)))
 
     averaged = AveragedModel(network, multi_avg_fn=move, use_buffers=True)
     return averaged
 
 
-def prior_of(targets: Tensor) -> Tensor:
+def log_priors(targets: Tensor) -> Tensor:
     """How frequent each class is among targets [N, 7], as log shares [7]."""
     return targets.double().mean(0).clamp_min(1e-6).log().float()
 
 
-def losses_of(logits: Tensor, targets: Tensor, config: Config, prior: Tensor) -> Tensor:
+def classification_losses(logits: Tensor, targets: Tensor, config: Config, prior: Tensor) -> Tensor:
     """Cross entropy of each row, [N].
 
     With `config.balance` the logits are shifted by that much of the classes' log shares before they are judged: what
@@ -80,13 +80,13 @@ def losses_of(logits: Tensor, targets: Tensor, config: Config, prior: Tensor) ->
         logits: float [N, 7].
         targets: labels int [N], or distributions float [N, 7].
         config: balance and label smoothing.
-        prior: from `prior_of`.
+        prior: from `log_priors`.
     """
     shifted = logits.float() + config.balance * prior if config.balance else logits.float()
     return functional.cross_entropy(shifted, targets, reduction="none", label_smoothing=config.label_smoothing)
 
 
-def mixed(pictures: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+def mixup(pictures: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """Every picture blended with another of the batch, and their targets likewise (Zhang et al., "mixup", 2018).
 
     Args:
@@ -100,7 +100,7 @@ def mixed(pictures: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tens
     return share * pictures + (1 - share) * pictures[others], share * targets + (1 - share) * targets[others]
 
 
-def right_answers(logits: Tensor, targets: Tensor) -> Tensor:
+def count_correct(logits: Tensor, targets: Tensor) -> Tensor:
     """How many rows have their highest logit where the target is highest."""
     labels = targets.argmax(1) if targets.ndim == 2 else targets
     return (logits.argmax(1) == labels).sum()

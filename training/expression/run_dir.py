@@ -27,6 +27,7 @@ from torch import Tensor
 
 from training.common.errors import DataError
 from training.common.files import replace, write_array, write_json, write_text
+from training.common.markdown import table
 from training.expression.data.dataset import Split
 
 Row = dict[str, float]
@@ -57,7 +58,7 @@ class RunDirectory:
         if self.folder.exists() and not self.folder.is_dir():
             raise DataError(f"{self.folder} is a file: choose another --out")
 
-    def check_judged(self, validation: Split) -> None:
+    def check_validation(self, validation: Split) -> None:
         """Raises:
         DataError: the run goes on, but was judged on other pictures so far.
         """
@@ -135,7 +136,7 @@ class RunDirectory:
         return np.asarray(np.load(self.folder / "predictions" / f"{epoch:03d}.npy").astype(np.float32))
 
 
-class Board:
+class TensorBoardLog:
     """TensorBoard's logs of a run, written anew from its history whenever it starts: a step that a killed run had
     logged but not kept would else stand there twice.
 
@@ -151,8 +152,8 @@ class Board:
         if folder.exists():
             shutil.rmtree(folder)
         self.writer = SummaryWriter(str(folder))
-        rows = "\n".join(f"| {name} | {value} |" for name, value in recipe.items())
-        self.writer.add_text("recipe", f"| knob | value |\n|---|---|\n{rows}")
+        rows = [(name, str(value)) for name, value in recipe.items()]
+        self.writer.add_text("recipe", table(("knob", "value"), rows))
         for row in history:
             self.add(row)
 

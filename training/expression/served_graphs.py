@@ -56,7 +56,7 @@ def write(name: str, folder: Path) -> None:
     network = networks.build(name).eval()
     model = graph(network)
     (folder / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
-    write_json(folder / f"{name}.json", describe(network, {one.name for one in model.graph.initializer}))
+    write_json(folder / f"{name}.json", describe(network, {tensor.name for tensor in model.graph.initializer}))
 
 
 def describe(network: nn.Module, used: set[str]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _is_fixed(node: Any, tensors: Mapping[str, torch.Tensor]) -> bool:
 
 
 def _export(network: nn.Module) -> Any:
-    size, channels = network.input_size, network.input_channels
+    size, channels = int(network.input_size), int(network.input_channels)  # type: ignore[arg-type]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's remarks on its own code
         return torch.onnx.export(
@@ -134,7 +134,8 @@ def _leave_out(initializer: Any, external: int) -> None:
 def parity_error(name: str, seed: int = 2013) -> float:
     """The largest difference of a probability between PyTorch and the graph, on random weights and pictures."""
     network = randomised(name, seed)
-    pictures = torch.rand(PICTURES, network.input_channels, network.input_size, network.input_size)
+    size, channels = int(network.input_size), int(network.input_channels)  # type: ignore[arg-type]
+    pictures = torch.rand(PICTURES, channels, size, size)
     with torch.inference_mode(), TemporaryDirectory() as folder:
         expected = torch.softmax(network(pictures), 1)
         save_file(network.state_dict(), Path(folder) / "model.safetensors")

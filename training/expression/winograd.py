@@ -69,7 +69,7 @@ def convolve(images: Tensor, kernel: Tensor, tile: int) -> Tensor:
 def _overlapping(images: Tensor, dim: int, tile: int, window: int) -> Tensor:
     """Splits `dim`, of (n + 1) tiles, into n windows that each begin a tile and reach into the next one. (Slices and
     `cat`, because the gradient of `Tensor.unfold` is slow.)"""
-    tiles = images.unflatten(dim, (-1, tile))
+    tiles = torch.unflatten(images, dim, (-1, tile))
     count = tiles.shape[dim] - 1
     return torch.cat(
         [tiles.narrow(dim, 0, count), tiles.narrow(dim, 1, count).narrow(dim + 1, 0, window - tile)], dim + 1
@@ -87,8 +87,8 @@ def transforms(tile: int, side: int, dtype: torch.dtype) -> tuple[Tensor, Tensor
     evaluate_kernel = _vandermonde(points, side)
     interpolate = np.linalg.inv(_vandermonde(points, window).astype(float))
     matrices = evaluate_tile.T, evaluate_kernel, interpolate.T
-    squared = (np.kron(m, m).astype(float) for m in matrices)
-    return tuple(torch.tensor(m, dtype=dtype) for m in squared)
+    first, second, third = (torch.tensor(np.kron(m, m).astype(float), dtype=dtype) for m in matrices)
+    return first, second, third
 
 
 def _vandermonde(points: list[Fraction], powers: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""An exported detector -> every file of its repository on the Hub, the model card among them."""
+"""The files of a detector's repository on the Hub, and its card from templates/detector_card.md."""
 
 from __future__ import annotations
 
@@ -7,50 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from facemotion.detectors.onnx_yolo import CONFIG_FILE, WEIGHTS_FILE, OnnxYolo
 from training.common.markdown import table
 from training.detector import evaluate
 from training.expression.onnx_export import ExportError
-from training.publish.model_card import LICENSE, show
+from training.publish.model_card import LICENSE, figures_section, fill
 from training.publish.model_repo import CARD, figure_files
 from training.publish.space import ROOT
-
-USE = """\
-## Use
-
-A picture in, boxes out, with the facemotion package:
-
-```python
-from facemotion import FaceDetector, images
-
-detector = FaceDetector.from_pretrained("{repo}")
-boxes, scores = detector.detect(images.load("photo.jpg"))
-```
-
-Write `{repo}@<revision>#<sha256 of model.onnx>` to pin it, or set `FACEMOTION_DETECTOR` to that for the page and the
-API. Without the package: `model.onnx` takes {input}, and returns {output}. Rows that score {threshold} or more are
-faces. Reduce a large picture, never enlarge a small one. The export differs from the checkpoint by {pixels:.0e} pixels
-and {score:.0e} of a score at most, on {photos} photos in ONNX Runtime and OpenCV.
-"""
-
-LIMITS = """\
-## Limits
-
-- Found are faces from about 10 pixels in the picture that the network sees. Smaller ones were blanked in training.
-- Profiles, strong shadows, covered faces and drawings are missed more often; hands, statues and animals are sometimes
-  taken for faces. The table tells how often on its photos, which are few and of the same sources as those learned from.
-- The pictures are no fair sample of ages, skin colours and cultures, and nobody recorded which they show: expect
-  errors that differ between groups of people, which the figures cannot show.
-- It finds faces. It does not recognise whose they are, and is not meant to be part of what does.
-
-## Licence
-
-AGPL-3.0, like the program and the checkpoint that it was fine-tuned from. The licences of the pictures stand above;
-those of WIDER FACE are for research. The weights are published for research and demonstration. No picture is in this
-repository.
-"""
 
 
 def collect(
@@ -96,46 +59,27 @@ def read_results(file: Path | None) -> dict[str, Any]:
 
 
 def render(config: Mapping[str, Any], repo: str, results: Mapping[str, Any], figures: Sequence[str] = ()) -> str:
-    """The card in Markdown, with metadata that the Hub reads; what `config` does not hold is left out."""
-    name = repo.split("/")[1]
-    front = {"license": LICENSE, "pipeline_tag": "object-detection", "tags": ["face-detection", "yolo", "onnx"]}
-    parts = [
-        f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n",
-        f"# {name}\n",
-        what_it_is(config),
-        use(config, repo),
-        data(config),
-        f"## Results\n\n{evaluate.markdown(dict(results))}" if results else "",
-        recipe(config),
-        show(figures, {}),
-        LIMITS,
-    ]
-    return "\n".join(part for part in parts if part)
-
-
-def what_it_is(config: Mapping[str, Any]) -> str:
-    head = (
-        f"to be followed by suppression of boxes that overlap by more than {config['suppress']}"
-        if config.get("suppress")
-        else "end-to-end (no suppression of overlapping boxes is needed)"
-    )
-    return (
-        f"## What it is\n\nA face detector: {config.get('network', 'a YOLO')}, fine-tuned on faces, {head}, "
-        "as ONNX. It was made by facemotion, a program that finds faces in pictures and says which expression each one "
-        "shows.\n"
-    )
-
-
-def use(config: Mapping[str, Any], repo: str) -> str:
+    """The card in Markdown, with metadata that the Hub reads; sections for which there are no data are left out."""
     parity = config.get("parity", {})
     runtimes = [parity[name] for name in ("onnxruntime", "opencv") if name in parity]
     worst = {kind: max((row[kind] for row in runtimes), default=0.0) for kind in ("pixels", "score")}
-    about = {name: config.get(name, "") for name in ("input", "output", "threshold")}
-    return USE.format(repo=repo, photos=parity.get("photos", 0), **about, **worst)
+    return fill(
+        "detector_card.md",
+        {"license": LICENSE, "pipeline_tag": "object-detection", "tags": ["face-detection", "yolo", "onnx"]},
+        name=repo.split("/")[1],
+        repo=repo,
+        config=config,
+        parity=worst | {"photos": parity.get("photos", 0)},
+        data=data(config),
+        data_summary=data_summary(config.get("data", {})),
+        results=evaluate.markdown(dict(results)) if results else "",
+        recipe=recipe(config),
+        figures=figures_section(figures, {}),
+    )
 
 
 def data(config: Mapping[str, Any]) -> str:
-    """The sets with their licences, what was learned from, and how labels were changed."""
+    """A table of the sets with their licences and the changes of their labels; empty where none are known."""
     counts, sources = config.get("data", {}), config.get("sources", {})
     changes, licences = counts.get("changes", {}), sources.get("licences", {})
     names = list(dict.fromkeys([*changes, *licences]))
@@ -151,10 +95,11 @@ def data(config: Mapping[str, Any]) -> str:
         for name in names
     ]
     head = ("set", "source", "licence", "photos", "faces", "boxes tightened", "faces added")
-    return f"## Data\n\n{table(head, rows)}\n{sentences(counts)}"
+    return table(head, rows)
 
 
-def sentences(counts: Mapping[str, Any]) -> str:
+def data_summary(counts: Mapping[str, Any]) -> str:
+    """The composition of the training data, in sentences."""
     made = ", ".join(
         f"{counts.get(key, 0):,} {what}"
         for key, what in (
@@ -176,7 +121,6 @@ def sentences(counts: Mapping[str, Any]) -> str:
 
 
 def recipe(config: Mapping[str, Any]) -> str:
-    if "recipe" not in config:
-        return ""
-    rows = [(name.replace("_", " "), f"`{value}`") for name, value in config["recipe"].items()]
-    return f"## Recipe\n\n{table(('setting', 'value'), rows)}"
+    """A table of the knobs; empty where the configuration has none."""
+    rows = [(name.replace("_", " "), f"`{value}`") for name, value in config.get("recipe", {}).items()]
+    return table(("setting", "value"), rows) if rows else ""

@@ -48,7 +48,7 @@ def endpoint() -> str:
 
 def is_closed(api: Any, repo: str) -> bool:
     """Whether a model is private or gated."""
-    with explained(repo):
+    with publish_errors(repo):
         found = api.model_info(repo)
     return bool(found.private or found.gated)
 
@@ -63,7 +63,7 @@ def upload_model(api: Any, repo: str, files: Mapping[str, bytes], weights_file: 
         weights_file: the path of the weights.
         how: of the commit: `commit_message`, and `create_pr`.
     """
-    with explained(repo):
+    with publish_errors(repo):
         api.create_repo(repo, exist_ok=True)
         commit = api.create_commit(repo, additions(files), **how)
     if commit.pr_url:
@@ -75,7 +75,7 @@ def upload_space(api: Any, repo: str, files: Mapping[str, bytes], variables: Map
     """The variables first, so that the first start finds them; then one commit that leaves nothing else there."""
     from huggingface_hub import CommitOperationDelete  # noqa: PLC0415
 
-    with explained(repo):
+    with publish_errors(repo):
         api.create_repo(repo, repo_type="space", space_sdk="gradio", exist_ok=True)
         for name, value in variables.items():
             api.add_space_variable(repo, name, value)
@@ -91,13 +91,13 @@ def additions(files: Mapping[str, bytes]) -> list[Any]:
 
 
 @contextmanager
-def explained(repo: str) -> Iterator[None]:
+def publish_errors(repo: str) -> Iterator[None]:
     """Turns what the library raises into a sentence; nothing that the Hub wrote, and no token, is passed on."""
     from huggingface_hub import errors  # noqa: PLC0415
 
     try:
         yield
-    except (errors.HTTPError, OSError, ValueError, LookupError, RuntimeError) as error:
+    except (errors.HTTPError, OSError, ValueError, LookupError, RuntimeError) as error:  # type: ignore[attr-defined]
         # A failed upload of a large file comes as a RuntimeError around what went wrong.
         cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
         raise PublishError(explain(cause, repo)) from error

@@ -1,18 +1,19 @@
-"""config.json -> the model card, README.md of the repository on the Hub."""
+"""The model card of a classifier, from its config.json and templates/model_card.md."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-
-import yaml
 
 from training.common.constants import FER2013, OWN
 from training.common.markdown import table
 from training.expression import networks
 
 LICENSE = "agpl-3.0"
+TAGS = ("facial-expression-recognition", "pytorch", "safetensors", "onnx")
+TEMPLATES = Path(__file__).parent / "templates"
 
 # Key in config.json's metrics -> how the card names it.
 SHARES = {
@@ -43,88 +44,6 @@ TITLES = {
     "chain": "A photo, the faces found in it, and the expression that each shows",
 }
 
-# As training/expression/export.py chooses and judges.
-HALVES = (
-    'Calibration errors, and what concerns "uncertain", are of the half of them on which neither the temperature nor '
-    "the thresholds were chosen."
-)
-# As training/expression/evaluation/metrics.py draws them.
-INTERVALS = (
-    "The intervals are from a bootstrap over the pictures: other pictures of the same kind would give figures in them. "
-    "How much another seed of the training would change them, they do not say."
-)
-
-USE = """\
-## Use
-
-Faces in, probabilities out, with the [facemotion](#what-it-is) package:
-
-```python
-from facemotion import Pipeline
-
-pipeline = Pipeline.from_pretrained(classifier="{repo}")
-for face in pipeline.analyze("photo.jpg").faces:
-    print(face.expression, face.confidence, face.box)
-```
-
-Write `{repo}@<revision>#<sha256 of model.safetensors>` to pin it, or set `FACEMOTION_WEIGHTS` to that for the page
-and the API.
-"""
-
-ONNX = """\
-`model.onnx` needs no PyTorch. Its input `images` is float32 [N, {channels}, {size}, {size}]: each face, reduced to
-{size} x {size}, divided by 255, minus {mean}, divided by {std}; its colours: {colours}. Its output
-`probabilities` is float32 [N, 7], calibrated, in the order {labels}. On {samples} fixed pictures ONNX Runtime and
-PyTorch differ by {parity:.1e} at most.
-"""
-
-# By the kind of the data: what limits a model trained on them, and what their rights are.
-BIAS = {
-    "fer2013": """\
-- FER2013's pictures are small, grey, and gathered by a web search. Its labels say what one person judging the picture
-  saw; many are disputed, equal pictures carry different labels, and some pictures show no face.
-- Its faces are no fair sample of ages, skin colours and cultures, and nobody recorded which they are: expect errors
-  that differ between groups of people, which the figures above cannot show.
-- Disgust is rare in the data. The table above tells how each expression fares; do not read one figure for all.
-""",
-    "own": """\
-- It was trained on pictures of its publisher's own. Whom they show, and who labelled them, decides where it errs, and
-  this card knows neither: expect errors that differ between groups of people, which the figures above cannot show.
-- The table above tells how each expression fares; do not read one figure for all.
-""",
-}
-RIGHTS = {
-    "fer2013": """\
-The pictures of FER2013 were gathered by a web search and their rights
-were not cleared one by one: it is research data, and none of it is in this repository. The weights are published for
-research and demonstration. I. Goodfellow et al., "Challenges in Representation Learning: A report on three machine
-learning contests", arXiv:1307.0414.""",
-    "own": """\
-The pictures it was trained on are not in this repository; of the rights
-in them only its publisher can tell.""",
-}
-
-LIMITS = """\
-## Limits and bias
-
-- It reads the expression that a face shows in one picture. It does not know what a person feels.
-{bias}- Profiles, masks, hands before the face, strong shadows and faces of a few pixels are read badly.
-- The epoch was chosen, and is judged, on the same validation pictures, as in the study: that flatters it a little.
-  Pictures that also stand in the training folder flatter it too; the table says how much.
-
-## Responsible use
-
-- Do not use it to judge people: not for hiring, school, policing, insurance, credit or lie detection.
-- In the European Union, systems that infer emotions at work and in education are prohibited, except for medical or
-  safety reasons (AI Act, article 5(1)(f)), and people must be told when such a system is used on them (article
-  50(3)).
-- Ask before you analyse someone's photo.
-
-## Licence
-
-AGPL-3.0, like the program that trained it. {rights}
-"""
-
 
 @dataclass(frozen=True)
 class Onnx:
@@ -138,41 +57,52 @@ def render(config: Mapping[str, Any], repo: str, onnx: Onnx, figures: Sequence[s
     """The card in Markdown, with metadata that the Hub reads.
 
     Args:
-        config: config.json of the model; what it does not hold is left out.
+        config: config.json of the model; sections for which it has no data are left out.
         repo: owner/name on the Hub.
         onnx: of the export.
         figures: their paths in the repository.
     """
-    kind = dataset(config)["type"]
-    parts = [
-        front_matter(config, repo),
-        f"# {repo.split('/')[1]}\n",
-        what_it_is(config),
-        USE.format(repo=repo),
-        about_onnx(config, onnx),
-        data(config),
-        recipe(config),
-        results(config["metrics"]) if "metrics" in config else "",
-        show(figures),
-        LIMITS.format(bias=BIAS[kind], rights=RIGHTS[kind]),
-    ]
-    return "\n".join(part for part in parts if part)
+    metrics = config.get("metrics", {})
+    fer2013 = dataset(config) == FER2013
+    results = eval_results(config)
+    return fill(
+        "model_card.md",
+        {
+            "license": LICENSE,
+            "pipeline_tag": "image-classification",
+            "tags": [*TAGS, *([FER2013["type"]] if fer2013 else []), config["network"]],
+            "model_name": repo.split("/")[1] if results else None,
+            "eval_results": results or None,
+        },
+        name=repo.split("/")[1],
+        repo=repo,
+        config=config,
+        size=config["input"]["size"],
+        labels=", ".join(config["labels"]),
+        channels=networks.input_channels(config["network"]),
+        onnx=onnx,
+        recipe=recipe(config),
+        metrics=metrics,
+        overall=overall(metrics),
+        per_class=per_class(metrics),
+        confusion=confusion(metrics),
+        figures=figures_section(figures),
+        is_fer2013=fer2013,
+    )
 
 
-def front_matter(config: Mapping[str, Any], repo: str) -> str:
-    """The YAML on top: licence, tags, and the results as the Hub's model-index."""
-    kind = [FER2013["type"]] if dataset(config) == FER2013 else []
-    content: dict[str, Any] = {
-        "license": LICENSE,
-        "pipeline_tag": "image-classification",
-        "tags": ["facial-expression-recognition", *kind, "pytorch", "safetensors", "onnx", config["network"]],
-    }
-    if metrics := hub_metrics(config.get("metrics", {})):
-        task = {"type": "image-classification", "name": "Facial expression recognition"}
-        split = config.get("recipe", {}).get("validation_split", "validation")
-        result = {"task": task, "dataset": dataset(config) | {"split": split}, "metrics": metrics}
-        content["model-index"] = [{"name": repo.split("/")[1], "results": [result]}]
-    return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---\n"
+def fill(template: str, metadata: Mapping[str, Any], **values: Any) -> str:
+    """Fill a Jinja2 template in templates/.
+
+    Args:
+        template: the file's name.
+        metadata: arguments of huggingface_hub's `ModelCardData`.
+        values: the variables of the template.
+    """
+    from huggingface_hub import ModelCard, ModelCardData  # noqa: PLC0415  (takes a second)
+
+    text = (TEMPLATES / template).read_text(encoding="utf-8")
+    return str(ModelCard.from_template(ModelCardData(**metadata), template_str=text, **values))
 
 
 def dataset(config: Mapping[str, Any]) -> dict[str, str]:
@@ -180,9 +110,22 @@ def dataset(config: Mapping[str, Any]) -> dict[str, str]:
     return OWN if config.get("dataset") == OWN["type"] else FER2013
 
 
-def hub_metrics(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+def eval_results(config: Mapping[str, Any]) -> list[Any]:
+    """The measured figures as huggingface_hub's `EvalResult`."""
+    from huggingface_hub import EvalResult  # noqa: PLC0415
+
+    metrics, about = config.get("metrics", {}), dataset(config)
     return [
-        {"type": kind, "name": with_interval(metrics, key), "value": round(metrics[key], 4)}
+        EvalResult(
+            task_type="image-classification",
+            task_name="Facial expression recognition",
+            dataset_type=about["type"],
+            dataset_name=about["name"],
+            dataset_split=config.get("recipe", {}).get("validation_split", "validation"),
+            metric_type=kind,
+            metric_name=with_interval(metrics, key),
+            metric_value=round(metrics[key], 4),
+        )
         for key, kind in HUB_TYPES.items()
         if key in metrics
     ]
@@ -194,55 +137,23 @@ def with_interval(metrics: Mapping[str, Any], key: str) -> str:
     return f"{SHARES[key]} (95 % interval {limits})" if limits else SHARES[key]
 
 
-def what_it_is(config: Mapping[str, Any]) -> str:
-    labels = ", ".join(config["labels"])
-    size = config["input"]["size"]
-    return (
-        "## What it is\n\n"
-        f"A classifier of facial expressions (`{config['network']}`). In: the crop of a face, reduced to {size} x "
-        f"{size} grey pixels. Out: the probabilities of seven expressions, {labels}, calibrated by a temperature of "
-        f"{config['temperature']}. It was made by facemotion, a program that finds faces in pictures and says which "
-        "expression each one shows.\n\n"
-        "`model.safetensors` holds the weights, `config.json` everything else that is needed to run them.\n"
-    )
-
-
-def about_onnx(config: Mapping[str, Any], onnx: Onnx) -> str:
-    return ONNX.format(
-        size=config["input"]["size"],
-        labels=", ".join(config["labels"]),
-        parity=onnx.parity,
-        samples=onnx.samples,
-        channels=networks.input_channels(config["network"]),
-        colours=config["input"].get("colours", "grey"),
-        **config["normalisation"],
-    )
-
-
-def data(config: Mapping[str, Any]) -> str:
-    return f"## Data\n\n{config['data']}\n" if "data" in config else ""
-
-
 def recipe(config: Mapping[str, Any]) -> str:
+    """A table of the knobs that are set; empty where the configuration has none."""
     if "recipe" not in config:
         return ""
     rows = [(n.replace("_", " "), f"`{value}`") for n, value in config["recipe"].items() if value not in ("", [])]
-    return f"## Recipe\n\n{table(('setting', 'value'), rows)}"
+    return table(("setting", "value"), rows)
 
 
-def results(metrics: Mapping[str, Any]) -> str:
-    """Tables of the figures, of each expression, and of what was taken for what."""
+def overall(metrics: Mapping[str, Any]) -> str:
+    """A table of the figures over all images."""
     rows = [(title, f"{metrics[key]:.4f}", interval(metrics, key)) for key, title in SHARES.items() if key in metrics]
     width = 3 if "intervals" in metrics else 2
-    overall = table(("measure", "value", "95 % interval")[:width], [cells[:width] for cells in rows])
-    about = [f"On {metrics['rows']:,} pictures. {HALVES}"] if "rows" in metrics else []
-    about += [INTERVALS] if "intervals" in metrics else []
-    heading = "## Results\n\n" + (f"{' '.join(about)}\n\n" if about else "")
-    return heading + "\n".join(part for part in (overall, per_class(metrics), confusion(metrics)) if part)
+    return table(("measure", "value", "95 % interval")[:width], [cells[:width] for cells in rows])
 
 
 def interval(metrics: Mapping[str, Any], key: str) -> str:
-    """The bootstrap interval of a figure, or nothing where none was computed."""
+    """The bootstrap interval of a figure; empty where none was computed."""
     if key not in metrics.get("intervals", {}):
         return ""
     low, high = metrics["intervals"][key]
@@ -268,11 +179,11 @@ def confusion(metrics: Mapping[str, Any]) -> str:
         return ""
     labels = list(metrics["per_class"])
     rows = [(label, *map(str, counts)) for label, counts in zip(labels, metrics["confusion"], strict=True)]
-    return f"A row for each true expression, a column for each answer:\n\n{table(('', *labels), rows)}"
+    return table(("", *labels), rows)
 
 
-def show(figures: Sequence[str], titles: Mapping[str, str] = TITLES) -> str:
-    """The section of the figures: those that have a title in its order, and then the others."""
+def figures_section(figures: Sequence[str], titles: Mapping[str, str] = TITLES) -> str:
+    """The section of the figures: those with a title in that order, then the others."""
     if not figures:
         return ""
     names = {path: path.rpartition("/")[2].rpartition(".")[0] for path in figures}

@@ -36,7 +36,7 @@ from training.detector.metrics import Found, curve, matched, sides
 from training.detector.yolo_format import Photo
 from training.expression.figures import charts, image_grids
 from training.expression.onnx_export import ExportError
-from training.publish.detector_card import read_results, sentences
+from training.publish.detector_card import data_summary, read_results
 
 LEAST_PX = 16
 DETAIL = "auto"  # how the photos are looked at for the curves
@@ -206,7 +206,7 @@ def text(
         f"# The face detector\n\n{config['base']}, fine-tuned on faces; {state}.\n",
         f"## Beside others\n\n{evaluate.markdown(dict(judged))}",
         *([f"## One runtime\n\n{detector_speed.markdown(speed)}"] if speed else []),
-        f"## Data\n\n{sentences(counts)}",
+        f"## Data\n\n{data_summary(counts)}",
         table(("set", "photos", "faces", "boxes tightened", "faces added"), changed),
         "## Figures\n",
         *(f"![{Path(name).stem.replace('_', ' ')}]({folder}/{name})\n" for name in figures),

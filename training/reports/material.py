@@ -36,13 +36,13 @@ class Material:
     @cached_property
     def fresh(self) -> NDArray[np.bool_]:
         """Which of the judged pictures don't stand in train, pixel for pixel: bool [N]."""
-        judged = run_figures.judged_on(self.record, self.splits[self.record.split])
-        return ~duplicates.stand_in(judged.pictures, self.splits[self.config["train_split"]].pictures)
+        judged = run_figures.validation_pictures(self.record, self.splits[self.record.split])
+        return ~duplicates.exact_matches(judged.pictures, self.splits[self.config["train_split"]].pictures)
 
     @cached_property
     def best(self) -> dict[str, Any]:
-        """The best epoch, as `evaluate.judge` judges it."""
-        return evaluate.judge(self.record.logits[self.record.best], self.record.labels, fresh=self.fresh)
+        """The best epoch, as `evaluate.evaluate_logits` judges it."""
+        return evaluate.evaluate_logits(self.record.logits[self.record.best], self.record.labels, fresh=self.fresh)
 
     @cached_property
     def data(self) -> dict[str, Any]:

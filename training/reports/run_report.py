@@ -19,14 +19,16 @@ import numpy as np
 from PIL import Image
 
 import facemotion
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
+from training.common.knobs import current_names
 from training.expression import export
+from training.expression.config import FORMER
 from training.expression.data.dataset import load_split
 from training.expression.data.sources import available
 from training.expression.evaluation import metrics
 from training.expression.figures import charts, run_figures
-from training.expression.figures.run_figures import Book
+from training.expression.figures.run_figures import FigureWriter
 from training.reports import paper_results, run_report_sections
 from training.reports.material import Material
 
@@ -36,7 +38,7 @@ COLOURS = 256  # of a palette
 
 def main(given: list[str] | None = None) -> None:
     arguments = parse_arguments(given)
-    with explained():
+    with exit_on_error():
         options = {name: getattr(arguments, name) for name in ("photo", "machine", "votes")}
         files = write(arguments.run, arguments.data, arguments.out, **options)
     size = sum(file.stat().st_size for file in files)
@@ -87,7 +89,7 @@ def gather(run: Path, data: Path, model: Path, votes: Path | None = None) -> Mat
         raise DataError(
             f"{run} holds no best.pt: it is no run directory of training.expression.train with an epoch in it"
         )
-    config = json.loads((run / "config.json").read_text())
+    config = current_names(json.loads((run / "config.json").read_text()), FORMER)
     environment = run / "environment.json"
     machines = json.loads(environment.read_text()) if environment.is_file() else []
     splits = {name: load_split(data, name) for name in available(data)}
@@ -98,16 +100,16 @@ def gather(run: Path, data: Path, model: Path, votes: Path | None = None) -> Mat
 
 def draw(material: Material, folder: Path, photo: Path, model: Path) -> list[Path]:
     """Draws all figures of the report into `folder`, in the order of the report."""
-    book, record = Book(folder), material.record
+    figures, record = FigureWriter(folder), material.record
     last = int(record.history[-1]["epoch"])
     titles = [confusion_title(material, epoch) for epoch in (1, last)]
-    book.add("first_last", lambda: charts.two_confusions(material.counts(1), material.counts(last), titles))
+    figures.add("first_last", lambda: charts.two_confusions(material.counts(1), material.counts(last), titles))
     reference = paper_results.REFERENCE_LAST_FIVE if run_report_sections.is_study(material) else None
-    probabilities = run_figures.draw_run(book, record, reference)
-    run_figures.draw_mistakes(book, record, probabilities, material.splits[record.split])
-    run_figures.draw_data(book, material.splits)
-    run_figures.draw_chain(book, photo, str(model))
-    return [folder / name for name in book.names if "/" not in name]  # the matrix of each epoch is in the animation
+    probabilities = run_figures.draw_run(figures, record, reference)
+    run_figures.draw_mistakes(figures, record, probabilities, material.splits[record.split])
+    run_figures.draw_data(figures, material.splits)
+    run_figures.draw_pipeline_stages(figures, photo, str(model))
+    return [folder / name for name in figures.names if "/" not in name]  # the matrix of each epoch is in the animation
 
 
 def confusion_title(material: Material, epoch: int) -> str:
@@ -135,7 +137,8 @@ def shrink(source: Path, target: Path) -> None:
     """
     with Image.open(source) as picture:
         pixels = np.asarray(picture.convert("RGB"), np.int32)
-    packed, where, counts = np.unique(pixels @ [1 << 16, 1 << 8, 1], return_inverse=True, return_counts=True)
+    keys = pixels @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    packed, where, counts = np.unique(keys, return_inverse=True, return_counts=True)
     found = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.float32)
     palette = found[np.argsort(-counts, kind="stable")[:COLOURS]]
     distances = (palette**2).sum(1) - 2 * found @ palette.T  # squared, but for what is the same for a whole row

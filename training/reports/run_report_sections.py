@@ -260,10 +260,10 @@ def data(material: Material, show: Mapping[str, str]) -> str:
         [
             "## The data\n",
             RIGHTS if is_fer2013(material) else "",
-            "\n".join(inspect.count_table(facts["splits"])) + "\n",
+            inspect.count_table(facts["splits"]),
             show["distribution"],
             show["samples"],
-            "\n".join(inspect.fact_table(facts)) + "\n",
+            inspect.fact_table(facts),
             "Equal means pixel for pixel. Nearly equal pictures are the same photo, cut or stored again; they were not "
             "left out of any number here. The figure of equal pictures shows no blank ones.\n",
             show["equal"],

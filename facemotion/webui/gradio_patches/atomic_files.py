@@ -16,7 +16,7 @@ from starlette.formparsers import MultiPartException
 
 from facemotion import settings
 from facemotion.atomic import atomic_write
-from facemotion.video import sniff
+from facemotion.suffixes import VIDEO_SUFFIXES
 
 
 def install() -> None:
@@ -125,5 +125,5 @@ class UploadParser(route_utils.GradioMultiPartParser):
 
 def upload_limit(name: str) -> int:
     """Size limit in bytes of an upload of this name. Its content is checked when it is decoded."""
-    is_video = name.lower().endswith(sniff.SUFFIXES)
+    is_video = name.lower().endswith(VIDEO_SUFFIXES)
     return settings.MAX_VIDEO_BYTES if is_video else settings.MAX_FILE_BYTES

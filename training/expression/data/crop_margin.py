@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facemotion.detectors import FaceDetector
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
 from training.expression.data.dataset import load_split
 
 SIDE, BORDER = 160, 80  # pixels: a face of a size that every detector here is good at
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--detector", default="default", help="a detector's name (%(default)s)")
     parser.add_argument("--pictures", type=int, default=1500, help="how many to look at (%(default)s)")
     arguments = parser.parse_args()
-    with explained():
+    with exit_on_error():
         pictures = load_split(arguments.data, "validation").pictures
         detector = FaceDetector.from_pretrained(arguments.detector)
     rows = random.Random(0).sample(range(len(pictures)), min(arguments.pictures, len(pictures)))

@@ -20,7 +20,7 @@ from training.expression.data.sources import Entry, available, scan
 
 __all__ = ["DROPS", "Split", "collect", "leave_out", "limited", "load_split", "others"]
 
-DROPS = ("duplicates", "conflicts", "blank", "not_a_face", "judged")
+DROPS = ("duplicates", "conflicts", "blank", "not_a_face", "other_splits")
 """What `load_split` can leave out: all but the first of equal pictures, equal pictures with different labels, blank
 pictures, those that all of FER+'s voters called not a face, and those that also stand in another split, where models
 are judged, equal or nearly so."""
@@ -67,7 +67,7 @@ def load_split(root: Path, split: str, drop: Sequence[str] = (), votes: Path | N
         raise naming_all([entry.problem for entry in problems])
     if not len(loaded):
         raise DataError(f"{root} holds no pictures in {split!r} ({', '.join(sorted(SUFFIXES))})")
-    return leave_out(loaded, drop, votes, others(root, split) if "judged" in drop else ())
+    return leave_out(loaded, drop, votes, others(root, split) if "other_splits" in drop else ())
 
 
 def others(root: Path, split: str) -> tuple[Split, ...]:
@@ -77,7 +77,7 @@ def others(root: Path, split: str) -> tuple[Split, ...]:
 
 def leave_out(split: Split, drop: Sequence[str], votes: Path | None = None, judged: Sequence[Split] = ()) -> Split:
     """The split without some of its rows; the arguments are those of `load_split`, and `judged` are the other splits,
-    which "judged" needs.
+    which "other_splits" needs.
 
     Raises:
         DataError: nothing is left, an unknown name in `drop`, or votes that are missing or not of these pictures.
@@ -128,8 +128,10 @@ def _check_drop(drop: Sequence[str], votes: Path | None) -> None:
 
 
 def _dropped(name: str, split: Split, votes: Path | None, judged: Sequence[Split]) -> NDArray[np.bool_]:
-    if name == "judged":
-        return duplicates.resemble(split.pictures, np.concatenate([split.pictures[:0], *(s.pictures for s in judged)]))
+    if name == "other_splits":
+        return duplicates.near_matches(
+            split.pictures, np.concatenate([split.pictures[:0], *(s.pictures for s in judged)])
+        )
     if name == "not_a_face" and votes is not None:
         return not_a_face(load_votes(votes), split.names)
     if name == "conflicts":

@@ -14,11 +14,11 @@ from training.expression.config import Config
 from training.expression.data.augment import augment
 from training.expression.data.dataset import Split
 from training.expression.data.ferplus import load_votes
-from training.expression.data.soft_labels import shares, targets
-from training.expression.optim import prior_of
+from training.expression.data.soft_labels import soft_targets, vote_distributions
+from training.expression.optim import log_priors
 
 
-class Lessons:
+class EpochData:
     """The training pictures of a run.
 
     `labels` are int64 [N], or distributions float32 [N, 7] where the recipe blends labels, pictures or teachers;
@@ -39,7 +39,7 @@ class Lessons:
         if not config.augment:
             self.pictures = self.pictures.to(device)  # as bytes: a quarter of what float32 takes
         self.labels = labels_for(split, config).to(device)
-        self.prior = prior_of(torch.from_numpy(targets(split.labels, None, 0))).to(device)
+        self.prior = log_priors(torch.from_numpy(soft_targets(split.labels, None, 0))).to(device)
         self.teachers = [distill.load(Path(run), device) for run in config.teachers]
 
     def __len__(self) -> int:
@@ -60,13 +60,17 @@ class Lessons:
         labels = self.labels[rows.to(self.device)]
         if self.teachers:
             bf16 = precision_of(self.device).dtype is torch.bfloat16
-            labels = torch.lerp(labels, distill.answers(self.teachers, grey, self.prior, bf16), self.config.teaching)
+            labels = torch.lerp(
+                labels,
+                distill.teacher_probabilities(self.teachers, grey, self.prior, bf16),
+                self.config.distillation_weight,
+            )
         return (grey - self.config.mean) / self.config.std, labels
 
 
 def labels_for(split: Split, config: Config) -> Tensor:
     """Labels where the recipe takes them as they are, else distributions."""
-    if not config.crowd and not config.mixup and not config.teachers:
+    if not config.ferplus_weight and not config.mixup and not config.teachers:
         return torch.from_numpy(split.labels)
-    crowd = shares(load_votes(Path(config.votes)), split.names) if config.crowd else None
-    return torch.from_numpy(targets(split.labels, crowd, config.crowd))
+    voted = vote_distributions(load_votes(Path(config.votes)), split.names) if config.ferplus_weight else None
+    return torch.from_numpy(soft_targets(split.labels, voted, config.ferplus_weight))

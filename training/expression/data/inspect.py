@@ -11,7 +11,6 @@ Ends with status 1 when a picture cannot be used, with 2 when there are no such 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from itertools import permutations
@@ -23,7 +22,9 @@ from numpy.typing import NDArray
 
 from facemotion.faces import EMOTIONS
 from training.common import duplicates
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
+from training.common.files import write_json, write_text
+from training.common.markdown import table
 from training.expression.data.dataset import Split, collect
 from training.expression.data.ferplus import load_votes, not_a_face
 from training.expression.data.sources import Entry, available
@@ -42,7 +43,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="folder for data.md and data.json")
     arguments = parser.parse_args()
-    with explained():
+    with exit_on_error():
         report = inspect(arguments.data, arguments.votes, arguments.near)
         print(to_markdown(report))
         if arguments.out:
@@ -121,8 +122,8 @@ def describe_equal(splits: dict[str, Split], everything: Split, names: list[str]
     groups = duplicates.equal_groups(everything.pictures)
     conflicts = [rows for rows in groups if len({int(everything.labels[row]) for row in rows}) > 1]
     across = {
-        f"{one} in {other}": int(duplicates.stand_in(splits[one].pictures, splits[other].pictures).sum())
-        for one, other in permutations(splits, 2)
+        f"{split} in {other}": int(duplicates.exact_matches(splits[split].pictures, splits[other].pictures).sum())
+        for split, other in permutations(splits, 2)
     }
     return {
         "groups": len(groups),
@@ -142,7 +143,7 @@ def describe_near(everything: Split, names: list[str]) -> list[dict[str, Any]]:
 
 def to_markdown(report: Report) -> str:
     """The report for reading: two tables and the names of what stands out."""
-    lines = ["# The data", "", *count_table(report["splits"]), "", *fact_table(report)]
+    lines = ["# The data", "", count_table(report["splits"]), fact_table(report).rstrip()]
     for title, key in (("Unreadable", "unreadable"), ("Not 48 x 48", "wrong_size"), ("Blank", "blank")):
         if report[key]:
             lines += ["", f"## {title}", "", shortened(report[key])]
@@ -154,17 +155,14 @@ def to_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def count_table(splits: dict[str, dict[str, int]]) -> list[str]:
+def count_table(splits: dict[str, dict[str, int]]) -> str:
     """Counts: a row per emotion, a column per split."""
-    lines = [f"| pictures | {' | '.join(splits)} |", f"|---|{'---:|' * len(splits)}"]
-    return lines + [
-        f"| {emotion} | {' | '.join(f'{counts[emotion]:,}' for counts in splits.values())} |"
-        for emotion in (*EMOTIONS, "all")
-    ]
+    rows = [(name, *(f"{counts[name]:,}" for counts in splits.values())) for name in (*EMOTIONS, "all")]
+    return table(("images", *splits), rows, numbers_from=1)
 
 
-def fact_table(report: Report) -> list[str]:
-    """One line for each thing that was counted."""
+def fact_table(report: Report) -> str:
+    """A row for each count."""
     equal, near, faceless = report["equal"], report["near"], report["not_a_face"]
     facts: dict[str, int | str] = {
         "pictures": report["pictures"],
@@ -179,8 +177,8 @@ def fact_table(report: Report) -> list[str]:
         **{f"of {pair.replace(' in ', ', also in ')}": count for pair, count in equal["across"].items()},
         **count_near(near),
     }
-    rows = [f"| {what} | {value if isinstance(value, str) else f'{value:,}'} |" for what, value in facts.items()]
-    return ["| found | number |", "|---|---:|", *rows]
+    rows = [(what, value if isinstance(value, str) else f"{value:,}") for what, value in facts.items()]
+    return table(("found", "number"), rows, numbers_from=1)
 
 
 def count_near(near: list[dict[str, Any]] | None) -> dict[str, int | str]:
@@ -190,8 +188,8 @@ def count_near(near: list[dict[str, Any]] | None) -> dict[str, int | str]:
     parts = [[name.split("/") for name in pair["pictures"]] for pair in near]
     return {
         "nearly equal pairs": len(near),
-        "of these, across splits": sum(one[0] != other[0] for one, other in parts),
-        "of these, with different labels": sum(one[1] != other[1] for one, other in parts),
+        "of these, across splits": sum(first[0] != second[0] for first, second in parts),
+        "of these, with different labels": sum(first[1] != second[1] for first, second in parts),
     }
 
 
@@ -204,8 +202,8 @@ def shortened(names: list[str]) -> str:
 def write(report: Report, out: Path) -> None:
     """Writes data.md and data.json."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "data.md").write_text(to_markdown(report), encoding="utf-8")
-    (out / "data.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_text(out / "data.md", to_markdown(report))
+    write_json(out / "data.json", report)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from training.expression.config import Config
 from training.expression.data.augment import augment
 from training.expression.data.dataset import Split, collect, limited
 from training.expression.data.ferplus import load_votes
-from training.expression.data.soft_labels import majority, shares, targets
+from training.expression.data.soft_labels import plurality_label, soft_targets, vote_distributions
 from training.expression.data.sources import available
 from training.expression.networks import HEADS, MULTI_HEAD, MultiHeadNet
 
@@ -64,7 +64,10 @@ class Mixture:
         self.targets, self.weights = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         often = [1.0, *[config.photo_weight] * (len(sources) - 1)]
         self.sampling = torch.cat(
-            [weight * rare_weights(source.labels, config.rare) for source, weight in zip(sources, often, strict=True)]
+            [
+                weight * class_sampling_weights(source.labels, config.rare_class_sampling)
+                for source, weight in zip(sources, often, strict=True)
+            ]
         )
 
     def __len__(self) -> int:
@@ -99,7 +102,7 @@ def reduced(grey: Tensor, side: int) -> Tensor:
     return functional.interpolate(grey, size=(side, side), mode="area")
 
 
-def rare_weights(labels: NDArray[np.int64], power: float) -> Tensor:
+def class_sampling_weights(labels: NDArray[np.int64], power: float) -> Tensor:
     """Sampling weights within a source: the share of each picture's class to the power of -`power`, scaled to a mean
     of 1 over the pictures. float32 [N]."""
     counts = np.bincount(labels, minlength=len(EMOTIONS)).clip(1)
@@ -110,25 +113,25 @@ def rare_weights(labels: NDArray[np.int64], power: float) -> Tensor:
 
 def fer2013_targets(split: Split, config: Config) -> tuple[Tensor, Tensor]:
     """Targets [N, 3, 7] and weights [N, 3] of FER2013's pictures: its labels, smoothed, and FER+'s votes."""
-    own = smoothed(targets(split.labels, None, 0), config.label_smoothing)
+    own = smoothed(soft_targets(split.labels, None, 0), config.label_smoothing)
     blocks, weights = empty(len(split))
     blocks[:, HEADS.index("labels")] = torch.from_numpy(own)
     weights[:, HEADS.index("labels")] = 1.0
-    if config.crowd:
-        voted = shares(load_votes(Path(config.votes)), split.names)
+    if config.ferplus_weight:
+        voted = vote_distributions(load_votes(Path(config.votes)), split.names)
         has_votes = voted.sum(1) > 0
         blocks[:, HEADS.index("votes")] = torch.from_numpy(voted)
         weights[:, HEADS.index("labels")] = torch.from_numpy(
-            np.where(has_votes, 1 - config.crowd, 1.0).astype(np.float32)
+            np.where(has_votes, 1 - config.ferplus_weight, 1.0).astype(np.float32)
         )
-        weights[:, HEADS.index("votes")] = torch.from_numpy((has_votes * config.crowd).astype(np.float32))
+        weights[:, HEADS.index("votes")] = torch.from_numpy((has_votes * config.ferplus_weight).astype(np.float32))
     return blocks, weights
 
 
 def photo_targets(split: Split) -> tuple[Tensor, Tensor]:
     """Likewise of photos, whose labels are what many people agree on: they are not smoothed."""
     blocks, weights = empty(len(split))
-    blocks[:, HEADS.index("photos")] = torch.from_numpy(targets(split.labels, None, 0))
+    blocks[:, HEADS.index("photos")] = torch.from_numpy(soft_targets(split.labels, None, 0))
     weights[:, HEADS.index("photos")] = 1.0
     return blocks, weights
 
@@ -143,7 +146,7 @@ def smoothed(distributions: NDArray[np.float32], share: float) -> NDArray[np.flo
     return np.asarray((1 - share) * distributions + share / distributions.shape[1], np.float32)
 
 
-def losses_of_heads(logits: Tensor, batch: Batch) -> Tensor:
+def head_losses(logits: Tensor, batch: Batch) -> Tensor:
     """Cross entropy of each picture, summed over the heads by their weights: [n].
 
     Args:
@@ -154,7 +157,7 @@ def losses_of_heads(logits: Tensor, batch: Batch) -> Tensor:
     return (entropies * batch.weights).sum(1)
 
 
-def right_of_heads(logits: Tensor, batch: Batch) -> Tensor:
+def count_correct_of_heads(logits: Tensor, batch: Batch) -> Tensor:
     """How many right answers, where a picture counts by the weights of its heads."""
     right = (logits.argmax(2) == batch.targets.argmax(2)).float()
     return ((right * batch.weights).sum(1) / batch.weights.sum(1)).sum()
@@ -186,7 +189,7 @@ def is_held_out(name: str) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % HELD_OUT == 0
 
 
-def training_photos(root: Path, config: Config) -> Split:
+def load_training_photos(root: Path, config: Config) -> Split:
     """Photos to learn from: without the held-out tenth, and without those that resemble it or another part's pictures.
 
     Raises:
@@ -197,23 +200,23 @@ def training_photos(root: Path, config: Config) -> Split:
     chosen = np.array([is_held_out(name) for name in small.names], bool)
     judged: list[NDArray[np.uint8]] = [small.pictures[chosen]]
     judged += [load_photos(root, other, SIDE).pictures for other in available(root) if other != config.train_split]
-    fresh = ~duplicates.resemble(small.pictures[~chosen], np.concatenate(judged))
+    fresh = ~duplicates.near_matches(small.pictures[~chosen], np.concatenate(judged))
     return limited(photos.where(fresh), config.limit, config.seed)
 
 
 def consensus(split: Split, votes: Path) -> Split:
     """The pictures of FER2013 on which one expression leads FER+'s votes, labelled by it."""
-    leading = majority(shares(load_votes(votes), split.names))
+    leading = plurality_label(vote_distributions(load_votes(votes), split.names))
     led = Split(split.pictures, leading, split.names)
     return led.where(leading >= 0)
 
 
-def validation_of(split: Split, photos: Sequence[Path], config: Config) -> Split:
-    """Pictures to choose epochs by: FER2013's validation part by its voters' majority, and the photos' held-out tenth,
-    in the network's size. Of a network of a single head, the validation part with its own labels."""
+def validation_split(split: Split, photos: Sequence[Path], config: Config) -> Split:
+    """Pictures to choose epochs by: FER2013's validation part by its vote, and the photos' held-out tenth, in the
+    network's size. Of a network of a single head, the validation part with its own labels."""
     if config.network != MULTI_HEAD:
         return split
-    parts = [consensus(split, Path(config.votes)) if config.crowd else split]
+    parts = [consensus(split, Path(config.votes)) if config.ferplus_weight else split]
     parts += [load_photos(root, config.train_split, SIDE, held_out=True) for root in photos]
     return Split(
         np.concatenate([part.pictures for part in parts]),
@@ -222,9 +225,9 @@ def validation_of(split: Split, photos: Sequence[Path], config: Config) -> Split
     )
 
 
-def set_mix(network: MultiHeadNet, config: Config, photos: int) -> None:
+def set_initial_head_weights(network: MultiHeadNet, config: Config, photos: int) -> None:
     """Sets the heads' weights for training, before export fits them: the mean of the heads of consensus labels that
     learn, or the head of labels where neither does. `photos` is the number of trees of photos."""
-    learning = [bool(not config.crowd and not photos), bool(config.crowd), bool(photos)]
+    learning = [bool(not config.ferplus_weight and not photos), bool(config.ferplus_weight), bool(photos)]
     with torch.no_grad():
         network.mix.copy_(torch.tensor(learning) / sum(learning))

@@ -11,10 +11,10 @@ from training.common.errors import DataError
 from training.expression.config import Config
 from training.expression.data import mixture
 from training.expression.data.dataset import Split, leave_out, limited, load_split, others
-from training.expression.data.epoch_data import Lessons
+from training.expression.data.epoch_data import EpochData
 from training.expression.networks import MULTI_HEAD
 
-LEAST_JUDGED = 2  # validation pictures
+MIN_VALIDATION = 2  # validation pictures
 
 
 def load_training(config: Config, data: Path, quiet: bool = False) -> Split:
@@ -29,7 +29,7 @@ def load_training(config: Config, data: Path, quiet: bool = False) -> Split:
         DataError: the data cannot be read, or nothing is left.
     """
     whole = load_split(data, config.train_split)
-    judged = others(data, config.train_split) if "judged" in config.drop else ()
+    judged = others(data, config.train_split) if "other_splits" in config.drop else ()
     kept = leave_out(whole, config.drop, Path(config.votes) if config.votes else None, judged)
     if config.drop and not quiet:
         gone = len(whole) - len(kept)
@@ -43,19 +43,23 @@ def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> 
     Raises:
         DataError: there are fewer than two, too few to choose a temperature on one half and judge on the other.
     """
-    whole = mixture.validation_of(load_split(data, config.validation_split), photos, config)
+    whole = mixture.validation_split(load_split(data, config.validation_split), photos, config)
     split = limited(whole, config.limit, config.seed)
-    if len(split) < LEAST_JUDGED:
-        raise DataError(f"{data} holds {len(split)} picture in {config.validation_split}: judging needs {LEAST_JUDGED}")
+    if len(split) < MIN_VALIDATION:
+        raise DataError(
+            f"{data} holds {len(split)} picture in {config.validation_split}: judging needs {MIN_VALIDATION}"
+        )
     return split
 
 
-def inputs_of(config: Config, first: Split, photos: Sequence[Path], device: torch.device) -> Lessons | mixture.Mixture:
+def epoch_inputs(
+    config: Config, first: Split, photos: Sequence[Path], device: torch.device
+) -> EpochData | mixture.Mixture:
     """The inputs and targets of the epochs: of all sources for a network of several heads, else of the first.
 
     Raises:
         DataError: votes, teachers or photos cannot be read.
     """
     if config.network != MULTI_HEAD:
-        return Lessons(first, config, device)
-    return mixture.Mixture([first, *(mixture.training_photos(root, config) for root in photos)], config, device)
+        return EpochData(first, config, device)
+    return mixture.Mixture([first, *(mixture.load_training_photos(root, config) for root in photos)], config, device)

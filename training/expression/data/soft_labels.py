@@ -1,4 +1,4 @@
-"""What a picture should be called: FER2013's one label, what FER+'s ten voters saw, or something between the two."""
+"""Soft labels from FER2013's labels and the votes of FER+."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FERPLUS_NAMES = {
 COLUMNS = [VOTES.index(FERPLUS_NAMES[emotion]) for emotion in EMOTIONS]
 
 
-def shares(votes: Votes, names: Sequence[str]) -> NDArray[np.float32]:
+def vote_distributions(votes: Votes, names: Sequence[str]) -> NDArray[np.float32]:
     """How the votes fall on the seven expressions: float32 [N, 7] in the order of `EMOTIONS`. Votes for contempt, for
     "unknown" and for "not a face" don't count; a row is zero where there are no others.
 
@@ -33,27 +33,27 @@ def shares(votes: Votes, names: Sequence[str]) -> NDArray[np.float32]:
     return np.asarray(counts / np.maximum(counts.sum(1, keepdims=True), 1), np.float32)
 
 
-def targets(labels: NDArray[np.int64], crowd: NDArray[np.float32] | None, weight: float) -> NDArray[np.float32]:
+def soft_targets(labels: NDArray[np.int64], voted: NDArray[np.float32] | None, weight: float) -> NDArray[np.float32]:
     """The distributions to train on, float32 [N, 7].
 
     Args:
         labels: FER2013's, int [N] into `EMOTIONS`.
-        crowd: what `shares` gave, or None.
-        weight: how much the crowd counts beside the label, 0..1; where it said nothing, the label stands alone.
+        voted: what `vote_distributions` gave, or None.
+        weight: how much the votes count beside the label, 0..1; where there are none, the label stands alone.
     """
     own = np.eye(len(EMOTIONS), dtype=np.float32)[labels]
-    if crowd is None or weight == 0:
+    if voted is None or weight == 0:
         return own
-    counts = weight * (crowd.sum(1, keepdims=True) > 0)
-    return np.asarray((1 - counts) * own + counts * crowd, np.float32)
+    counts = weight * (voted.sum(1, keepdims=True) > 0)
+    return np.asarray((1 - counts) * own + counts * voted, np.float32)
 
 
-def clear_majority(crowd: NDArray[np.float32]) -> NDArray[np.int64]:
+def majority_label(voted: NDArray[np.float32]) -> NDArray[np.int64]:
     """The expression that more than half of the votes name, int [N], or -1 where there is none."""
-    return np.where(crowd.max(axis=1) > 0.5, crowd.argmax(axis=1), -1)
+    return np.where(voted.max(axis=1) > 0.5, voted.argmax(axis=1), -1)
 
 
-def majority(crowd: NDArray[np.float32]) -> NDArray[np.int64]:
+def plurality_label(voted: NDArray[np.float32]) -> NDArray[np.int64]:
     """The expression that most voters saw, int [N], or -1 where two lead or nobody saw one of the seven."""
-    ordered = np.sort(crowd, axis=1)
-    return np.where(ordered[:, -1] > ordered[:, -2], crowd.argmax(1), -1)
+    ordered = np.sort(voted, axis=1)
+    return np.where(ordered[:, -1] > ordered[:, -2], voted.argmax(1), -1)

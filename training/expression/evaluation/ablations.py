@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
 from training.common.files import write_text
+from training.common.knobs import flag
+from training.common.markdown import table
 from training.expression import ablation_networks
-from training.expression.config import Config, flag
+from training.expression.config import Config
 from training.expression.evaluation import metrics
 from training.expression.figures import run_figures
 
@@ -35,7 +37,7 @@ def main() -> None:
     )
     add("--out", type=Path, help="the Markdown file to write")
     arguments = parser.parse_args()
-    with explained():
+    with exit_on_error():
         text = to_markdown(arguments.runs)
     print(text)
     if arguments.out:
@@ -49,19 +51,16 @@ def to_markdown(runs: Sequence[Path]) -> str:
         DataError: a folder is no run with an epoch in it.
     """
     first = Config.of_run(runs[0])
-    names = (
-        "run",
-        "recipe",
+    measures = (
         "million multiply-adds",
         "epochs",
-        "seconds an epoch",
-        "right on validation",
-        "its macro-F1",
+        "seconds per epoch",
+        "validation accuracy",
+        "macro-F1",
+        "lowest recall",
     )
-    names += ("lowest recall",)
-    lines = [f"| {' | '.join(names)} |", "|---|---|" + "---:|" * (len(names) - 2)]
-    lines += [f"| {run.name} | {' | '.join(cells(run, first if run != runs[0] else None))} |" for run in runs]
-    return "\n".join([*lines, ""])
+    rows = [(run.name, *cells(run, first if run != runs[0] else None)) for run in runs]
+    return table(("run", "recipe", *measures), rows, numbers_from=2)
 
 
 def cells(run: Path, first: Config | None) -> list[str]:
@@ -70,7 +69,7 @@ def cells(run: Path, first: Config | None) -> list[str]:
     logits = record.logits[record.best]
     judged = metrics.confusion(logits, record.labels)
     return [
-        told(config, first),
+        recipe_differences(config, first),
         f"{ablation_networks.multiply_adds(ablation_networks.build(config.network)) / 1e6:.0f}",
         str(len(record.history)),
         f"{median(row['seconds'] for row in record.history):.1f}",
@@ -80,21 +79,21 @@ def cells(run: Path, first: Config | None) -> list[str]:
     ]
 
 
-def told(config: Config, first: Config | None) -> str:
+def recipe_differences(config: Config, first: Config | None) -> str:
     """The knobs that differ from the first run's, as flags; of the first run itself, those that differ from the
     defaults."""
     other = Config() if first is None else first
     names = [name for name in Config.__dataclass_fields__ if name not in SAME_FOR_ALL]
     changed = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(other, name)}
-    return " ".join(f"`{given(name, value)}`" for name, value in changed.items()) or "the same"
+    return " ".join(f"`{as_flag(name, value)}`" for name, value in changed.items()) or "the same"
 
 
-def given(name: str, value: object) -> str:
+def as_flag(name: str, value: object) -> str:
     """A knob as the command line takes it; of a pinned run only its name."""
     if isinstance(value, bool):
         return flag(name if value else f"no_{name}")
     values = value if isinstance(value, tuple) else (value,)
-    return f"{flag(name)} {','.join(str(one).split('#')[0] for one in values) or repr('')}"
+    return f"{flag(name)} {','.join(str(part).split('#')[0] for part in values) or repr('')}"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +28,12 @@ from tqdm import tqdm
 from facemotion import EmotionClassifier
 from facemotion.faces import EMOTIONS
 from training.common import duplicates
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
 from training.common.devices import choose_device, has_bf16_units
 from training.common.errors import DataError
-from training.expression import ablation_networks
+from training.common.files import write_json, write_text
+from training.common.markdown import table
+from training.expression import ablation_networks, networks
 from training.expression.config import Config
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.sources import has_split
@@ -67,7 +68,7 @@ class Model:
 
 def main() -> None:
     arguments = parse_arguments()
-    with explained():
+    with exit_on_error():
         model, split = load_model(arguments.weights), load_split(arguments.data, arguments.split)
         known = known_pictures(arguments.train_data or arguments.data, arguments.train_split)
         options = {"resamples": arguments.resamples, "seed": arguments.seed}
@@ -140,7 +141,7 @@ def load_heads(weights: str) -> dict[str, Model]:
 def from_head(classifier: EmotionClassifier, head: int) -> Model:
     """A published network whose answers come from one of its heads, at a temperature of 1."""
     network = torch_network(classifier)
-    network.mix.copy_(torch.eye(len(HEADS))[head])  # type: ignore[operator, union-attr]
+    network.mix.copy_(torch.eye(len(HEADS))[head])  # type: ignore[operator]
     normalisation = Normal(**classifier.config["normalisation"])
 
     def score(pictures: Pictures) -> metrics.Floats:
@@ -154,7 +155,7 @@ def from_run(run: Path) -> Model:
     config = Config.of_run(run)
     saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
     device = choose_device()
-    network = ablation_networks.build(config.network).to(device, memory_format=torch.channels_last)
+    network = networks.channels_last(ablation_networks.build(config.network), device)
     network.load_state_dict(saved["network"])
 
     def score(pictures: Pictures) -> metrics.Floats:
@@ -225,14 +226,14 @@ def evaluate(
     Raises:
         DataError: the model returns something else than logits.
     """
-    fresh = None if known is None else ~duplicates.stand_in(split.pictures, known.pictures)
+    fresh = None if known is None else ~duplicates.exact_matches(split.pictures, known.pictures)
     logits = logits_of(model.score, split.pictures)
-    return {"model": model.description} | judge(
+    return {"model": model.description} | evaluate_logits(
         logits, split.labels, model.temperature, fresh, resamples=resamples, seed=seed
     )
 
 
-def judge(
+def evaluate_logits(
     logits: metrics.Floats,
     labels: metrics.Labels,
     temperature: float | None = None,
@@ -292,32 +293,35 @@ def to_markdown(result: dict[str, Any]) -> str:
 
 def overall_table(result: dict[str, Any]) -> str:
     """Accuracy and its kin with their intervals, and the calibration errors."""
-    lines = ["| measure | value | 95 % interval |", "|---|---:|---:|"]
-    for name, title in (("accuracy", "accuracy"), ("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro-F1")):
-        lines.append(f"| {title} | {result[name]:.3f} | {between(result['intervals'][name])} |")
+    intervals = result["intervals"]
+    names = (("accuracy", "accuracy"), ("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro-F1"))
+    rows = [(title, f"{result[name]:.3f}", between(intervals[name])) for name, title in names]
     if fresh := result["not_in_train"]:
         title = f"accuracy on the {fresh['rows']:,} not in train"
-        lines.append(f"| {title} | {fresh['accuracy']:.3f} | {between(fresh['interval'])} |")
-    lines.append(f"| calibration error, before temperature | {result['ece_before_temperature']:.3f} | |")
+        rows.append((title, f"{fresh['accuracy']:.3f}", between(fresh["interval"])))
+    rows.append(("calibration error, before temperature", f"{result['ece_before_temperature']:.3f}", ""))
     title = f"calibration error, at temperature {result['temperature']:.2f} from {result['temperature_from']}"
-    lines.append(f"| {title} | {result['ece_after_temperature']:.3f} | |")
-    return "\n".join(lines) + "\n"
+    rows.append((title, f"{result['ece_after_temperature']:.3f}", ""))
+    return table(("measure", "value", "95 % interval"), rows, numbers_from=1)
 
 
 def class_table(result: dict[str, Any]) -> str:
     """A row for each expression."""
-    lines = ["| expression | precision | recall | F1 | 95 % interval of F1 | pictures |", "|---|" + "---:|" * 5]
-    for emotion, row in result["per_class"].items():
-        numbers = f"{row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f}"
-        interval = between(result["intervals"][f"f1_{emotion}"])
-        lines.append(f"| {emotion} | {numbers} | {interval} | {row['support']:,} |")
-    return "\n".join(lines) + "\n"
+    rows = [
+        (
+            *(emotion, f"{row['precision']:.3f}", f"{row['recall']:.3f}", f"{row['f1']:.3f}"),
+            *(between(result["intervals"][f"f1_{emotion}"]), f"{row['support']:,}"),
+        )
+        for emotion, row in result["per_class"].items()
+    ]
+    head = ("expression", "precision", "recall", "F1", "95 % interval of F1", "images")
+    return table(head, rows, numbers_from=1)
 
 
 def coverage_table(result: dict[str, Any]) -> str:
-    """Accuracy on the most confident shares of the pictures."""
-    rows = [f"| {point['coverage']:.0%} | {point['accuracy']:.3f} |" for point in result["coverage"]]
-    return "\n".join(["| most confident | accuracy |", "|---:|---:|", *rows]) + "\n"
+    """Accuracy on the most confident shares of the images."""
+    rows = [(f"{point['coverage']:.0%}", f"{point['accuracy']:.3f}") for point in result["coverage"]]
+    return table(("most confident", "accuracy"), rows, numbers_from=0)
 
 
 def between(interval: list[float]) -> str:
@@ -328,8 +332,8 @@ def between(interval: list[float]) -> str:
 def write(result: dict[str, Any], out: Path) -> None:
     """Writes evaluation.md and evaluation.json."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "evaluation.md").write_text(to_markdown(result), encoding="utf-8")
-    (out / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_text(out / "evaluation.md", to_markdown(result))
+    write_json(out / "evaluation.json", result)
 
 
 if __name__ == "__main__":

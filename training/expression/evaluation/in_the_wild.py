@@ -21,18 +21,20 @@ from tqdm import tqdm
 
 from facemotion import images
 from facemotion.detectors import FaceDetector
+from facemotion.detectors.boxes import areas
 from facemotion.errors import InputError
 from facemotion.expression import crops
 from facemotion.faces import EMOTIONS, Box
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
 from training.common.constants import SIDE
 from training.common.errors import DataError, naming_all
 from training.common.files import pictures_in, write_json
+from training.common.markdown import table
 from training.expression.evaluation import evaluate, metrics
 
 
 @dataclass(frozen=True)
-class WildFaces:
+class InTheWildFaces:
     """Pictures in the form that networks take, and their labels.
 
     `whole` uint8 [N, 48, 48]: each picture used as it is; `framed` likewise: as the detector's box cuts it;
@@ -47,9 +49,9 @@ class WildFaces:
 
 def main() -> None:
     arguments = parse_arguments()
-    with explained():
+    with exit_on_error():
         faces = load(arguments.faces, FaceDetector.from_pretrained(arguments.detector))
-        results = [judge(evaluate.load_model(weights), faces) for weights in arguments.weights]
+        results = [evaluate_faces(evaluate.load_model(weights), faces) for weights in arguments.weights]
         print(to_markdown(results))
         if arguments.out:
             write_json(arguments.out, {"models": results})
@@ -67,7 +69,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load(root: Path, detector: FaceDetector) -> WildFaces:
+def load(root: Path, detector: FaceDetector) -> InTheWildFaces:
     """Reads the folder and looks for a face in every picture.
 
     Raises:
@@ -88,16 +90,15 @@ def load(root: Path, detector: FaceDetector) -> WildFaces:
             found[row], framed[row] = True, _small(crops.square(picture, largest(boxes)))
     if problems:
         raise naming_all(problems)
-    return WildFaces(whole, framed, found, np.array([label for _, label in files], np.int64))
+    return InTheWildFaces(whole, framed, found, np.array([label for _, label in files], np.int64))
 
 
 def largest(boxes: NDArray[np.float32]) -> Box:
     """The box of the largest area among [N, 4]."""
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return Box(*(float(value) for value in boxes[int(areas.argmax())]))
+    return Box(*map(float, boxes[int(areas(boxes).argmax())]))
 
 
-def judge(model: evaluate.Model, faces: WildFaces) -> dict[str, Any]:
+def evaluate_faces(model: evaluate.Model, faces: InTheWildFaces) -> dict[str, Any]:
     """The numbers of one model, ready for JSON: used as they are ("whole") and through the detector ("framed")."""
     whole = evaluate.logits_of(model.score, faces.whole)
     framed = evaluate.logits_of(model.score, faces.framed)
@@ -122,23 +123,22 @@ def _numbers(logits: metrics.Floats, labels: metrics.Labels) -> dict[str, Any]:
 
 def to_markdown(results: Sequence[dict[str, Any]]) -> str:
     """A row for each model in each framing."""
-    names = ("model", "cut", "pictures", "right", "95 % interval", "macro-F1", *EMOTIONS, "lowest / highest recall")
-    lines = [f"| {' | '.join(names)} |", "|---|---|" + "---:|" * (len(names) - 2)]
+    head = ("model", "crop", "images", "accuracy", "95 % interval", "macro-F1", *EMOTIONS, "lowest / highest recall")
+    rows: list[tuple[str, ...]] = []
     for result in results:
-        for framing, cut in (("whole", "used as they are"), ("framed", "by the detector")):
-            lines.append(f"| {result['model']} | {cut} | {_cells(result[framing])} |")
-        share = result["framed"]
-        lines.append(
-            f"| {result['model']} | by the detector, missed ones wrong ({share['found']:.1%} found) | "
-            f"{result['whole']['rows']:,} | {share['accuracy_of_all']:.3f} |" + " |" * (len(names) - 4)
-        )
-    return "\n".join(lines) + "\n"
+        for framing, crop in (("whole", "none"), ("framed", "by the detector")):
+            rows.append((result["model"], crop, *_cells(result[framing])))
+        framed = result["framed"]
+        crop = f"by the detector, missed faces count as wrong ({framed['found']:.1%} found)"
+        cells = (result["model"], crop, f"{result['whole']['rows']:,}", f"{framed['accuracy_of_all']:.3f}")
+        rows.append((*cells, *[""] * (len(head) - len(cells))))
+    return table(head, rows, numbers_from=2)
 
 
-def _cells(numbers: dict[str, Any]) -> str:
+def _cells(numbers: dict[str, Any]) -> list[str]:
     recalls = (f"{row['recall']:.2f}" for row in numbers["per_class"].values())
     first = (f"{numbers['rows']:,}", f"{numbers['accuracy']:.3f}", evaluate.between(numbers["interval"]))
-    return " | ".join([*first, f"{numbers['macro_f1']:.3f}", *recalls, f"{numbers['lowest_recall_of_highest']:.2f}"])
+    return [*first, f"{numbers['macro_f1']:.3f}", *recalls, f"{numbers['lowest_recall_of_highest']:.2f}"]
 
 
 def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

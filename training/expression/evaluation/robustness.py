@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
 from training.common.files import write_json
+from training.common.markdown import table
 from training.expression.data import corruptions
 from training.expression.data.dataset import Split, limited, load_split
 from training.expression.evaluation import evaluate
@@ -31,7 +32,7 @@ SEED = 7  # of the distortions; each picture adds its row
 
 def main() -> None:
     arguments = parse_arguments()
-    with explained():
+    with exit_on_error():
         split = limited(load_split(arguments.data, arguments.split), arguments.limit, SEED)
         models = [evaluate.load_model(weights) for weights in arguments.weights]
         result = measure(models, split) | {"split": arguments.split}
@@ -85,18 +86,16 @@ def defects(result: dict[str, Any]) -> dict[str, list[str]]:
 def to_markdown(result: dict[str, Any]) -> str:
     """A row for each distortion, for each model its accuracy at the three strengths."""
     models = result["models"]
-    lines = [f"| accuracy on {result['rows']:,} pictures | {' | '.join(models)} |", "|---|" + "---:|" * len(models)]
-    clean = (f"{model['clean']:.3f}" for model in models.values())
-    lines.append(f"| as they are | {' | '.join(clean)} |")
+    rows = [("uncorrupted", *(f"{model['clean']:.3f}" for model in models.values()))]
     for kind in next(iter(models.values()))["distorted"]:
-        cells = (" / ".join(f"{value:.3f}" for value in m["distorted"][kind]) for m in models.values())
-        lines.append(f"| {kind} | {' | '.join(cells)} |")
+        rows.append((kind, *(" / ".join(f"{value:.3f}" for value in m["distorted"][kind]) for m in models.values())))
     verdicts = [
         f"{name}: {', '.join(kinds) or 'none'} cost{'' if len(kinds) > 1 else 's'} more than {100 * DEFECT:.0f} points "
         "at the mild strength."
         for name, kinds in defects(result).items()
     ]
-    return "\n".join([*lines, "", *verdicts]) + "\n"
+    head = (f"accuracy on {result['rows']:,} images", *models)
+    return "\n".join([table(head, rows, numbers_from=1), *verdicts]) + "\n"
 
 
 def _accuracy(model: evaluate.Model, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:

@@ -30,15 +30,16 @@ from facemotion.detectors import FaceDetector
 from facemotion.expression.classifier import CONFIG_FILE
 from facemotion.faces import EMOTIONS
 from facemotion.weights import CHECKSUMS
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
 from training.common.constants import SIDE
 from training.common.errors import DataError
 from training.common.files import update_checksums, write_json, write_text
+from training.common.markdown import table
 from training.expression import ablation_networks, networks
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.ferplus import load_votes
 from training.expression.data.mixture import load_photos
-from training.expression.data.soft_labels import clear_majority, shares
+from training.expression.data.soft_labels import majority_label, vote_distributions
 from training.expression.evaluation import evaluate, in_the_wild, metrics, robustness
 
 NEUTRAL = EMOTIONS.index("neutral")
@@ -57,6 +58,7 @@ TARGETS: Mapping[tuple[str, str], tuple[float, bool]] = {
     ("labels", "accuracy"): (0.71, True),
     ("labels, mirrored", "accuracy"): (0.72, True),
 }
+BESIDE = (("photos", "accuracy"), ("photos", "mean_recall"), ("wild", "accuracy"))  # measured of other models
 TITLES = {
     "photos": "RAF-DB test",
     "votes": "PrivateTest, clear majorities of FER+",
@@ -77,8 +79,8 @@ FIGURES = {
 
 def main() -> None:
     arguments = parse_arguments()
-    with explained():
-        result = judge(arguments)
+    with exit_on_error():
+        result = run_protocol(arguments)
         write_json(arguments.out, result)
         write_text(arguments.out.with_suffix(".md"), to_markdown(result))
         if arguments.into:
@@ -101,7 +103,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def judge(arguments: argparse.Namespace) -> dict[str, Any]:
+def run_protocol(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything, ready for JSON.
 
     Raises:
@@ -111,7 +113,7 @@ def judge(arguments: argparse.Namespace) -> dict[str, Any]:
     model, heads = evaluate.load_model(arguments.weights), evaluate.load_heads(arguments.weights)
     beside = [evaluate.load_model(name) for name in arguments.beside]
     private = load_split(arguments.data, "test")
-    agreed = clear_majority(shares(load_votes(arguments.votes), private.names))
+    agreed = majority_label(vote_distributions(load_votes(arguments.votes), private.names))
     voted = Split(private.pictures, agreed, private.names).where(agreed >= 0)
     photos = load_photos(arguments.photos, "test", SIDE)
     faces = in_the_wild.load(arguments.wild, FaceDetector.from_pretrained(arguments.detector))
@@ -122,7 +124,7 @@ def judge(arguments: argparse.Namespace) -> dict[str, Any]:
             "photos": of_split(model, photos),
             "votes": of_split(model, voted),
             "wild": of_split(model, whole),
-            "wild, by the detector": in_the_wild.judge(model, faces)["framed"],
+            "wild, by the detector": in_the_wild.evaluate_faces(model, faces)["framed"],
             "labels": of_split(heads.get("labels", model), private),
             "labels, mirrored": of_split(with_mirror(heads.get("labels", model)), private),
         },
@@ -220,70 +222,74 @@ def to_markdown(result: Mapping[str, Any]) -> str:
 
 
 def targets_table(sets: Mapping[str, Mapping[str, Any]]) -> str:
-    """What was aimed at, what was reached, and by how much it is missed."""
-    lines = ["| on | figure | asked | reached | |", "|---|---|---:|---:|---|"]
-    for (name, figure), (asked, more) in TARGETS.items():
+    """Target and result of each figure, and by how much it is missed."""
+    rows = []
+    for (name, figure), (target, more) in TARGETS.items():
         reached = sets[name][figure]
-        margin = reached - asked if more else asked - reached
+        margin = reached - target if more else target - reached
         outcome = "met" if margin >= 0 else f"**missed by {100 * -margin:.1f} points**"
-        bound = "or more" if more else "or less"
-        lines.append(f"| {TITLES[name]} | {FIGURES[figure]} | {asked:.1%} {bound} | {reached:.1%} | {outcome} |")
-    return "\n".join(lines) + "\n"
+        bound = f"{target:.1%} or {'more' if more else 'less'}"
+        rows.append((TITLES[name], FIGURES[figure], bound, f"{reached:.1%}", outcome))
+    return table(("test set", "figure", "target", "reached", ""), rows)
 
 
 def sets_table(sets: Mapping[str, Mapping[str, Any]]) -> str:
-    """A row for each set."""
-    names = ("set", "pictures", "accuracy", "95 % interval", *list(FIGURES.values())[1:])
-    lines = [f"| {' | '.join(names)} |", "|---|" + "---:|" * (len(names) - 1)]
-    for name, numbers in sets.items():
-        shown = (f"{numbers[key]:.3f}" if key in numbers else "" for key in list(FIGURES)[1:])
-        first = (TITLES[name], f"{numbers['rows']:,}", f"{numbers['accuracy']:.3f}")
-        lines.append(f"| {' | '.join([*first, evaluate.between(numbers['interval']), *shown])} |")
-    return "\n".join(lines) + "\n"
+    """A row for each test set."""
+    figures = list(FIGURES)[1:]
+    rows = [
+        (
+            *(
+                TITLES[name],
+                f"{numbers['rows']:,}",
+                f"{numbers['accuracy']:.3f}",
+                evaluate.between(numbers["interval"]),
+            ),
+            *(f"{numbers[key]:.3f}" if key in numbers else "" for key in figures),
+        )
+        for name, numbers in sets.items()
+    ]
+    head = ("test set", "images", "accuracy", "95 % interval", *(FIGURES[key] for key in figures))
+    return table(head, rows, numbers_from=1)
 
 
 def recalls_table(sets: Mapping[str, Mapping[str, Any]]) -> str:
-    """A row for each set that tells recalls."""
-    lines = [f"| set | {' | '.join(EMOTIONS)} |", "|---|" + "---:|" * len(EMOTIONS)]
-    for name, numbers in sets.items():
-        if "recalls" in numbers:
-            shown = " | ".join(f"{recall:.2f}" for recall in numbers["recalls"].values())
-            lines.append(f"| {TITLES[name]} | {shown} |")
-    return "\n".join(lines) + "\n"
+    """A row for each test set for which recalls were measured."""
+    rows = [
+        (TITLES[name], *(f"{recall:.2f}" for recall in numbers["recalls"].values()))
+        for name, numbers in sets.items()
+        if "recalls" in numbers
+    ]
+    return table(("test set", *EMOTIONS), rows, numbers_from=1)
 
 
 def heads_section(heads: Mapping[str, Mapping[str, float]]) -> str:
-    """Accuracy of each head alone; nothing for a network of a single head."""
+    """Accuracy of each head alone; empty for a network of a single head."""
     if not heads:
         return ""
-    lines = [f"| head | {TITLES['photos']} | {TITLES['votes']} |", "|---|---:|---:|"]
-    lines += [f"| {name} | {row['photos']:.3f} | {row['votes']:.3f} |" for name, row in heads.items()]
-    return "## Each head alone\n\n" + "\n".join(lines) + "\n"
+    rows = [(name, f"{row['photos']:.3f}", f"{row['votes']:.3f}") for name, row in heads.items()]
+    return f"## Each head alone\n\n{table(('head', TITLES['photos'], TITLES['votes']), rows, numbers_from=1)}"
 
 
 def beside_section(result: Mapping[str, Any]) -> str:
-    """Accuracy of other models on the same pictures."""
-    rows = {result["model"]: result["sets"], **result["beside"]}
-    lines = [f"| model | {TITLES['photos']} | mean recall there | {TITLES['wild']} |", "|---|---:|---:|---:|"]
-    for name, sets in rows.items():
-        photos, wild = sets["photos"], sets["wild"]
-        cells = (f"{photos['accuracy']:.3f}", f"{photos['mean_recall']:.3f}", f"{wild['accuracy']:.3f}")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "## Beside others\n\n" + "\n".join(lines) + "\n"
+    """Accuracy of other models on the same images."""
+    rows = [
+        (name, *(f"{sets[of_set][figure]:.3f}" for of_set, figure in BESIDE))
+        for name, sets in {result["model"]: result["sets"], **result["beside"]}.items()
+    ]
+    head = ("model", TITLES["photos"], "mean recall there", TITLES["wild"])
+    return f"## Other models\n\n{table(head, rows, numbers_from=1)}"
 
 
 def confusion_table(title: str, counts: Sequence[Sequence[int]]) -> str:
-    """Counts, a row per true class."""
-    lines = [f"| {title} | {' | '.join(EMOTIONS)} |", "|---|" + "---:|" * len(EMOTIONS)]
-    lines += [f"| **{emotion}** | {' | '.join(map(str, row))} |" for emotion, row in zip(EMOTIONS, counts, strict=True)]
-    return "\n".join(lines) + "\n"
+    """A confusion matrix: a row per true class."""
+    rows = [(f"**{emotion}**", *map(str, row)) for emotion, row in zip(EMOTIONS, counts, strict=True)]
+    return table((title, *EMOTIONS), rows, numbers_from=1)
 
 
 def costs_section(costs: Mapping[str, Mapping[str, int]]) -> str:
-    """Parameters and multiply-adds."""
-    lines = ["| network | parameters | multiply-adds |", "|---|---:|---:|"]
-    lines += [f"| {name} | {row['parameters']:,} | {row['multiply_adds']:,} |" for name, row in costs.items()]
-    return "## Cost\n\n" + "\n".join(lines) + "\n"
+    """Parameters and multiply-adds of each network."""
+    rows = [(name, f"{row['parameters']:,}", f"{row['multiply_adds']:,}") for name, row in costs.items()]
+    return f"## Cost\n\n{table(('network', 'parameters', 'multiply-adds'), rows, numbers_from=1)}"
 
 
 if __name__ == "__main__":

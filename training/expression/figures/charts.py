@@ -55,7 +55,7 @@ Counts = NDArray[np.int64]
 
 def style() -> AbstractContextManager[None]:
     """The one look of all figures."""
-    return mpl.rc_context(STYLE)
+    return mpl.rc_context(STYLE)  # type: ignore[arg-type]
 
 
 def colour(emotion: str) -> str:
@@ -207,7 +207,7 @@ def reliability(
         axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
         axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
         axes.grid()
-    figure.get_layout_engine().set(wspace=0.08)
+    figure.get_layout_engine().set(wspace=0.08)  # type: ignore[union-attr, call-arg]
     figure.axes[0].set_ylabel("of these, right")
     note = "On the dashed line, right as often as it says. The fuller a bar's colour, the more pictures it stands for."
     figure.supxlabel(note, fontsize=8, color=GREY)

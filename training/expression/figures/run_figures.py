@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from facemotion.faces import EMOTIONS
 from training.common import duplicates
-from training.common.cli_errors import explained
+from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.inspect import joined
@@ -64,7 +64,7 @@ class Record:
 
 def main() -> None:
     arguments = parse_arguments()
-    with explained():
+    with exit_on_error():
         made = draw_all(arguments)
     print(f"wrote {len(made)} figures to {arguments.out}: {', '.join(made)}")
 
@@ -85,10 +85,10 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
 def draw_finished(out: Path, training: Split, validation: Split) -> None:
     """The figures of the run and of its data, into out/figures."""
     print("drawing the figures ...", flush=True)
-    book = Book(out / "figures")
-    draw_data(book, {"train": training, "validation": validation}, near=False)
+    figures = FigureWriter(out / "figures")
+    draw_data(figures, {"train": training, "validation": validation}, near=False)
     record = read_run(out)
-    draw_mistakes(book, record, draw_run(book, record), validation)
+    draw_mistakes(figures, record, draw_run(figures, record), validation)
 
 
 def draw_all(arguments: argparse.Namespace) -> list[str]:
@@ -97,22 +97,22 @@ def draw_all(arguments: argparse.Namespace) -> list[str]:
     Raises:
         DataError: the run or the data cannot be read, or don't belong together.
     """
-    book = Book(arguments.out)
+    figures = FigureWriter(arguments.out)
     splits = {}
     if arguments.data:
         splits = {name: load_split(arguments.data, name) for name in available(arguments.data)}
-        draw_data(book, splits, near=arguments.near)
+        draw_data(figures, splits, near=arguments.near)
     if arguments.run:
         record = read_run(arguments.run)
-        probabilities = draw_run(book, record, tuple(arguments.reference) if arguments.reference else None)
+        probabilities = draw_run(figures, record, tuple(arguments.reference) if arguments.reference else None)
         if record.split in splits:
-            draw_mistakes(book, record, probabilities, splits[record.split])
+            draw_mistakes(figures, record, probabilities, splits[record.split])
     if arguments.photo:
-        draw_chain(book, arguments.photo, arguments.weights)
-    return book.names
+        draw_pipeline_stages(figures, arguments.photo, arguments.weights)
+    return figures.names
 
 
-class Book:
+class FigureWriter:
     """Saves figures under their names in one folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -157,10 +157,10 @@ def saved_epoch(run: Path) -> int | None:
     return torch.load(file, map_location="cpu", weights_only=True, mmap=True)["epoch"] if file.is_file() else None
 
 
-def draw_data(book: Book, splits: dict[str, Split], near: bool = True) -> None:
+def draw_data(figures: FigureWriter, splits: dict[str, Split], near: bool = True) -> None:
     """The figures of the data alone; `near` adds the nearly equal pairs, the search for which takes longest."""
-    book.add("distribution", lambda: charts.distribution({name: split.counts() for name, split in splits.items()}))
-    book.add("samples", lambda: image_grids.samples(next(iter(splits.values()))))
+    figures.add("distribution", lambda: charts.distribution({name: split.counts() for name, split in splits.items()}))
+    figures.add("samples", lambda: image_grids.samples(next(iter(splits.values()))))
     everything = joined(list(splits.values()))
     where = [f"{name} {row}" for name, split in splits.items() for row in split.names]
 
@@ -171,13 +171,13 @@ def draw_data(book: Book, splits: dict[str, Split], near: bool = True) -> None:
     if conflicts := conflicting_pairs(everything):
         shown = [(tile(i), tile(j)) for i, j in islice(conflicts, EQUAL_SHOWN)]
         title = f"Equal pictures with different labels: {len(shown)} of {len(conflicts)} sets"
-        book.add("equal", lambda: image_grids.pairs(shown, title))
+        figures.add("equal", lambda: image_grids.pairs(shown, title))
     if near and (found := duplicates.near_pairs(everything.pictures)):
         # The most alike first, as they were found; spread over the list, the figure shows where the limit lies.
         spread = [found[round(place)] for place in np.linspace(0, len(found) - 1, min(NEAR_SHOWN, len(found)))]
         chosen = [(tile(pair.first), tile(pair.second)) for pair in spread]
         limits = f"correlation {found[0].correlation:.3f} to {found[-1].correlation:.3f}"
-        book.add(
+        figures.add(
             "near", lambda: image_grids.pairs(chosen, f"Nearly equal: {len(chosen)} of {len(found):,} pairs, {limits}")
         )
 
@@ -193,36 +193,36 @@ def conflicting_pairs(split: Split) -> list[tuple[int, int]]:
     return found
 
 
-def draw_run(book: Book, record: Record, reference: tuple[float, float] | None = None) -> metrics.Floats:
+def draw_run(figures: FigureWriter, record: Record, reference: tuple[float, float] | None = None) -> metrics.Floats:
     """The figures of a run for which no picture is needed; returns the best epoch's calibrated probabilities."""
-    book.add("curves", lambda: charts.curves(record.history, reference, record.best))
-    frames = [draw_confusion(book, record, epoch) for epoch in tqdm(record.logits, desc="epochs", leave=False)]
-    animate(frames, book.folder / "confusion.gif")
-    book.names.append("confusion.gif")
+    figures.add("curves", lambda: charts.curves(record.history, reference, record.best))
+    frames = [draw_confusion(figures, record, epoch) for epoch in tqdm(record.logits, desc="epochs", leave=False)]
+    animate(frames, figures.folder / "confusion.gif")
+    figures.names.append("confusion.gif")
     logits = record.logits[record.best]
-    numbers = evaluate.judge(logits, record.labels)
-    book.add("classes", lambda: charts.classes(numbers["per_class"], numbers["intervals"]))
+    numbers = evaluate.evaluate_logits(logits, record.labels)
+    figures.add("classes", lambda: charts.classes(numbers["per_class"], numbers["intervals"]))
     probabilities = metrics.softmax(logits, numbers["temperature"])
     _, reported_on = metrics.halves(len(record.labels))
-    bins = [
+    before, after = (
         metrics.reliability(p[reported_on], record.labels[reported_on])
         for p in (metrics.softmax(logits), probabilities)
-    ]
+    )
     texts = [
         f"As trained: calibration error {100 * numbers['ece_before_temperature']:.1f} %",
         f"At temperature {numbers['temperature']:.3g}: {100 * numbers['ece_after_temperature']:.1f} %",
     ]
-    book.add("reliability", lambda: charts.reliability(*bins, texts))
-    book.add("coverage", lambda: charts.coverage(metrics.accuracy_by_coverage(probabilities, record.labels)))
+    figures.add("reliability", lambda: charts.reliability(before, after, texts))
+    figures.add("coverage", lambda: charts.coverage(metrics.accuracy_by_coverage(probabilities, record.labels)))
     return probabilities
 
 
-def draw_confusion(book: Book, record: Record, epoch: int) -> Path:
+def draw_confusion(figures: FigureWriter, record: Record, epoch: int) -> Path:
     """The confusion matrix of one epoch."""
     logits = record.logits[epoch]
     counts = metrics.confusion(logits, record.labels)
     title = f"Epoch {epoch}: {100 * metrics.accuracy(logits, record.labels):.1f} % of {len(record.labels):,} right"
-    return book.add(f"confusion/{epoch:03d}", lambda: charts.confusion(counts, title))
+    return figures.add(f"confusion/{epoch:03d}", lambda: charts.confusion(counts, title))
 
 
 def animate(files: list[Path], out: Path) -> None:
@@ -244,17 +244,17 @@ def palette() -> Image.Image:
     return image
 
 
-def draw_mistakes(book: Book, record: Record, probabilities: metrics.Floats, split: Split) -> None:
+def draw_mistakes(figures: FigureWriter, record: Record, probabilities: metrics.Floats, split: Split) -> None:
     """The most confident mistakes among the probabilities of one epoch, [N, 7].
 
     Raises:
         DataError: the run was judged on other pictures than `split` holds.
     """
-    judged = judged_on(record, split)
-    book.add("mistakes", lambda: image_grids.mistakes(judged, probabilities))
+    judged = validation_pictures(record, split)
+    figures.add("mistakes", lambda: image_grids.mistakes(judged, probabilities))
 
 
-def judged_on(record: Record, split: Split) -> Split:
+def validation_pictures(record: Record, split: Split) -> Split:
     """The pictures of `split` that the run was judged on, in its order.
 
     Raises:
@@ -272,7 +272,7 @@ def judged_on(record: Record, split: Split) -> Split:
     return Split(split.pictures[rows], record.labels, record.names)
 
 
-def draw_chain(book: Book, photo: Path, weights: str) -> None:
+def draw_pipeline_stages(figures: FigureWriter, photo: Path, weights: str) -> None:
     """A photo, the boxes alone, the boxes with labels. This one runs the detector and the classifier."""
     from facemotion import Pipeline, annotate, images  # noqa: PLC0415  (the other figures do without the models)
 
@@ -285,7 +285,7 @@ def draw_chain(book: Book, photo: Path, weights: str) -> None:
         (f"{faces} face{'' if faces == 1 else 's'} found", annotate(picture.pixels, analysis, labels=False)),
         ("What each shows, and how sure that is", annotate(picture.pixels, analysis)),
     ]
-    book.add("chain", lambda: image_grids.chain(stages))
+    figures.add("chain", lambda: image_grids.chain(stages))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,216 @@
+"""Ray, started and asked: the only file that imports it.
+
+Left to itself, Ray sends usage statistics to its makers, opens a dashboard, and listens on all of a machine's
+addresses. What is started here does none of that: it is of this machine alone, on loopback, in a folder that is deleted
+afterwards.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from facemotion.errors import BatchError, MissingPackage
+
+_NEEDED = ("ray", "pyarrow", "pandas")
+_OBJECTS_BYTES = 100_000_000  # of shared memory: only numbers of parts and their records go through it
+_MOST_BLOCKS = 10_000  # in which the numbers of parts are handed to Ray; each costs its scheduler some memory
+_LONGEST_TEMP = 30  # characters: Ray adds 75 for its sockets, and Linux ends such a name at 107
+_STARTS = 3
+_FOLDER = "facemotion-ray-"
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # it warns of what Ray Data itself does
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+}
+# Ray replaces 127.0.0.1 by the address under which others reach the machine, and listens there, unless this is off.
+_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+def check_installed() -> None:
+    """Looks whether Ray is there, without importing it.
+
+    Raises:
+        MissingPackage: it is not.
+    """
+    missing = [name for name in _NEEDED if not _is_installed(name)]
+    if missing:
+        raise MissingPackage(
+            f"facemotion batch needs {' and '.join(missing)}, not installed here. Install Ray Data: "
+            "pip install -r requirements-batch.txt in this folder, or pip install '.[batch]'. Some thousand photos can "
+            "be analysed without it: facemotion FOLDER --csv."
+        )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ValueError:  # its import was forbidden
+        return False
+
+
+@contextmanager
+def started(address: str | None, processors: int) -> Iterator[ModuleType]:
+    """Ray, connected to the cluster at `address`, or to one of this machine that ends with the block.
+
+    A program that has connected to a cluster by itself keeps that one.
+
+    Raises:
+        BatchError: there is no cluster at that address, or Ray cannot start.
+    """
+    for name, value in (_QUIET | ({} if address else _LOOPBACK)).items():
+        os.environ.setdefault(name, value)
+    import ray  # noqa: PLC0415
+
+    if ray.is_initialized():
+        yield ray
+        return
+    folder = None if address else _make_folder()
+    try:
+        _connect_patiently(ray, address, processors, folder)
+        yield ray
+    finally:
+        ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _connect_patiently(ray: Any, address: str | None, processors: int, folder: Path | None) -> None:
+    """On a busy machine Ray may not start within the 30 seconds that it gives itself."""
+    for _ in range(0 if address else _STARTS - 1):
+        try:
+            return _connect(ray, address, processors, folder)
+        except BatchError:
+            ray.shutdown()
+    return _connect(ray, address, processors, folder)
+
+
+def _connect(ray: Any, address: str | None, processors: int, folder: Path | None) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            assert folder is not None
+            with _home(folder):
+                ray.init(
+                    address="local",
+                    num_cpus=processors,
+                    num_gpus=0,
+                    include_dashboard=False,
+                    object_store_memory=_OBJECTS_BYTES,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=str(folder),
+                    **quiet,
+                )
+    except Exception as error:  # of many kinds, bare Exception among them
+        where = f"at {address}" if address else "on this machine"
+        raise BatchError(f"Ray could not be reached or started {where}: {_first_line(error)}") from error
+
+
+@contextmanager
+def _home(folder: Path) -> Iterator[None]:
+    """Gives the processes that Ray starts meanwhile a home folder with an empty description of the cluster.
+
+    Without one, Ray 2.60 asks 169.254.169.254 and metadata.google.internal which cloud this is, also where its usage
+    statistics, which that is for, are off. Our workers take the user's home folder back, by `Job.home`.
+    """
+    (folder / "ray_bootstrap_config.yaml").write_text("{}", "utf-8")
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HOME"]
+        else:
+            os.environ["HOME"] = before
+
+
+def _make_folder() -> Path:
+    """A new folder for Ray's sockets and logs, after those of processes that were killed have been deleted."""
+    above = Path(tempfile.gettempdir())
+    # The folder made within is private to the user.
+    above = above if len(str(above)) <= _LONGEST_TEMP else Path("/tmp")  # nosec B108
+    for old in above.glob(f"{_FOLDER}*"):
+        process = old.name.removeprefix(_FOLDER).partition("-")[0]
+        if process.isdigit() and not _is_running(int(process)):
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=above))
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to somebody else
+        return True
+    return True
+
+
+def stream(worker: type, job: Any, numbers: Sequence[int], workers: tuple[int, int], threads: int) -> Iterator[str]:
+    """The records of parts, as JSON, in the order in which they are finished; called inside `started`.
+
+    Args:
+        worker: the class whose instances, made with `job`, take batches of part numbers.
+        numbers: of the parts to make.
+        workers: fewest and most of them.
+        threads: processors for each.
+
+    Raises:
+        BatchError: Ray gave up.
+    """
+    import ray  # noqa: PLC0415
+    import ray.data  # noqa: PLC0415
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current().copy()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    fewest, most = workers
+    pool = ray.data.ActorPoolStrategy(min_size=fewest, max_size=most, max_tasks_in_flight_per_actor=2)
+    try:
+        with ray.data.DataContext.current(context):
+            blocks = min(len(numbers), _MOST_BLOCKS)
+            data = ray.data.from_items([{"item": number} for number in numbers], override_num_blocks=blocks)
+            data = data.map_batches(
+                worker,
+                fn_constructor_args=(job,),
+                batch_size=1,
+                compute=pool,
+                num_cpus=threads,
+                runtime_env={"env_vars": _environment(threads)},
+            )
+            for row in data.iter_rows():
+                yield row["record"]
+    except ray.exceptions.RayError as error:
+        raise BatchError(
+            f"Ray gave up: {_first_line(error)}. What is finished is kept; go on with --resume."
+        ) from error
+
+
+def processors(ray: Any) -> int:
+    """How many processors the cluster has."""
+    return int(ray.cluster_resources().get("CPU", 1))
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """What all workers are to have in their environment: this process's settings, and threads that do not fight."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("FACEMOTION_")}
+    count = str(threads)
+    limits = {"FACEMOTION_MAX_THREADS": count, "OMP_NUM_THREADS": count, "OPENCV_FOR_THREADS_NUM": count}
+    return settings | limits | {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:300].rstrip(".")

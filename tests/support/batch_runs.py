@@ -1,0 +1,150 @@
+"""What the tests of `facemotion batch` share: tiny pictures, runs in processes of their own, a gate to stop them at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+from pyarrow import parquet
+
+from facemotion.batch import plan, storage
+from facemotion.batch.results import Results
+from facemotion.batch.sources import Listing
+from facemotion.batch.worker import Job, PartWorker
+from facemotion.pipeline import Pipeline
+from tests.support.processes import ROOT
+
+PATIENCE_S = 400  # Ray starts a dozen processes, on a machine that may be busy
+Row = dict[str, Any]
+
+
+def tiny_pictures(folder: Path, face: np.ndarray, count: int = 40) -> Path:
+    """A folder of small pictures: most are a face, every seventh is blank, every ninth no picture at all."""
+    folder.mkdir(parents=True)
+    for index in range(count):
+        file = folder / f"{index:03d}.png"
+        if index % 9 == 8:
+            file.write_text("no picture")
+            continue
+        size = 60 + index
+        picture = (
+            Image.new("RGB", (size, size), "gray") if index % 7 == 6 else Image.fromarray(face).resize((size, size))
+        )
+        picture.save(file)
+    return folder
+
+
+def rows(out: Path) -> list[Row]:
+    """All rows of a folder of results, by item, time and face."""
+    found = [row for file in sorted(out.glob("*.parquet")) for row in parquet.read_table(file).to_pylist()]
+    return sorted(found, key=lambda row: (row["item"], row["time_s"] or 0, row["face"] or 0))
+
+
+def without_paths(found: Iterable[Row]) -> list[Row]:
+    """The rows with only the name of the path, for sources that lie in two places."""
+    return [row | {"path": row["path"].rpartition("/")[2]} for row in found]
+
+
+def worker(out: str | Path, *sources: str | Path, **options: Any) -> PartWorker:
+    """A worker in this process for a run whose list is written by this; `options` are those of `Job`, and `step`."""
+    results = Results(storage.locate(str(out)))
+    listing = Listing([str(source) for source in sources], options.get("column"))
+    step = options.pop("step", 8)
+    size = plan.write(results.list_folder, listing, None, step, options.get("videos", False))
+    given: dict[str, Any] = {
+        "detector": "yunet",
+        "classifier": "default",
+        "detail": "fast",
+        "threshold": None,
+        "column": None,
+        "videos": False,
+        "frames_per_s": 1.0,
+    }
+    given |= options
+    models = given.pop("models", None) or Pipeline.from_pretrained(given["detector"], given["classifier"]).models
+    return PartWorker(Job(str(out), size, listing.roots, models, **given))
+
+
+def finish_all(one: PartWorker) -> list[dict[str, Any]]:
+    """The records of all parts of its run, one after the other."""
+    return [one.finish(number) for number in range(one._job.size.count)]
+
+
+def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+    """`python -m facemotion batch` with these arguments, YuNet and the quickest look, in a process of its own."""
+    quick = ["--detail", "fast", "--detector", "yunet"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "facemotion", "batch", *map(str, arguments), *quick],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """The standard output of a command that ends well."""
+    try:
+        output, errors = process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()  # its Ray ends with it
+        raise AssertionError(f"it did not end: {process.communicate()[1][-3000:]}") from None
+    assert process.returncode == 0, errors[-3000:]
+    return output
+
+
+def done(out: Path) -> int:
+    """How many parts are finished."""
+    return len(list((out / "_facemotion" / "done").glob("part-*.json")))
+
+
+def wait_until(true: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
+    """Waits for a condition; fails when it does not come, or when the process ends before."""
+    end = time.monotonic() + PATIENCE_S
+    while not true():
+        if process is not None and process.poll() is not None:
+            raise AssertionError(f"it ended with {process.returncode}: {process.communicate()[1][-3000:]}")
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.05)
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes in which Ray runs our workers, below a driver."""
+    found = []
+    for one in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if "MapWorker" in " ".join(one.cmdline()):
+                found.append(one)
+        except psutil.Error:
+            continue
+    return found
+
+
+class Gate:
+    """Stops the workers at chosen parts: their notes are pipes, which a reader waits at until somebody writes."""
+
+    def __init__(self, out: Path, *parts: int) -> None:
+        folder = out / "_facemotion" / "tries"
+        folder.mkdir(parents=True)
+        self._pipes = [folder / f"part-{number:06d}.json" for number in parts]
+        for pipe in self._pipes:
+            os.mkfifo(pipe)
+
+    def open(self) -> None:
+        """Lets those who wait go on, and nobody wait any more."""
+        for pipe in self._pipes:
+            writer = os.open(pipe, os.O_RDWR)  # does not wait, and lets readers in
+            notes = pipe.with_suffix(".new")
+            notes.write_text("{}")
+            notes.replace(pipe)
+            os.close(writer)
