@@ -29,7 +29,7 @@ from facemotion.errors import StorageError
 from facemotion.settings import Reference
 from tests.support.hub import Faults, Hub
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 REPO = "you/facemotion"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 NOBODY = 65534
