@@ -128,7 +128,7 @@ def test_the_training_commands_are_understood(part: str, given: list[str], monke
         "reports.detector_report": detector_report.parse_arguments,
         "detector.speed": speed.parse_arguments,
         "detector.evaluate": evaluate_detector.parse_arguments,
-        "expression.train": lambda: config.chosen(config.parse()),
+        "expression.train": lambda: config.new_config(config.parse()),
         "expression.evaluation.test_protocol": test_protocol.parse_arguments,
         "expression.evaluation.evaluate": evaluate.parse_arguments,
         "expression.export": export.parse_arguments,
