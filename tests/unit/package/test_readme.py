@@ -173,7 +173,7 @@ def test_the_table_of_settings_is_complete_and_right() -> None:
     source = (ROOT / "facemotion" / "settings.py").read_text(encoding="utf-8")
     in_code = {
         f"FACEMOTION_{name}": value.replace("_", "")
-        for name, value in re.findall(r'_number\("(\w+)", ([\d_]+)\)', source)
+        for name, value in re.findall(r'_number\(\s*"(\w+)", ([\d_]+)\b', source)
     }
     rows = dict(re.findall(r"^\| `(FACEMOTION_\w+)` \| (.+?) \|", TEXTS["docs/configuration.md"], re.MULTILINE))
     assert in_code
