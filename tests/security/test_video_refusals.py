@@ -32,7 +32,7 @@ from facemotion.errors import (
 )
 from facemotion.video import annotate_video, reader, sniff
 from tests.support.synthetic_videos import Recipe, write, write_frames
-from tests.unit.test_video import PLAIN, Finder, left_over
+from tests.unit.video.test_video import PLAIN, Finder, left_over
 
 
 def damaged(path: Path) -> Path:

@@ -14,8 +14,8 @@ from benchmarks.visitors import API, Visitor, photo, rest
 from facemotion.webui.gradio_patches import atomic_files
 from tests.support import running
 from tests.support.running import Server
-from tests.unit.test_cli import run
-from tests.unit.test_cli_delivery import pipeline  # noqa: F401 - a fixture
+from tests.unit.cli.test_cli import run
+from tests.unit.cli.test_cli_delivery import pipeline  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ import pytest
 from facemotion.cli.inputs import find_photos
 from facemotion.pipeline import Pipeline
 from tests.support.synthetic_videos import Recipe, write
-from tests.unit.test_cli import FakePipeline, fake, photos, run  # noqa: F401 - fixtures
-from tests.unit.test_video import PLAIN
+from tests.unit.cli.test_cli import FakePipeline, fake, photos, run  # noqa: F401 - fixtures
+from tests.unit.video.test_video import PLAIN
 
 
 @pytest.mark.parametrize("words", [["folder"], ["folder", "-r"], ["folder/[Ab]*"], ["folder/A.JPG", "folder/b.png"]])

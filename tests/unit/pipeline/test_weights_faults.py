@@ -29,7 +29,7 @@ from facemotion.errors import StorageError
 from facemotion.settings import Reference
 from tests.support.hub import Faults, Hub
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 REPO = "you/facemotion"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 NOBODY = 65534
@@ -125,7 +125,7 @@ def test_7_a_body_that_breaks_off_is_resumed_where_it_broke(hub: Hub, files: dic
     hub.faults.cut = 2
     assert EmotionClassifier.from_pretrained().notice is None
     first, second = (int(re.findall(r"\d+", range_)[0]) for range_ in hub.ranges)
-    size, piece = len(files[WEIGHTS]), weights._PIECE_BYTES  # less than a piece is lost with each break
+    size, piece = len(files[WEIGHTS]), weights._CHUNK_BYTES  # less than a piece is lost with each break
     assert size // 2 - piece < first <= size // 2
     assert (first + size) // 2 - piece < second <= (first + size) // 2
 

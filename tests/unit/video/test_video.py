@@ -24,7 +24,7 @@ from facemotion.video.job import interpolate
 from tests.support.builders import analysis, face
 from tests.support.synthetic_videos import ONE, Recipe, Scene, turn, write, write_frames
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PLAIN = Scene([], size=(320, 180))
 VP9 = Recipe(codec="libvpx-vp9", sound="libopus", sound_rate=48_000)
 
@@ -236,7 +236,7 @@ def test_the_memory_needed_does_not_grow_with_the_length(tmp_path: Path) -> None
     for name, count in (("short", 40), ("long", 400)):
         write(tmp_path / f"{name}.mp4", Scene([]), Recipe(seconds=count / 60, fps=60, codec="mpeg4", sound=None))
     code = (
-        "import resource; from tests.unit.test_video import Nobody; from facemotion.video import annotate_video\n"
+        "import resource; from tests.unit.video.test_video import Nobody; from facemotion.video import annotate_video\n"
         "for name in ('short', 'long'):\n"
         f"    annotate_video(Nobody(), {str(tmp_path)!r} + f'/{{name}}.mp4', {str(tmp_path / 'out.mp4')!r})\n"
         "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"

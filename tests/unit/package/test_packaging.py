@@ -17,7 +17,7 @@ import facemotion
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ASSETS = ROOT / "facemotion" / "assets"
 STATIC = ROOT / "facemotion" / "webui" / "static"
 SUMS = ASSETS / "SHA256SUMS"

@@ -14,7 +14,7 @@ from facemotion import settings
 from facemotion.errors import VideoTooLong
 from facemotion.video import annotate_video, reader
 from tests.support.synthetic_videos import Recipe, orient, write, write_frames, write_in_two_sizes
-from tests.unit.test_video import PLAIN, Finder, Nobody, frames, seconds
+from tests.unit.video.test_video import PLAIN, Finder, Nobody, frames, seconds
 
 Pixels = np.ndarray
 NAMES = {"R": (255, 0, 0), "G": (0, 255, 0), "B": (0, 0, 255), "W": (255, 255, 255)}

@@ -110,7 +110,7 @@ def test_a_folder_without_its_network(folder: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "other"}', "[" * 100_000])
 def test_a_config_that_is_not_ours(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
-    assert not served.is_ours(tmp_path / "config.json")
+    assert not served.has_our_format(tmp_path / "config.json")
 
 
 def test_published_it_is_found_by_its_repository_without_unpickling(hub: Hub, folder: Path) -> None:

@@ -17,9 +17,9 @@ import pytest
 
 from facemotion.cli import interrupts
 from facemotion.output.tables import COLUMNS
-from tests.unit.test_cli import FakePipeline, command, run
-from tests.unit.test_cli_delivery import NAMES, pipeline, rows  # noqa: F401 - a fixture
-from tests.unit.test_cli_video import Finder, finder  # noqa: F401 - a fixture
+from tests.unit.cli.test_cli import FakePipeline, command, run
+from tests.unit.cli.test_cli_delivery import NAMES, pipeline, rows  # noqa: F401 - a fixture
+from tests.unit.cli.test_cli_video import Finder, finder  # noqa: F401 - a fixture
 
 COUNT = 300
 PATIENCE_S = 90
@@ -74,7 +74,7 @@ def test_every_signal_ends_a_video_with_nothing_left(
     tmp_path: Path,
 ) -> None:
     from tests.support.synthetic_videos import write
-    from tests.unit.test_video import PLAIN
+    from tests.unit.video.test_video import PLAIN
 
     source, looked = write(tmp_path / "in.mp4", PLAIN), finder.analyze
 

@@ -13,7 +13,7 @@ import pytest
 
 import facemotion
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MAX_LINES = 350
 
 # Each module may import those of its own row and of the rows above it. A new module takes its place here.

@@ -33,7 +33,7 @@ from tests.support.bad_inputs import FILES, GENEROUS_S, KINDS, Case, assert_help
 from tests.support.crafted import encoded, scene
 
 LOAD = import_module("facemotion.images.load")  # as an attribute of the package, `load` is the function
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 Pixels = npt.NDArray[np.uint8]
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from facemotion.cli import results as cli_results
 from facemotion.pipeline import Pipeline
-from tests.unit.test_cli import FakePipeline, run
+from tests.unit.cli.test_cli import FakePipeline, run
 
 NAMES = ["a.jpg", "b.png", "c.jpg"]
 

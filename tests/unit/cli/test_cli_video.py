@@ -15,7 +15,7 @@ from facemotion.video import annotate_video
 from facemotion.webui.html import timeline
 from facemotion.webui.html import video as video_words
 from tests.support.synthetic_videos import Recipe, write
-from tests.unit.test_video import PLAIN, Finder
+from tests.unit.video.test_video import PLAIN, Finder
 
 
 @pytest.fixture(autouse=True)

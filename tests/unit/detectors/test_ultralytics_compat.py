@@ -68,7 +68,7 @@ def test_what_the_user_has_set_stands(monkeypatch: pytest.MonkeyPatch, tmp_path:
     wanted = {"YOLO_AUTOINSTALL": "1", "YOLO_OFFLINE": "0", "YOLO_VERBOSE": "True", "YOLO_CONFIG_DIR": str(tmp_path)}
     for name, value in wanted.items():
         monkeypatch.setenv(name, value)
-    ultralytics_compat._set_switches()
+    ultralytics_compat._set_environment()
     assert {name: os.environ[name] for name in wanted} == wanted
 
 
