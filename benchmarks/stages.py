@@ -49,7 +49,7 @@ def measure() -> Numbers:
 def picture(pipeline: Pipeline, kind: str, pixels: images.Pixels, detail: str, count: int) -> Numbers:
     """A picture that is already decoded, as a camera's frame is; its stages one by one, and the whole."""
     found, data = pipeline.analyze(pixels, detail=detail), pictures.jpeg(pixels)
-    located = pipeline._find(pixels, detail, None)
+    located = pipeline._detect(pixels, detail, None)
     stages: dict[str, Callable[[], Any]] = {
         "whole": lambda: pipeline.analyze(pixels, detail=detail),
         "detect": lambda: pipeline.detector.detect(pixels, detail=detail),

@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+_NAME_LENGTH = 40  # characters of the target's name kept, for error messages; a name may have 255 bytes
+
 
 @contextlib.contextmanager
 def atomic_write(*targets: Path) -> Iterator[list[Path]]:
@@ -18,7 +20,7 @@ def atomic_write(*targets: Path) -> Iterator[list[Path]]:
     Raises:
         OSError: a file cannot be given its name.
     """
-    temporary = [target.with_name(f".{secrets.token_hex(8)}.part") for target in targets]
+    temporary = [t.with_name(f".{t.name[:_NAME_LENGTH]}.{secrets.token_hex(4)}.part") for t in targets]
     try:
         yield temporary
         for path, target in zip(temporary, targets, strict=True):

@@ -134,7 +134,7 @@ def _run(options: argparse.Namespace) -> int:
     with interrupts.handle_signals() as signals, closing(output) as results:
         try:
             with redirect_stdout(sys.stderr):  # libraries that print must not spoil the JSON
-                for analysis, name, complete in _analyse(_load(options), found.pictures, options):
+                for analysis, name, complete in _analyze(_load(options), found.pictures, options):
                     status = status if complete else 1
                     with signals.deferred():  # a result is in all outputs, or in none
                         results.add(analysis, name)
@@ -156,7 +156,7 @@ def _load(options: argparse.Namespace) -> Pipeline:
     return pipeline
 
 
-def _analyse(
+def _analyze(
     pipeline: Pipeline, pictures: list[PhotoInput], options: argparse.Namespace
 ) -> Iterator[tuple[Analysis, str, bool]]:
     """Analyze each photo and write its drawn picture.

@@ -55,7 +55,7 @@ class Result:
         width, height = self.size
         video = {"width": width, "height": height, "source_size": list(self.source_size), "sound": self.sound}
         counts = {"frames": self.frames, "analysed_frames": self.analysed, "duration_s": round(self.duration_s, 3)}
-        return {"video": video | counts, "people": [one.to_dict() for one in self.people], "models": self.models}
+        return {"video": video | counts, "people": [person.to_dict() for person in self.people], "models": self.models}
 
 
 def annotate_video(

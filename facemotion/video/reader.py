@@ -88,12 +88,12 @@ class Reader:
 
     @property
     def duration_s(self) -> float:
-        """Duration in seconds from the header; 0 without one."""
+        """Duration in seconds from the header; 0 where it is missing."""
         return max(0.0, (self._container.duration or 0) / av.time_base)
 
     @property
     def rate(self) -> Fraction:
-        """Average frames per second from the header; 25 without a plausible one."""
+        """Average frames per second from the header; 25 where it is missing or implausible."""
         rate = self._video.average_rate or self._video.guessed_rate
         return Fraction(rate) if rate and Fraction(1, 10) <= rate <= MAX_RATE else Fraction(25)
 
@@ -155,7 +155,7 @@ class Reader:
             yield Frame(pixels, max(0.0, time_s), self._frame_duration_s(frame))
 
     def _frame_duration_s(self, frame: av.VideoFrame) -> float:
-        """Duration of a frame in seconds from the file; the average without a plausible one."""
+        """Duration of a frame in seconds from the file; the average where it is implausible."""
         seconds = float((frame.duration or 0) * (frame.time_base or 0))
         return seconds if 0 < seconds <= _MAX_FRAME_S else float(1 / self.rate)
 

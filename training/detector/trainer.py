@@ -183,7 +183,7 @@ def load_resized(dataset: Any, load: Callable[[int], Loaded], index: int) -> Loa
     side = own if random.random() < OWN_SIZE else own * (largest / own) ** random.random()
     small = np.asarray(cv2.imread(dataset.im_files[index]), np.uint8)  # `picture` has been enlarged
     size = (max(1, round(width * side / own)), max(1, round(height * side / own)))
-    small = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
+    small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     return small, (height, width), small.shape[:2]
 
 

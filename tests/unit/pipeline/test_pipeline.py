@@ -154,7 +154,7 @@ def test_a_failing_detector_is_a_failure_of_one_request(pipeline, examples, monk
 def test_a_batch_survives_a_picture_whose_faces_cannot_be_read(pipeline, examples, monkeypatch, error):
     names = ["astronaut.png", "group.jpg", "fr_obama.jpg"]
     expected = [pipeline.analyze(examples / name) for name in names]
-    spoilt = {crop.tobytes() for crop in pipeline._find(examples / "group.jpg", "auto", None).crops}
+    spoilt = {crop.tobytes() for crop in pipeline._detect(examples / "group.jpg", "auto", None).crops}
     classify = pipeline.classifier.classify
 
     def fail(crops):
