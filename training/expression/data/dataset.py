@@ -22,7 +22,7 @@ __all__ = ["DROPS", "Split", "collect", "leave_out", "limited", "load_split", "o
 
 DROPS = ("duplicates", "conflicts", "blank", "not_a_face", "other_splits")
 """What `load_split` can leave out: all but the first of equal pictures, equal pictures with different labels, blank
-pictures, those that all of FER+'s voters called not a face, and those that are also in another split, exactly or nearly."""
+pictures, those that all voters of FER+ called not a face, and those that are (nearly) in another split too."""
 
 
 @dataclass(frozen=True)
