@@ -37,7 +37,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pyte
 
 HAPPY = (0.01, 0.0, 0.01, 0.9, 0.05, 0.02, 0.01)
 MIXED = (0.1, 0.1, 0.1, 0.1, 0.1, 0.3, 0.2)
-CONFUSION = [[50 if row == column else 10 for column in range(7)] for row in range(7)]
 
 
 class FakeModel:
@@ -296,19 +295,6 @@ def test_downloads_hold_the_result(tmp_path: Path) -> None:
     assert downloads.jpeg_bytes(picture(), analysis).startswith(b"\xff\xd8\xff")
 
 
-def test_about_shows_the_published_figures() -> None:
-    metrics = {"accuracy": 0.6543, "macro_f1": 0.61, "ece": 0.02, "rows": 7066, "confusion": CONFUSION}
-    html = about_tab.measured({"metrics": metrics, "data": "FER2013 <test>"})
-    for part in ("65.4 %", "61.0 %", "2.0 %", "7,066", "FER2013 &lt;test&gt;", "fm-matrix"):
-        assert part in html
-    assert html.count("<td style") == 49
-
-
-@pytest.mark.parametrize("config", [{}, {"metrics": {}}, {"metrics": None}])
-def test_about_says_when_nothing_was_measured(config: dict[str, Any]) -> None:
-    assert "No measurements" in about_tab.measured(config)
-
-
 def test_about_says_what_a_label_is() -> None:
     said = " ".join(about_tab.content(FakePipeline(), FakePipeline()).split())  # type: ignore[arg-type]
     for part in ("<b>most people would name</b>", "ten voters", "forty annotators", "search words"):
@@ -325,17 +311,13 @@ def test_about_states_the_terms_of_the_served_classifier_once() -> None:
     assert "demonstration only." not in about_tab.content(FakePipeline(), FakePipeline())  # type: ignore[arg-type]
 
 
-def test_about_skips_a_matrix_of_another_shape() -> None:
-    assert "fm-matrix" not in about_tab.measured({"metrics": {"accuracy": 0.5, "confusion": [[1, 2], [3, 4]]}})
-
-
 def test_about_escapes_names_and_says_what_must_be_said() -> None:
     live = FakePipeline()
     live.models = {"detector": "quick <detector>", "classifier": "fake classifier"}
     html = about_tab.content(FakePipeline(), live)  # type: ignore[arg-type]
     for part in (
         "quick &lt;detector&gt;",
-        "these seven words",
+        "these seven expressions",
         "fake &lt;detector&gt;",
         "Article 5(1)(f)",
         "Article 50(3)",

@@ -49,7 +49,7 @@ from training.expression.optim import (
     mixup,
     set_learning_rate,
 )
-from training.expression.run import Run
+from training.expression.run import Run, quality
 from training.expression.run_dir import RunDirectory
 
 SHOW_EVERY = 20  # steps: asking a GPU for the loss makes it wait
@@ -219,7 +219,7 @@ def forward(run: Run, pictures: Tensor) -> Tensor:
 def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str, Any]:
     """Evaluate the best and the last epoch, write metrics.json, and draw the figures."""
     fresh = ~duplicates.exact_matches(validation.pictures, training.pictures)
-    best = max(run.history, key=lambda row: row["validation_accuracy"])
+    best = max(run.history, key=lambda row: quality(row, run.config))
 
     def evaluate_epoch(epoch: float) -> dict[str, Any]:
         return evaluate.evaluate_logits(run.directory.logits(int(epoch)), validation.labels, fresh=fresh)
