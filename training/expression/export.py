@@ -105,7 +105,7 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
     origin = KNOWN_SPLITS.get((len(known), len(validation)))
     split = limited(mixture.validation_split(validation, photos, config), config.limit, config.seed)
     check_run(run, config, saved, split)
-    parts = [len(part) for part in mixture.validation_parts(judged, photos, config)]
+    parts = [len(part) for part in mixture.validation_parts(validation, photos, config)]
     trained = mixed_heads(config, saved["network"], split, parts)
     numbers = storage_dtype(trained)
     tensors = cast_tensors(trained, numbers)
