@@ -204,5 +204,5 @@ def test_the_command_says_what_is_wrong(
 def test_a_run_goes_on_only_with_the_pictures_it_was_judged_on(run: Path, tree: Path, tmp_path: Path) -> None:
     other = shutil.copytree(tree, tmp_path / "data")
     (other / "images" / "validation" / "sad" / "0.png").unlink()
-    with pytest.raises(DataError, match="judged on other pictures so far: name the --data it began with"):
+    with pytest.raises(DataError, match="validated on other images so far: name the --data it began with"):
         train.train(dataclasses.replace(CONFIG, epochs=3), other, run, resume=True, device="cpu")

@@ -137,8 +137,8 @@ def test_the_card_speaks_of_the_data_that_were_used(kind: str | None, is_fer2013
             (28_709, 3_589),
             {"drop": ("blank", "other_splits"), "votes": "votes.csv", "ferplus_weight": 0.5},
             "FER2013",
-            "train, without blank pictures and those that resemble pictures of another split; the epoch was chosen and "
-            "judged on the 80 of validation. The votes of FER+ have a weight of 0.5 beside the labels.",
+            "train, without blank pictures and those that resemble pictures of another split; the best epoch was "
+            "selected and evaluated on the 80 of validation. The votes of FER+ have a weight of 0.5 beside the labels.",
         ),
         ((900, 80), {"init_weights": "you/mine@1#2"}, "Pictures", "It was initialised with you/mine@1#2; the data"),
     ],

@@ -263,7 +263,7 @@ def test_a_stop_before_the_first_epoch_leaves_nothing_to_go_on_from(tree, tmp_pa
 def test_a_run_says_what_it_does_and_where_it_leaves_it(arithmetic, tree, tmp_path, capsys):
     train.train(Config(epochs=1, batch_size=21, limit=28), tree, tmp_path / "run", device="cpu")
     first, *_, last = capsys.readouterr().out.splitlines()
-    assert first == f"28 pictures to learn from, 21 to judge on, simplecnn on cpu in {arithmetic}"
+    assert first == f"28 training and 21 validation images, simplecnn on cpu in {arithmetic}"
     assert re.fullmatch(rf"done: best in epoch 1, [\d.]+% of 21 pictures right; all of it is in {tmp_path}/run", last)
 
 
@@ -317,7 +317,10 @@ def test_the_exported_folder_loads_and_agrees_with_the_run(runs, tree, tmp_path)
     probabilities = classifier.classify([np.dstack([picture] * 3) for picture in split.pictures])
     assert metrics.accuracy(probabilities, split.labels) == pytest.approx(config["metrics"]["accuracy"])
     assert config["metrics"]["rows_not_in_train"] == 20
-    assert "trained on 20 pictures of train; the epoch was chosen and judged on the 20 of validation" in config["data"]
+    assert (
+        "trained on 20 pictures of train; the best epoch was selected and evaluated on the 20 of validation"
+        in config["data"]
+    )
     assert config["metrics"]["parity"] < export.MAX_PARITY_ERRORS[torch.float16]  # as SimpleCNN is published
     recorded = export.recorded_logits(runs / "straight", config["metrics"]["epoch"])
     assert np.abs(probabilities - metrics.softmax(recorded, config["temperature"])).max() < export.MAX_RUN_ERROR

@@ -124,7 +124,7 @@ def test_it_learns_from_both_sources_and_is_judged_on_both(place: Place) -> None
     assert len(names) == 24 and sum(name.startswith("photo_") for name in names) == 4  # 20 with a leading expression
     recipe = json.loads((place.runs / "whole" / "config.json").read_text())
     assert recipe["votes"] == "votes.csv" and recipe["photo_weight"] == 1.5
-    with pytest.raises(DataError, match="judged on other pictures so far"):
+    with pytest.raises(DataError, match="validated on other images so far"):
         train.train(place.config, place.data, place.runs / "stopped", resume=True, device="cpu")
 
 
@@ -179,7 +179,7 @@ def test_a_network_of_a_single_head_takes_one_source(place: Place, tmp_path: Pat
 
 
 def test_an_export_without_all_sources_is_refused(place: Place, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the run was judged on 24 pictures, not on these 20: name its --data"):
+    with pytest.raises(DataError, match="the run was validated on 24 pictures, not on these 20: name its --data"):
         export.export(place.runs / "whole", place.data, tmp_path / "model", (), place.votes)
     with pytest.raises(DataError, match=r"votes\.csv does not exist"):
         export.export(place.runs / "whole", place.data, tmp_path / "model", [place.photos])

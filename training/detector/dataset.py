@@ -1,7 +1,7 @@
 """Training data of the detector: photos with cleaned labels, written in the layout of Ultralytics.
 
     data.yaml  images/{train,val}  labels/{train,val}   as ultralytics reads them: class, center, size, in shares
-    changes.json    what was changed, by set; changes.jpg   some of it, to judge by eye
+    changes.json    what was changed, by set; changes.jpg   some of it, to inspect
     teachers.json   what the teachers found, so that it is looked for once
     confidence.json   by picture, how certain each of its boxes is, where one is not
 

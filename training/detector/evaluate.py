@@ -4,7 +4,7 @@
 
 A detector is named as `FaceDetector.from_pretrained` takes it. Every photo is looked at by the bare network in one pass
 ("alone", the long side reduced to 640 pixels) and by the product's own `detect` at each `--details`. Precision and
-recall are those of the boxes that the product shows. Photos under --test are for judging only: choose nothing by them.
+recall are those of the boxes that the product shows. Photos under --test are a test set: select nothing by them.
 Those under --data resemble what a detector of ours has learned from, and flatter it; "auto" alone looks at them.
 """
 
@@ -45,7 +45,7 @@ TRIES = 3  # of which the quickest counts: other programs can only slow it down
 CLOCKS = {"clock": time.perf_counter, "processor": time.process_time}  # the second sums up all threads
 TEST, HELD_OUT = "test", "held_out"
 TITLES = {
-    TEST: "{name}: for judging only, no detector here was trained or chosen by it",
+    TEST: "{name}: a test set; no detector here was trained or selected on it",
     HELD_OUT: "{name}: the held-out tenth of a training set (what `yolo` learned from looks like this)",
 }
 FILE = "detectors"
@@ -57,24 +57,24 @@ Group = tuple[str, str, list[yolo_format.Photo]]  # kind, name of the set, photo
 def main(given: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(given)
     try:
-        judged = evaluate_detectors(
+        evaluated = evaluate_detectors(
             groups(arguments.test, arguments.data, arguments.all), arguments.detectors, arguments.details
         )
     except (DataError, FacemotionError) as error:
         print(f"{str(error).rstrip('.')}.", file=sys.stderr)
         sys.exit(2)
-    text = markdown(judged)
+    text = markdown(evaluated)
     print(text)
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
-        write_json(arguments.out / f"{FILE}.json", judged)
+        write_json(arguments.out / f"{FILE}.json", evaluated)
         write_text(arguments.out / f"{FILE}.md", text)
 
 
 def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--test", nargs="+", type=Path, default=[], metavar="FOLDER", help="photos with boxes, for judging only")
+    add("--test", nargs="+", type=Path, default=[], metavar="FOLDER", help="photos with boxes, a test set")
     add(
         "--data", nargs="+", type=Path, default=[], metavar="FOLDER", help="training photos, the held-out ones are used"
     )
@@ -92,7 +92,7 @@ def groups(test: Sequence[Path], data: Sequence[Path], everything: bool = False)
         DataError: no folder is named, or one holds no photos.
     """
     if not test and not data:
-        raise DataError("name photos to judge on: --test FOLDER, or --data FOLDER for the held-out tenth")
+        raise DataError("name photos to evaluate on: --test FOLDER, or --data FOLDER for the held-out tenth")
     found = []
     of_kind = (
         (TEST, [photo for folder in test for photo in yolo_format.load(folder)]),
@@ -124,12 +124,12 @@ def evaluate_detectors(sets: Sequence[Group], names: Sequence[str], looks: Seque
         WeightsError: a detector cannot be had.
     """
     detectors = {name: FaceDetector.from_pretrained(name) for name in names}
-    judged = []
+    evaluated = []
     for kind, set_name, chosen in sets:
         ways = [MAIN_LOOK] if kind == HELD_OUT and MAIN_LOOK in looks else looks
         rows = [{"name": name} | score(detector, chosen, how) for name, detector in detectors.items() for how in ways]
-        judged.append({"kind": kind, "set": set_name} | described(chosen) | {"rows": rows})
-    return {"groups": judged}
+        evaluated.append({"kind": kind, "set": set_name} | described(chosen) | {"rows": rows})
+    return {"groups": evaluated}
 
 
 def described(chosen: Sequence[yolo_format.Photo]) -> JSON:
@@ -213,9 +213,9 @@ def counted(photo: yolo_format.Photo) -> NDArray[np.float32]:
     return np.asarray(photo.boxes[longer >= yolo_format.IGNORED_PX])
 
 
-def markdown(judged: JSON) -> str:
+def markdown(evaluated: JSON) -> str:
     """The figures: a heading and a table for every set, a row for every detector and way of looking."""
-    return "\n".join(_group(group) for group in judged["groups"])
+    return "\n".join(_group(group) for group in evaluated["groups"])
 
 
 def _group(group: JSON) -> str:

@@ -2,8 +2,8 @@
 
     python -m training.detector.export --run runs/faces --out facemotion/assets/yolo
 
-The weights are the exponential mean after the last epoch: one chosen by the photos it is judged on would look better
-than it is. The file is compared with the checkpoint on held-out photos, in ONNX Runtime and in OpenCV. Where the head
+The weights are the exponential mean after the last epoch: selecting an epoch on the evaluation photos would
+flatter it. The file is compared with the checkpoint on held-out photos, in ONNX Runtime and in OpenCV. Where the head
 is not end-to-end, as YOLOv8's, config.json tells the overlap above which only the best box stays.
 """
 

@@ -218,7 +218,7 @@ def train(recipe: Recipe, out: Path, device: torch.device, resume: bool) -> dict
 
     base = out / LAST if resume else Path(recipe.base)
     overrides = settings(recipe, out, base, device)
-    overrides["nms"] = False if detector_trainer.is_end_to_end(base) else None  # judge the head that is exported
+    overrides["nms"] = False if detector_trainer.is_end_to_end(base) else None  # evaluate the head that is exported
     overrides["amp"] = detector_trainer.precision(device)
     if resume:
         overrides["resume"] = str(base.resolve())

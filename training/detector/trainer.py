@@ -162,11 +162,11 @@ class FaceTraining(DetectionTrainer):  # type: ignore[misc]
         """A row of results.csv, and a line to read along."""
         super().save_metrics(metrics)
         losses = " ".join(f"{k.removeprefix('train/')} {v:.3f}" for k, v in metrics.items() if k.startswith("train/"))
-        judged = " ".join(f"{k[8:-3]} {v:.3f}" for k, v in metrics.items() if k.startswith("metrics/"))
-        print(f"epoch {self.epoch + 1}/{self.epochs}: {losses}, held out: {judged}", flush=True)
+        validated = " ".join(f"{k[8:-3]} {v:.3f}" for k, v in metrics.items() if k.startswith("metrics/"))
+        print(f"epoch {self.epoch + 1}/{self.epochs}: {losses}, held out: {validated}", flush=True)
 
     def final_eval(self) -> None:
-        """Nothing: it would strip last.pt of what a resume needs, and judge a best epoch that is not published."""
+        """Nothing: it would strip last.pt of what a resume needs, and evaluate a best epoch that is not published."""
 
 
 Loaded = tuple[np.ndarray, tuple[int, int], tuple[int, int]]

@@ -28,7 +28,7 @@ from training.common.files import pictures_in
 
 IGNORED_PX = 5  # of a box's longer side; fewer are neither learned nor counted
 HELD_OUT = 10  # one source photo in so many of every set
-NO_FACES = "neg_cats"  # a set without a face, for judging only: all of it is held out
+NO_FACES = "neg_cats"  # a set without a face, all of it is held out
 
 # Frames of one film, and pictures one camera took within a session: "..._mp4-53", "mask-wearing-1632938125416".
 _SERIES = re.compile(r"(_(mp4|mov|avi)-\d+|-\d{13})$", re.IGNORECASE)
@@ -82,7 +82,7 @@ def load(root: Path) -> list[Photo]:
 
 
 def held_out(photos: Sequence[Photo]) -> NDArray[np.bool_]:
-    """Which photos are for judging only: a fixed tenth of the source photos of every set, with all that show the
+    """The held-out photos: a fixed tenth of the source photos of every set, with all that show the
     same, and every photo of a set without faces. The choice rests on names, so that it never changes: bool [N].
     """
     sources = source_photos(photos)

@@ -101,11 +101,11 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
         raise DataError(f"{config.network} was only tried; what can be served is {', '.join(networks.NETWORKS)}")
     if votes:
         config = dataclasses.replace(config, votes=str(votes))
-    known, judged = load_split(data, config.train_split), load_split(data, config.validation_split)
-    origin = KNOWN_SPLITS.get((len(known), len(judged)))
-    split = limited(mixture.validation_split(judged, photos, config), config.limit, config.seed)
+    known, validation = load_split(data, config.train_split), load_split(data, config.validation_split)
+    origin = KNOWN_SPLITS.get((len(known), len(validation)))
+    split = limited(mixture.validation_split(validation, photos, config), config.limit, config.seed)
     check_run(run, config, saved, split)
-    parts = [len(part) for part in mixture.validation_parts(judged, photos, config)]
+    parts = [len(part) for part in mixture.validation_parts(validation, photos, config)]
     trained = mixed_heads(config, saved["network"], split, parts)
     numbers = storage_dtype(trained)
     tensors = cast_tensors(trained, numbers)
@@ -144,7 +144,7 @@ def check_run(run: Path, config: Config, saved: dict[str, Any], split: Split) ->
     found, recorded = logits_of(config, saved["network"], split), recorded_logits(run, saved["epoch"])
     if len(found) != len(recorded):
         raise DataError(
-            f"the run was judged on {len(recorded):,} pictures, not on these {len(found):,}: name its --data"
+            f"the run was validated on {len(recorded):,} pictures, not on these {len(found):,}: name its --data"
         )
     if max_difference(found, recorded) > MAX_RUN_ERROR:
         raise DataError(f"{run / 'best.pt'} answers otherwise than the run recorded of epoch {saved['epoch']}")
@@ -281,13 +281,13 @@ def colours(network: str) -> str:
     return "grey" if networks.input_channels(network) == 1 else "grey, repeated over three channels"
 
 
-def describe_data(config: Config, trained: int, judged: int, origin: str | None, photos: int = 0) -> str:
+def describe_data(config: Config, trained: int, validation: int, origin: str | None, photos: int = 0) -> str:
     """The training and validation data, in a few sentences.
 
     Args:
         config: the recipe.
         trained: pictures of the first source that it learned from.
-        judged: pictures that the epoch was chosen on.
+        validation: images that the epoch was selected on.
         origin: of `KNOWN_SPLITS`, or None.
         photos: how many trees of photos it learned from too.
     """
@@ -295,8 +295,8 @@ def describe_data(config: Config, trained: int, judged: int, origin: str | None,
     without = f", without {' and '.join(LEFT_OUT[name] for name in config.drop)}" if config.drop else ""
     extra = f" and of the held-out tenth of {RAF_DB}, from the rest of which it learned too" if photos else ""
     sentences = [
-        f"{source}: trained on {trained:,} pictures of {config.train_split}{without}; the epoch was chosen and judged "
-        f"on the {judged:,} of {config.validation_split}{extra}."
+        f"{source}: trained on {trained:,} pictures of {config.train_split}{without}; the best epoch was selected and "
+        f"evaluated on the {validation:,} of {config.validation_split}{extra}."
     ]
     if config.ferplus_weight:
         sentences.append(f"The votes of FER+ have a weight of {config.ferplus_weight:g} beside the labels.")

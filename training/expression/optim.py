@@ -73,7 +73,7 @@ def log_priors(targets: Tensor) -> Tensor:
 def classification_losses(logits: Tensor, targets: Tensor, config: Config, prior: Tensor) -> Tensor:
     """Cross entropy of each row, [N].
 
-    With `config.balance` the logits are shifted by that much of the classes' log shares before they are judged: what
+    With `config.balance` the logits are shifted by that much of the classes' log shares in the loss: what
     the network itself learns is then less about how frequent an expression is than about how it looks (Menon et al.,
     "Long-Tail Learning via Logit Adjustment", 2021).
 

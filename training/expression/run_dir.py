@@ -8,7 +8,7 @@ last.pt                 all that is needed to go on: weights, optimizer, recipe,
 best.pt                 the weights of the epoch with the highest validation accuracy, the first of equal ones
 predictions/NNN.npy     the validation logits after each epoch, float16 [N, 7]: every figure is drawn from these
 validation_labels.npy   their labels, int64 [N]; validation_names.json their names
-metrics.json            when the run has ended: the best epoch, the last five, and how the best one is judged
+metrics.json            when the run has ended: the best epoch, the last five, and the metrics of both
 figures/                likewise
 """
 
@@ -60,7 +60,7 @@ class RunDirectory:
 
     def check_validation(self, validation: Split) -> None:
         """Raises:
-        DataError: the run goes on, but was judged on other pictures so far.
+        DataError: the run goes on, but was validated on other images so far.
         """
         names, labels = self.folder / "validation_names.json", self.folder / "validation_labels.npy"
         if not (self.last.exists() and names.exists() and labels.exists()):
@@ -68,7 +68,7 @@ class RunDirectory:
         same_names = json.loads(names.read_text(encoding="utf-8")) == list(validation.names)
         if not same_names or not np.array_equal(np.load(labels), validation.labels):
             raise DataError(
-                f"the run in {self.folder} was judged on other pictures so far: name the --data it began with"
+                f"the run in {self.folder} was validated on other images so far: name the --data it began with"
             )
 
     def read_checkpoint(self, device: torch.device) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def fit(run: Run, epoch_data: EpochData | mixture.Mixture, validation: tuple[Ten
         loss, accuracy = train_epoch(run, epoch_data, epoch)
         if run.context.is_first:
             pictures, labels = validation
-            slow = run.device.type == "cpu"  # a GPU judges in float32, as it is served
+            slow = run.device.type == "cpu"  # a GPU validates in float32, as it is served
             logits = predict(run.eval_network, pictures, slow and run.precision.dtype is torch.bfloat16)
             row = {
                 "epoch": epoch,
@@ -221,14 +221,14 @@ def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str
     fresh = ~duplicates.exact_matches(validation.pictures, training.pictures)
     best = max(run.history, key=lambda row: quality(row, run.config))
 
-    def judged(epoch: float) -> dict[str, Any]:
+    def evaluate_epoch(epoch: float) -> dict[str, Any]:
         return evaluate.evaluate_logits(run.directory.logits(int(epoch)), validation.labels, fresh=fresh)
 
     metrics = {
         "best": best,
         "last_five": run.history[-5:],
-        "best_epoch": judged(best["epoch"]),
-        "last_epoch": judged(run.epoch),
+        "best_epoch": evaluate_epoch(best["epoch"]),
+        "last_epoch": evaluate_epoch(run.epoch),
         "pictures": {"training": training.counts(), "validation": validation.counts()},
         "parameters": networks.count_parameters(run.network),
         "seconds": sum(row["seconds"] for row in run.history),

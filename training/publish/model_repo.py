@@ -31,7 +31,7 @@ def from_run(run: Path, data: Path | None, scratch: Path) -> Path:
     if missing := [name for name in RUN_FILES if not (run / name).exists()]:
         raise ExportError(f"{run} is no run with a finished epoch: it lacks {', '.join(missing)}.")
     if data is None:
-        raise ExportError("--run needs --data, the pictures it was trained on, to calibrate and judge the model.")
+        raise ExportError("--run needs --data, the pictures it was trained on, to calibrate and evaluate the model.")
     export(run, data, scratch / "model")
     return scratch / "model"
 

@@ -65,9 +65,9 @@ def write(run: Path, data: Sequence[Path], results: Path, out: Path) -> None:
         WeightsError: a detector in it cannot be had.
     """
     history, config = read_run(run)
-    judged = read_results(results)
+    evaluated = read_results(results)
     chosen = evaluate.load(data)
-    names = dict.fromkeys(row["name"] for group in judged["groups"] for row in group["rows"])
+    names = dict.fromkeys(row["name"] for group in evaluated["groups"] for row in group["rows"])
     detectors = {name: FaceDetector.from_pretrained(name) for name in names}
     found = {name: look(detector, chosen, DETAIL) for name, detector in detectors.items()}
     first = next(iter(detectors))
@@ -85,7 +85,7 @@ def write(run: Path, data: Sequence[Path], results: Path, out: Path) -> None:
     if changes.is_file():
         replace(out.with_suffix("") / "changes.jpg", lambda file: file.write(changes.read_bytes()))
         shown.append("changes.jpg")
-    write_text(out, text(config, history, judged, out.stem, shown, speed=detector_speed.read(results.parent)))
+    write_text(out, text(config, history, evaluated, out.stem, shown, speed=detector_speed.read(results.parent)))
 
 
 def read_run(run: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
@@ -190,7 +190,7 @@ def save(figure: Figure, file: Path) -> None:
 def text(
     config: Mapping[str, Any],
     history: Sequence[Mapping[str, float]],
-    judged: Mapping[str, Any],
+    evaluated: Mapping[str, Any],
     folder: str,
     figures: Sequence[str],
     *,
@@ -204,7 +204,7 @@ def text(
     state = f"{done} epochs" if done >= wanted else f"{done} of {wanted} epochs so far: this run is not finished"
     parts = [
         f"# The face detector\n\n{config['base']}, fine-tuned on faces; {state}.\n",
-        f"## Beside others\n\n{evaluate.markdown(dict(judged))}",
+        f"## Comparison with other detectors\n\n{evaluate.markdown(dict(evaluated))}",
         *([f"## One runtime\n\n{detector_speed.markdown(speed)}"] if speed else []),
         f"## Data\n\n{data_summary(counts)}",
         table(("set", "photos", "faces", "boxes tightened", "faces added"), changed),

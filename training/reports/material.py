@@ -36,12 +36,12 @@ class Material:
     @cached_property
     def fresh(self) -> NDArray[np.bool_]:
         """Which of the validation images are not in train, pixel for pixel: bool [N]."""
-        judged = run_figures.validation_pictures(self.record, self.splits[self.record.split])
-        return ~duplicates.exact_matches(judged.pictures, self.splits[self.config["train_split"]].pictures)
+        validation = run_figures.validation_pictures(self.record, self.splits[self.record.split])
+        return ~duplicates.exact_matches(validation.pictures, self.splits[self.config["train_split"]].pictures)
 
     @cached_property
     def best(self) -> dict[str, Any]:
-        """The best epoch, as `evaluate.evaluate_logits` judges it."""
+        """The best epoch, as `evaluate.evaluate_logits` evaluates it."""
         return evaluate.evaluate_logits(self.record.logits[self.record.best], self.record.labels, fresh=self.fresh)
 
     @cached_property

@@ -25,7 +25,7 @@ PROVENANCE = ("commit", "dirty", "torch")
 MACHINE = ("processor", "gpu", "device", "threads", "python", "torch", "numpy", "platform", "commit")
 RIGHTS = (
     "FER2013 (I. Goodfellow et al., arXiv:1307.0414) was gathered by a web search: research data, whose rights were "
-    "not cleared one by one. Examples are shown here to judge the model by.\n"
+    "not cleared one by one. Examples are shown here to assess the model.\n"
 )
 
 
@@ -72,7 +72,7 @@ def head(material: Material) -> str:
         lines.append(f"**Verdict.** {paper_results.verdict(history, config)}\n")
     like = ", as in the study" if is_study(material) else ""
     lines.append(
-        f"Best epoch: {material.record.best}. It was chosen on the validation pictures that it is judged on{like}; "
+        f"Best epoch: {material.record.best}. It was selected on the validation images that it is evaluated on{like}; "
         "that flatters it a little."
     )
     return "\n".join(lines)
@@ -249,7 +249,7 @@ def mistakes(material: Material, show: Mapping[str, str]) -> str:
     return (
         f"## The most confident mistakes\n\nThe best epoch is wrong, by the labels, about {wrong:,} pictures. These "
         f"are those it was surest of, {SURE_MISTAKES} at most, each once. Whether the network or the label is wrong is "
-        f"for the reader to judge.\n\n{show['mistakes']}"
+        f"left to the reader.\n\n{show['mistakes']}"
     )
 
 

@@ -22,8 +22,7 @@ __all__ = ["DROPS", "Split", "collect", "leave_out", "limited", "load_split", "o
 
 DROPS = ("duplicates", "conflicts", "blank", "not_a_face", "other_splits")
 """What `load_split` can leave out: all but the first of equal pictures, equal pictures with different labels, blank
-pictures, those that all of FER+'s voters called not a face, and those that also stand in another split, where models
-are judged, equal or nearly so."""
+pictures, those that all voters of FER+ called not a face, and those that are (nearly) in another split too."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,10 @@ def others(root: Path, split: str) -> tuple[Split, ...]:
     return tuple(collect(root, name)[0] for name in available(root) if name != split)
 
 
-def leave_out(split: Split, drop: Sequence[str], votes: Path | None = None, judged: Sequence[Split] = ()) -> Split:
-    """The split without some of its rows; the arguments are those of `load_split`, and `judged` are the other splits,
+def leave_out(
+    split: Split, drop: Sequence[str], votes: Path | None = None, other_splits: Sequence[Split] = ()
+) -> Split:
+    """The split without some of its rows; the arguments are those of `load_split`, and `other_splits` are the splits,
     which "other_splits" needs.
 
     Raises:
@@ -85,7 +86,9 @@ def leave_out(split: Split, drop: Sequence[str], votes: Path | None = None, judg
     _check_drop(drop, votes)
     if not drop:
         return split
-    dropped = [_dropped(name, split, votes, judged) for name in drop]  # all judged on the whole split: no order matters
+    dropped = [
+        _dropped(name, split, votes, other_splits) for name in drop
+    ]  # each on the whole split: the order does not matter
     kept = split.where(~np.any(dropped, axis=0))
     if not len(kept):
         raise DataError(f"of {len(split):,} pictures none is left without {', '.join(drop)}")
@@ -127,10 +130,10 @@ def _check_drop(drop: Sequence[str], votes: Path | None) -> None:
         raise DataError("dropping not_a_face needs FER+'s votes: name its CSV file")
 
 
-def _dropped(name: str, split: Split, votes: Path | None, judged: Sequence[Split]) -> NDArray[np.bool_]:
+def _dropped(name: str, split: Split, votes: Path | None, other_splits: Sequence[Split]) -> NDArray[np.bool_]:
     if name == "other_splits":
         return duplicates.near_matches(
-            split.pictures, np.concatenate([split.pictures[:0], *(s.pictures for s in judged)])
+            split.pictures, np.concatenate([split.pictures[:0], *(s.pictures for s in other_splits)])
         )
     if name == "not_a_face" and votes is not None:
         return not_a_face(load_votes(votes), split.names)

@@ -198,9 +198,9 @@ def load_training_photos(root: Path, config: Config) -> Split:
     photos = load_photos(root, config.train_split, PHOTO_SIDE, held_out=False)
     small = load_photos(root, config.train_split, SIDE)
     chosen = np.array([is_held_out(name) for name in small.names], bool)
-    judged: list[NDArray[np.uint8]] = [small.pictures[chosen]]
-    judged += [load_photos(root, other, SIDE).pictures for other in available(root) if other != config.train_split]
-    fresh = ~duplicates.near_matches(small.pictures[~chosen], np.concatenate(judged))
+    held_out: list[NDArray[np.uint8]] = [small.pictures[chosen]]
+    held_out += [load_photos(root, other, SIDE).pictures for other in available(root) if other != config.train_split]
+    fresh = ~duplicates.near_matches(small.pictures[~chosen], np.concatenate(held_out))
     return limited(photos.where(fresh), config.limit, config.seed)
 
 

@@ -29,8 +29,8 @@ def load_training(config: Config, data: Path, quiet: bool = False) -> Split:
         DataError: the data cannot be read, or nothing is left.
     """
     whole = load_split(data, config.train_split)
-    judged = others(data, config.train_split) if "other_splits" in config.drop else ()
-    kept = leave_out(whole, config.drop, Path(config.votes) if config.votes else None, judged)
+    other_splits = others(data, config.train_split) if "other_splits" in config.drop else ()
+    kept = leave_out(whole, config.drop, Path(config.votes) if config.votes else None, other_splits)
     if config.drop and not quiet:
         gone = len(whole) - len(kept)
         print(f"left out {gone:,} of {len(whole):,} training pictures: {', '.join(config.drop)}", flush=True)
@@ -41,13 +41,13 @@ def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> 
     """The validation images: all of them up to the limit; `drop` does not apply.
 
     Raises:
-        DataError: there are fewer than two, too few to choose a temperature on one half and judge on the other.
+        DataError: there are fewer than two, too few to fit a temperature on one half and evaluate on the other.
     """
     whole = mixture.validation_split(load_split(data, config.validation_split), photos, config)
     split = limited(whole, config.limit, config.seed)
     if len(split) < MIN_VALIDATION:
         raise DataError(
-            f"{data} holds {len(split)} picture in {config.validation_split}: judging needs {MIN_VALIDATION}"
+            f"{data} holds {len(split)} image in {config.validation_split}: validation needs {MIN_VALIDATION}"
         )
     return split
 

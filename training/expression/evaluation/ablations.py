@@ -67,15 +67,15 @@ def cells(run: Path, first: Config | None) -> list[str]:
     """A run's cells but its name; `first` is the recipe that its own is told by, None tells the whole."""
     record, config = run_figures.read_run(run), Config.of_run(run)
     logits = record.logits[record.best]
-    judged = metrics.confusion(logits, record.labels)
+    counts = metrics.confusion(logits, record.labels)
     return [
         recipe_differences(config, first),
         f"{ablation_networks.multiply_adds(ablation_networks.build(config.network)) / 1e6:.0f}",
         str(len(record.history)),
         f"{median(row['seconds'] for row in record.history):.1f}",
         f"{metrics.accuracy(logits, record.labels):.3f} of {len(record.labels):,}",
-        f"{metrics.macro_f1(judged):.3f}",
-        f"{min(row['recall'] for row in metrics.per_class(judged).values()):.2f}",
+        f"{metrics.macro_f1(counts):.3f}",
+        f"{min(row['recall'] for row in metrics.per_class(counts).values()):.2f}",
     ]
 
 

@@ -167,7 +167,7 @@ def from_run(run: Path) -> Model:
 
 
 def from_classifier(classifier: EmotionClassifier) -> Model:
-    """A published model, whose probabilities are taken back to logits: its temperature is judged like a fitted one."""
+    """A published model, with its probabilities turned back into logits, so that its temperature is evaluated too."""
     temperature = float(classifier.config["temperature"])
 
     def score(pictures: Pictures) -> metrics.Floats:

@@ -2,7 +2,7 @@
 
     python -m training.expression.evaluation.in_the_wild --faces wild --weights emotionnet simplecnn
 
-`--faces` is a folder with a folder of pictures for each expression. They are for judging only: nothing is trained,
+`--faces` is a folder with a folder of pictures for each expression. They are a test set: nothing is trained,
 fitted or chosen on them. Each model sees every picture twice: used as it is, and as the product would cut it, by the
 box of the detector's largest face. A picture in which the detector finds none counts as wrong there.
 """

@@ -91,8 +91,8 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--weights", required=True, help="the model to judge, as for training.expression.evaluation.evaluate")
-    add("--beside", nargs="*", default=[], help="models to measure beside it, likewise")
+    add("--weights", required=True, help="the model to evaluate, as for training.expression.evaluation.evaluate")
+    add("--beside", nargs="*", default=[], help="models to compare with it, likewise")
     add("--data", type=Path, required=True, help="the official split of FER2013")
     add("--votes", type=Path, required=True, help="FER+'s votes by row, a CSV file")
     add("--photos", type=Path, required=True, help="the tree of RAF-DB, with its test part")

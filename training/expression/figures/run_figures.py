@@ -248,17 +248,17 @@ def draw_mistakes(figures: FigureWriter, record: Record, probabilities: metrics.
     """The most confident mistakes among the probabilities of one epoch, [N, 7].
 
     Raises:
-        DataError: the run was judged on other pictures than `split` holds.
+        DataError: the run was validated on other images than `split` holds.
     """
-    judged = validation_pictures(record, split)
-    figures.add("mistakes", lambda: image_grids.mistakes(judged, probabilities))
+    aligned = validation_pictures(record, split)
+    figures.add("mistakes", lambda: image_grids.mistakes(aligned, probabilities))
 
 
 def validation_pictures(record: Record, split: Split) -> Split:
-    """The pictures of `split` that the run was judged on, in its order.
+    """The images of `split` that the run was validated on, in its order.
 
     Raises:
-        DataError: the run was judged on other pictures than `split` holds.
+        DataError: the run was validated on other images than `split` holds.
     """
     place = {
         (name, label): row for row, (name, label) in enumerate(zip(split.names, split.labels.tolist(), strict=True))
@@ -267,7 +267,7 @@ def validation_pictures(record: Record, split: Split) -> Split:
         rows = np.array([place[key] for key in zip(record.names, record.labels.tolist(), strict=True)])
     except KeyError as error:
         raise DataError(
-            f"the run was judged on the picture {error}, which the data don't hold: name its own"
+            f"the run was validated on the image {error}, which the data don't hold: name its own"
         ) from error
     return Split(split.pictures[rows], record.labels, record.names)
 
