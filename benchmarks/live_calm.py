@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion import Box, Pipeline, images
+from facemotion import Pipeline, images
+from facemotion.detectors.boxes import ious
 from facemotion.output import draw
 from facemotion.tracking.live import LiveSession
 from facemotion.tracking.tracker import FaceTracker
@@ -77,14 +78,7 @@ def _overlap(pipeline: Pipeline, film: list[NDArray[np.uint8]]) -> dict[str, flo
             tracker.update(analysis, number / FPS)
             continue
         cx, cy, width, height = tracker._tracks[0].predict(number / FPS)
-        box = Box(cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
-        guesses.append(_iou(box, analysis.faces[0].box))
+        box = np.array([[cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2]])
+        guesses.append(float(ious(box, np.array([[*analysis.faces[0].box]]))[0, 0]))
     guesses = guesses[10:]
     return {"median": round(median(guesses), 3), "worst": round(min(guesses), 3)}
-
-
-def _iou(one: Box, other: Box) -> float:
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    shared = max(width, 0) * max(height, 0)
-    return shared / (one.area + other.area - shared)

@@ -28,9 +28,9 @@ def measure(url: str) -> dict[str, Any]:
     started = time.monotonic() + WARM_UP_S
     calls: list[Callable[[], Any]] = [lambda: stream(url, film, started) for _ in range(VIEWERS)]
     *viewers, among = in_threads([*calls, lambda: photos(url, WARM_UP_S, SECONDS)])
-    for failed in [one for one in (*viewers, among) if isinstance(one, Exception)]:
+    for failed in [result for result in (*viewers, among) if isinstance(result, Exception)]:
         raise failed
-    times = [one for viewer in viewers for one in viewer]
+    times = [lag for viewer in viewers for lag in viewer]
     pauses = [max(after - before for before, after in pairwise(viewer)) for viewer in viewers]
     return {
         "viewers": VIEWERS,

@@ -26,7 +26,7 @@ def measure() -> list[dict[str, Any]]:
 
 def _changes(fps: int, memory_s: float) -> tuple[float, float]:
     minutes = [_minute(fps, memory_s, seed) for seed in range(SEEDS)]
-    raw, shown = (sum(one[index] for one in minutes) / SEEDS for index in range(2))
+    raw, shown = (sum(minute[index] for minute in minutes) / SEEDS for index in range(2))
     return raw, shown
 
 
@@ -38,7 +38,7 @@ def _minute(fps: int, memory_s: float, seed: int) -> tuple[int, int]:
     for index in range(60 * fps):
         noise = kept * noise + math.sqrt(1 - kept**2) * random.normal(0, NOISE, len(EMOTIONS))
         scores = np.exp(base + noise)
-        face = Face(1, Box(150, 150, 250, 250), 0.9, tuple(float(one) for one in scores / scores.sum()))
+        face = Face(1, Box(150, 150, 250, 250), 0.9, tuple(map(float, scores / scores.sum())))
         raw.append(face.expression)
         frame = Analysis(640, 480, (640, 480), (face,))
         shown.append(tracker.update(frame, index / fps).faces[0].expression)

@@ -20,7 +20,7 @@ LEAST_SHARE, LATEST_MS, PHOTO_MS = 0.7, 150, 2000  # what was set as goals
 
 def machine() -> dict[str, Any]:
     """What it runs on, and how busy that is."""
-    return timing.machine(PACKAGES) | {"load": [round(one, 1) for one in os.getloadavg()]}
+    return timing.machine(PACKAGES) | {"load": [round(average, 1) for average in os.getloadavg()]}
 
 
 def percentile(values: list[float], percent: int) -> float:
@@ -33,7 +33,7 @@ def as_markdown(document: dict[str, Any]) -> str:
     """The report for people, of the parts that there are."""
     system = document["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in system["versions"].items())
-    load = ", ".join(f"{one:.1f}" for one in system["load"])
+    load = ", ".join(f"{average:.1f}" for average in system["load"])
     lines = [
         "# The camera in the browser",
         "",
@@ -56,7 +56,7 @@ def as_markdown(document: dict[str, Any]) -> str:
 
 def middle(rounds: list[dict[str, Any]], name: str) -> float:
     """The median of a number over the rounds."""
-    return float(median(one[name] for one in rounds))
+    return float(median(row[name] for row in rounds))
 
 
 def share(part: dict[str, Any], other: str) -> float:
@@ -77,7 +77,7 @@ def _compared(part: dict[str, Any]) -> list[str]:
         lines.append(f"| {NAMES[kind]} | {numbers[0]:.1f} | {numbers[1]:.0f} ms | {numbers[2]:.0f} ms |")
     lag = middle(part["rounds"]["facemotion"], "median_ms")
     shares = [share(part, other) for other in ("untouched", "plain")]
-    back = sum(one["back"] for rounds in part["rounds"].values() for one in rounds)
+    back = sum(row["back"] for rounds in part["rounds"].values() for row in rounds)
     return [
         *lines,
         "",
@@ -94,8 +94,8 @@ def _flat(part: dict[str, Any]) -> list[str]:
     stretches = part["stretches"]
     fifth = max(1, len(stretches) // 5)
     ends = (stretches[:fifth], stretches[-fifth:])
-    lags = [median(one["median_ms"] for one in some) for some in ends]
-    queued = [median(one["median_ms"] * one["rate"] / 1e3 for one in some) for some in ends]
+    lags = [median(row["median_ms"] for row in some) for some in ends]
+    queued = [median(row["median_ms"] * row["rate"] / 1e3 for row in some) for some in ends]
     return [
         f"## For {10 * len(stretches) / 60:g} minutes without a pause",
         "",
@@ -141,8 +141,8 @@ def _calm(part: dict[str, Any]) -> list[str]:
 
 def _labels(part: list[dict[str, Any]]) -> list[str]:
     rows = [
-        f"| {one['fps']} a second, noise that lasts {one['memory_s']:g} s | {one['raw']:.0f} | {one['shown']:.0f} |"
-        for one in part
+        f"| {row['fps']} a second, noise that lasts {row['memory_s']:g} s | {row['raw']:.0f} | {row['shown']:.0f} |"
+        for row in part
     ]
     return [
         "## Changes of the label in a minute, of a face between neutral and sad",
@@ -165,13 +165,13 @@ def draw(document: dict[str, Any], file: Path) -> None:
     left, middle_axes, right = figure.subplots(1, 3, width_ratios=(4, 3, 2))
     if "flat" in document:
         stretches = document["flat"]["stretches"]
-        left.plot([one["start_s"] / 60 for one in stretches], [one["median_ms"] for one in stretches], color="#3b5b92")
+        left.plot([row["start_s"] / 60 for row in stretches], [row["median_ms"] for row in stretches], color="#3b5b92")
     left.axhline(LATEST_MS, color="#999999", linestyle="--", label="goal")
     left.set(xlabel="minutes", ylabel="ms", title="median lag, camera to drawn label", ylim=(0, None))
     left.legend(fontsize="small")
     for place, (kind, rounds) in enumerate(document.get("compare", {"rounds": {}})["rounds"].items()):
         middle_axes.barh(place, middle(rounds, "rate"), color="#3b5b92" if kind == "facemotion" else "#b9c6dd")
-        middle_axes.plot([one["rate"] for one in rounds], [place] * len(rounds), "k.", markersize=4)
+        middle_axes.plot([row["rate"] for row in rounds], [place] * len(rounds), "k.", markersize=4)
     middle_axes.set_yticks(range(3), ["facemotion", "our page,\nuntouched", "gradio's,\nuntouched"])
     middle_axes.invert_yaxis()
     middle_axes.set(xlabel="pictures a second", title="beside a handler that does nothing")

@@ -218,9 +218,11 @@ def summary(
         "containers_grown": containers,
         "promises": {
             "every request was completed or refused": all(
-                end in ("complete", "refused") for one in ends.values() for end in one
+                end in ("complete", "refused") for counts in ends.values() for end in counts
             ),
-            "completed + refused = sent": all(sum(one["ends"].values()) == one["sent"] for one in kinds.values()),
+            "completed + refused = sent": all(
+                sum(counts["ends"].values()) == counts["sent"] for counts in kinds.values()
+            ),
             "memory is back within 50 MB": more["memory_bytes"] <= MEMORY_LIMIT,
             "no container of the server has grown": not containers,
             "no task and no open file is left": more["tasks"] <= 0 and more["open_files"] <= 0,
@@ -258,16 +260,16 @@ def as_markdown(document: dict[str, Any]) -> str:
         "| request | sent | completed | refused | failed | median | 95th percentile |",
         "|---|---|---|---|---|---|---|",
     ]
-    for kind, one in document["kinds"].items():
-        done, refused = one["ends"].get("complete", 0), one["ends"].get("refused", 0)
-        failed = one["sent"] - done - refused
-        times = f"{one['p50_ms']:.0f} ms | {one['p95_ms']:.0f} ms"
-        lines.append(f"| {NAMES[kind]} | {one['sent']} | {done} | {refused} | {failed} | {times} |")
+    for kind, counts in document["kinds"].items():
+        done, refused = counts["ends"].get("complete", 0), counts["ends"].get("refused", 0)
+        failed = counts["sent"] - done - refused
+        times = f"{counts['p50_ms']:.0f} ms | {counts['p95_ms']:.0f} ms"
+        lines.append(f"| {NAMES[kind]} | {counts['sent']} | {done} | {refused} | {failed} | {times} |")
     lines += ["", "| the server holds | just started | before, warm | after |", "|---|---|---|---|"]
     for name in ("memory_bytes", "memory_trimmed_bytes", "temporary_bytes"):
-        lines.append(row(f"{name[:-6].replace('_', ' ')}, MB", [f"{one[name] / 1e6:.0f}" for one in held]))
+        lines.append(row(f"{name[:-6].replace('_', ' ')}, MB", [f"{sample[name] / 1e6:.0f}" for sample in held]))
     for name in ("threads", "tasks", "open_files", "temporary_files"):
-        lines.append(row(name.replace("_", " "), [str(one[name]) for one in held]))
+        lines.append(row(name.replace("_", " "), [str(sample[name]) for sample in held]))
     lines += ["", f"At most, meanwhile: {peaks[0]:.0f} MB of memory, {peaks[1]:.0f} MB of temporary files."]
     grown_text = [f"`{path}` {old} → {new}" for path, (old, new) in document["containers_grown"].items()]
     lines += ["", "Containers that grew: " + (", ".join(grown_text) or "none") + ".", ""]

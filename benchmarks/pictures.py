@@ -34,10 +34,10 @@ def crowd(size: tuple[int, int], faces: int, face_width: float, seed: int = 0) -
     names = sorted(FACE_WIDTHS)
     for index in range(faces):
         row, column = divmod(index, columns)
-        one = head(names[(index + row) % len(names)], face_width)
-        one = ImageOps.mirror(one) if index % 2 else one
+        face = head(names[(index + row) % len(names)], face_width)
+        face = ImageOps.mirror(face) if index % 2 else face
         x, y = (column + 0.5) * width / columns, (row + 0.5) * height / rows
-        picture.paste(one, (round(x - one.width / 2), round(y - one.height / 2)))
+        picture.paste(face, (round(x - face.width / 2), round(y - face.height / 2)))
     grain = np.random.default_rng(seed).normal(0, GRAIN, (height, width, 1))
     return np.clip(np.asarray(picture, np.float32) + grain, 0, 255).astype(np.uint8)
 

@@ -67,7 +67,7 @@ def compared(classifier: EmotionClassifier, folder: Path, data: Path | None) -> 
     yield f"| {classifier.description} | {' | '.join(f'{count} faces' for count in FACES)} | accuracy |"
     yield "|---" * (2 + len(FACES)) + "|"
     for name in runs:
-        cells = [f"{one[name]:.1f}" for one in times]
+        cells = [f"{row[name]:.1f}" for row in times]
         yield f"| {name} | {' | '.join(cells)} | {judged.get(name, '')} |"
 
 
@@ -147,7 +147,7 @@ def calibration(classifier: EmotionClassifier, data: Path | None) -> Floats:
 
 def as_input(classifier: EmotionClassifier, grey: NDArray[np.uint8]) -> Floats:
     spec, scale = onnx_network.spec(classifier.config["network"]), classifier.config["normalisation"]
-    coloured = [np.repeat(one[:, :, None], 3, axis=2) for one in grey]
+    coloured = [np.repeat(face[:, :, None], 3, axis=2) for face in grey]
     return crops.to_input(coloured, spec.input_size, scale["mean"], scale["std"], spec.input_channels)
 
 

@@ -15,8 +15,8 @@ STAGES = ("whole", "detect", "classify", "decode JPEG", "draw", "encode JPEG")
 def targets(found: Numbers) -> Iterator[tuple[str, float, float, str, bool]]:
     """(what, limit, measured, unit, whether less is better) of each target on speed, in the order of docs/speed.md."""
     stages, app = found["stages"], found["app"]
-    frame = one(stages["pictures"], kind="frame", faces=1)["ms"]["whole"]["median"]
-    photo = one(stages["pictures"], kind="photo", faces=5)["ms"]["whole"]["median"]
+    frame = find_row(stages["pictures"], kind="frame", faces=1)["ms"]["whole"]["median"]
+    photo = find_row(stages["pictures"], kind="photo", faces=5)["ms"]["whole"]["median"]
     auto, _, small = stages["large"]
     yield "camera frame 640 x 480, 1 face, fast", 15, frame, "ms", True
     yield "photo 1280 x 720, 5 faces, auto", 60, photo, "ms", True
@@ -28,11 +28,12 @@ def targets(found: Numbers) -> Iterator[tuple[str, float, float, str, bool]]:
         yield "memory of the app, at most", 1000, app["memory_mb"]["at most"], "MB", True
     yield "batch of 32 photos, against one by one", 1.5, stages["batch"]["ratio"], "times", False
     for faces, limit in ((1, 2.5), (8, 12)):
-        network = one(stages["networks"], network="emotionnet", faces=faces)
+        network = find_row(stages["networks"], network="emotionnet", faces=faces)
         yield f"EmotionNet, {faces} face{'s' * (faces > 1)}", limit, network["ms"]["median"], "ms", True
 
 
-def one(rows: list[Numbers], **wanted: Any) -> Numbers:
+def find_row(rows: list[Numbers], **wanted: Any) -> Numbers:
+    """The first row with these values."""
     return next(row for row in rows if all(row[key] == value for key, value in wanted.items()))
 
 
@@ -100,7 +101,7 @@ def _networks(stages: Numbers) -> Iterator[str]:
     yield "| network alone | 1 face, ms | 8 faces, ms |"
     yield "|---|---|---|"
     for name in dict.fromkeys(row["network"] for row in stages["networks"]):
-        cells = [_ms(one(stages["networks"], network=name, faces=faces)["ms"]) for faces in (1, 8)]
+        cells = [_ms(find_row(stages["networks"], network=name, faces=faces)["ms"]) for faces in (1, 8)]
         yield f"| {name} | {' | '.join(cells)} |"
     package, loaded = stages["import"]["package_s"], stages["import"]["models_loaded_s"]
     yield ""

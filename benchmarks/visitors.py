@@ -59,12 +59,12 @@ class Visitor:
 
     def endpoint(self, name: str) -> int:
         """The number of a named endpoint."""
-        return self._find(lambda one: one["api_name"] == name)
+        return self._find(lambda event: event["api_name"] == name)
 
     def event(self, element: str, kind: str) -> int:
         """The number of the handler of an event, such as "click", of the element with that id."""
-        wanted = {one["id"] for one in self.config["components"] if one["props"].get("elem_id") == element}
-        return self._find(lambda one: any(target in wanted and what == kind for target, what in one["targets"]))
+        wanted = {part["id"] for part in self.config["components"] if part["props"].get("elem_id") == element}
+        return self._find(lambda event: any(target in wanted and what == kind for target, what in event["targets"]))
 
     def join(self, number: int, data: list[Any]) -> tuple[str | None, Outcome | None]:
         """Queues a request: its event's id, or how it was refused."""
@@ -110,7 +110,7 @@ class Visitor:
         raise ConnectionError("the stream ended without a last message")
 
     def _find(self, fits: Callable[[dict[str, Any]], bool]) -> int:
-        return next(int(one["id"]) for one in self.config["dependencies"] if fits(one))
+        return next(int(event["id"]) for event in self.config["dependencies"] if fits(event))
 
 
 def frame_argument(jpeg: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Finds every face in a picture and says which of seven expressions it shows.
+"""Face detection and classification of seven facial expressions.
 
     from facemotion import Pipeline
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # ONNX Runtime's Linux wheels send usage data and leave files in the home folder, unless this is set before the first
-# import of onnxruntime, whoever imports it: facemotion.runtime, the training kit, ultralytics. A user's setting stands.
+# import of onnxruntime, by facemotion.runtime, the training kit or ultralytics. A value set by the user stays.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-_HOMES = {
+_MODULES = {
     "EMOTIONS": "faces",
     "Analysis": "faces",
     "Box": "faces",
@@ -54,15 +54,15 @@ _HOMES = {
     "images": "",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", *_MODULES]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'facemotion' has no attribute {name!r}")
-    if not _HOMES[name]:
+    if not _MODULES[name]:
         return import_module(f"facemotion.{name}")
-    return getattr(import_module(f"facemotion.{_HOMES[name]}"), name)
+    return getattr(import_module(f"facemotion.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m facemotion`."""
+"""Entry point of `python -m facemotion`."""
 
 from __future__ import annotations
 

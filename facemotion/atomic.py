@@ -1,32 +1,29 @@
-"""Files that get their names only when they are complete, and are gone when the work breaks off."""
+"""Atomic file writes: a file gets its name when it is complete."""
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from facemotion.errors import StorageError
-
 
 @contextlib.contextmanager
-def under_other_names(*targets: Path) -> Iterator[list[Path]]:
-    """Gives a path beside each target to write to. At the end they are renamed; after an exception they are deleted.
+def atomic_write(*targets: Path) -> Iterator[list[Path]]:
+    """Yield a temporary path beside each target, and rename them at the end.
+
+    After an exception the temporary files are deleted and the targets are as before. The names are random, so that
+    threads may write the same target; the last one wins.
 
     Raises:
-        StorageError: a file cannot be given its name.
+        OSError: a file cannot be given its name.
     """
-    parts = [target.with_name(f".{target.name}.part") for target in targets]
+    temporary = [target.with_name(f".{secrets.token_hex(8)}.part") for target in targets]
     try:
-        yield parts
-        for part, target in zip(parts, targets, strict=True):
-            part.replace(target)
-    except OSError as error:
-        raise StorageError(
-            f"{targets[0].name!r} could not be written: {error.strerror or error}. Is the disk full, or the folder "
-            "missing or read-only?"
-        ) from error
+        yield temporary
+        for path, target in zip(temporary, targets, strict=True):
+            path.replace(target)
     finally:
-        for part in parts:
+        for path in temporary:
             with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)

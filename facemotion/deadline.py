@@ -1,4 +1,4 @@
-"""A limit in seconds for one request, looked at between tiles and batches: work stops there, no thread is killed."""
+"""Time limit of a request, checked between tiles and batches."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from contextvars import ContextVar
 
 from facemotion.errors import TookTooLong
 
-_ends: ContextVar[tuple[float, float] | None] = ContextVar("_ends", default=None)  # time.monotonic() and the limit
+_deadline: ContextVar[tuple[float, float] | None] = ContextVar("_deadline", default=None)  # end, limit
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Work inside, in this thread or one that inherits its context, is to end in so many seconds.
+    """Limit the work inside the context to that many seconds, in this thread and in those that inherit its context.
 
     Inside another limit, the one that ends first counts.
     """
-    outer, end = _ends.get(), time.monotonic() + seconds
-    token = _ends.set(outer if outer is not None and outer[0] <= end else (end, seconds))
+    outer, end = _deadline.get(), time.monotonic() + seconds
+    token = _deadline.set(outer if outer is not None and outer[0] <= end else (end, seconds))
     try:
         yield
     finally:
-        _ends.reset(token)
+        _deadline.reset(token)
 
 
 def check() -> None:
-    """Called between two steps of long work; without a limit it does nothing.
+    """Raise if the time limit has passed; call it between steps of long work. Without a limit it does nothing.
 
     Raises:
         TookTooLong: the time is over.
     """
-    limit = _ends.get()
+    limit = _deadline.get()
     if limit is not None and time.monotonic() > limit[0]:
         raise TookTooLong(
             f"This took longer than {limit[1]:g} seconds and was stopped. Send fewer or smaller pictures, or search "

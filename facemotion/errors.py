@@ -1,20 +1,20 @@
-"""Everything that goes wrong on purpose.
+"""The error types of this package.
 
     FacemotionError
-    ├── InputError            what was given cannot be analysed
+    ├── InputError            what was given cannot be analyzed
     │   ├── MissingInput          missing              nothing was given
     │   ├── EmptyFile             empty                zero bytes
     │   ├── NotAnImage            not_an_image         text, PDF, video, random bytes
-    │   ├── UnsupportedFormat     unsupported_format   a picture, of a kind that is not read here
-    │   ├── CorruptImage          corrupt              a picture that breaks off or is damaged
+    │   ├── UnsupportedFormat     unsupported_format   an image, of a kind that is not read here
+    │   ├── CorruptImage          corrupt              an image that breaks off or is damaged
     │   ├── FileTooLarge          file_too_large       more bytes than the limit
     │   ├── TooManyPixels         too_many_pixels      more pixels than the limit
     │   ├── BadShape              bad_shape            too small or too thin to hold a face
     │   ├── BadArray              bad_array            an array whose meaning is not plain
     │   ├── ForbiddenSource       forbidden_source     a URL or path that is not opened for a visitor
     │   ├── BadOption             bad_option           a threshold, detail or the like outside its range
-    │   ├── TooManyPictures       too_many_pictures    more pictures at once than the limit
-    │   ├── NotAVideo             not_a_video          text, a picture, sound alone, random bytes
+    │   ├── TooManyPictures       too_many_pictures    more images at once than the limit
+    │   ├── NotAVideo             not_a_video          text, an image, sound alone, random bytes
     │   ├── UnsupportedVideo      unsupported_video    a video, of a kind that is not read here; encrypted
     │   ├── CorruptVideo          corrupt_video        a video that is damaged, or has no frames
     │   └── VideoTooLong          video_too_long       more seconds or frames than the limit
@@ -35,8 +35,8 @@
     ├── ModelFailure          model_failed         a model raised, or memory ran out, on one request
     └── TookTooLong           too_slow             a request passed the limit in seconds, and was stopped
 
-Every error has a `code`, which stays the same from version to version, and a message for the person who sees it: what
-was wrong, what is accepted, what to do next.
+Every error has a `code`, which is stable across versions, and a message for the user: what was wrong, what is accepted,
+what to do next.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from typing import ClassVar
 
 
 class FacemotionError(Exception):
-    """The base of all errors that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
     code: ClassVar[str] = "error"
 
@@ -55,115 +55,115 @@ class FacemotionError(Exception):
 
 
 class InputError(FacemotionError):
-    """What was given cannot be analysed."""
+    """The input cannot be analyzed."""
 
     code = "bad_input"
 
 
 class MissingInput(InputError):
-    """Nothing was given."""
+    """No input was given."""
 
     code = "missing"
 
 
 class EmptyFile(InputError):
-    """A file of zero bytes."""
+    """The file has zero bytes."""
 
     code = "empty"
 
 
 class NotAnImage(InputError):
-    """Text, a PDF, a video, random bytes."""
+    """The file is text, a PDF, a video or random bytes."""
 
     code = "not_an_image"
 
 
 class UnsupportedFormat(InputError):
-    """A picture, of a kind that is not read here."""
+    """The file is an image of an unsupported format."""
 
     code = "unsupported_format"
 
 
 class CorruptImage(InputError):
-    """A picture that breaks off or is damaged."""
+    """The image is damaged or breaks off."""
 
     code = "corrupt"
 
 
 class FileTooLarge(InputError):
-    """More bytes than the limit."""
+    """The file has more bytes than the limit."""
 
     code = "file_too_large"
 
 
 class TooManyPixels(InputError):
-    """More pixels than the limit."""
+    """The image has more pixels than the limit."""
 
     code = "too_many_pixels"
 
 
 class BadShape(InputError):
-    """Too small or too thin to hold a face."""
+    """The image is too small or too thin to hold a face."""
 
     code = "bad_shape"
 
 
 class BadArray(InputError):
-    """An array whose meaning is not plain."""
+    """The array has an unsupported shape, type or range."""
 
     code = "bad_array"
 
 
 class ForbiddenSource(InputError):
-    """A URL or path that is not opened for a visitor."""
+    """The URL or path may not be opened."""
 
     code = "forbidden_source"
 
 
 class BadOption(InputError):
-    """A threshold, detail or the like outside its range."""
+    """An option, such as threshold or detail, is outside its range."""
 
     code = "bad_option"
 
 
 class TooManyPictures(InputError):
-    """More pictures at once than the limit."""
+    """The batch has more photos than the limit."""
 
     code = "too_many_pictures"
 
 
 class NotAVideo(InputError):
-    """Text, a picture, sound alone, random bytes."""
+    """The file is text, an image, sound alone or random bytes."""
 
     code = "not_a_video"
 
 
 class UnsupportedVideo(InputError):
-    """A video, of a kind that is not read here, or encrypted."""
+    """The video has an unsupported format, or is encrypted."""
 
     code = "unsupported_video"
 
 
 class CorruptVideo(InputError):
-    """A video that is damaged, or has no frames."""
+    """The video is damaged, or has no frames."""
 
     code = "corrupt_video"
 
 
 class VideoTooLong(InputError):
-    """More seconds or frames than the limit."""
+    """The video has more seconds or frames than the limit."""
 
     code = "video_too_long"
 
 
 class WeightsError(FacemotionError):
-    """A model cannot be had."""
+    """A model cannot be loaded."""
 
     code = "weights"
 
 
 class UnknownModel(WeightsError):
-    """No model of that name."""
+    """No model has that name."""
 
     code = "unknown_model"
 
@@ -187,19 +187,19 @@ class RevisionNotFound(WeightsError):
 
 
 class ChecksumMismatch(WeightsError):
-    """The bytes are not those that were asked for."""
+    """The file has another checksum than expected."""
 
     code = "checksum_mismatch"
 
 
 class WeightsMismatch(WeightsError):
-    """Tensors, shapes or labels are not the network's."""
+    """Tensors, shapes or labels differ from the network's."""
 
     code = "weights_mismatch"
 
 
 class UnsafeWeights(WeightsError):
-    """A pickle where safetensors belong."""
+    """The file is a pickle, where safetensors are expected."""
 
     code = "unsafe_weights"
 

@@ -1,4 +1,4 @@
-"""What the rest of the package talks in: the seven expressions, and the frozen, self-validating results."""
+"""Result types: expressions, boxes, faces and analyses; frozen and validated."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ _SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels of the picture that `images.load` returned: x to the right, y down, floats, x1 and y1
-    just outside.
+    """A rectangle in pixels of the image that `images.load` returned.
+
+    x runs to the right, y down; the coordinates are floats, x1 and y1 just outside.
 
     Raises:
         ValueError: a coordinate is not finite, or the box has no area.
@@ -57,19 +58,10 @@ class Box:
         """(x, y) in pixels."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
-    def iou(self, other: Box) -> float:
-        """Intersection over union with `other`, 0..1."""
-        width = min(self.x1, other.x1) - max(self.x0, other.x0)
-        height = min(self.y1, other.y1) - max(self.y0, other.y0)
-        if width <= 0 or height <= 0:
-            return 0.0
-        shared = width * height
-        return shared / (self.area + other.area - shared)
-
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face: where it is, what it shows, and how sure that is.
+    """A detected face: box, expression and confidence.
 
     `probabilities` holds one calibrated probability per expression, in the order of `EMOTIONS`, summing to 1.
     `uncertain` says that the top class should not be relied on; `expression` is the top class all the same.
@@ -125,10 +117,10 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Everything found in one picture; no faces is an ordinary answer.
+    """All faces of one image; no faces is an ordinary result.
 
-    `width` and `height` are those of the picture the boxes refer to, `source_size` is the (width, height) of the file
-    before it was turned upright and perhaps reduced. `error` is None, or (code, message) of a picture that could not
+    `width` and `height` are those of the image the boxes refer to, `source_size` is the (width, height) of the file
+    before it was turned upright and perhaps reduced. `error` is None, or (code, message) of an image that could not
     be read.
     """
 
@@ -141,7 +133,7 @@ class Analysis:
     error: tuple[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The one JSON of the page, the API, the command line and the reports."""
+        """The JSON of an analysis, as the page, the API and the command line return it."""
         error = None if self.error is None else {"code": self.error[0], "message": self.error[1]}
         return {
             "image": {"width": self.width, "height": self.height, "source_size": list(self.source_size)},

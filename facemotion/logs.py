@@ -1,4 +1,4 @@
-"""What may be written down of an error that a visitor's request ran into: its kind and where, never what was sent."""
+"""Error logging without user data: only the type of an error and its traceback are logged."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ logger = logging.getLogger(__name__)
 
 
 def log(error: BaseException) -> None:
-    """Writes down what kind of error it was and where, without its message, which may quote what the visitor sent."""
+    """Log the type and traceback of an error; its message may quote what the user sent."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     logger.error("a request failed with %s at\n%s", type(error).__name__, frames)
 
 
 def log_failure(error: BaseException) -> None:
-    """`log` of what a model raised; other errors that are raised on purpose are the visitor's to mend."""
+    """Log an error raised by a model; other errors raised on purpose are caused by the input."""
     if isinstance(error, ModelFailure):
         log(error.__cause__ or error)

@@ -1,4 +1,4 @@
-"""Detect -> crop -> classify -> Analysis."""
+"""Pipeline: detect faces, crop, classify, and return an `Analysis`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from facemotion.faces import Analysis, Box, Face
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
-BATCH_PICTURES = 16  # whose faces are classified together; bounds how many crops are held at once
+BATCH_PICTURES = 16  # images per joint batch of faces; bounds the crops in memory
 
 
 @dataclass
-class _Found:
-    """One picture on its way through: the faces are located, but not yet read."""
+class _Detected:
+    """An image whose faces are detected, but not yet classified."""
 
     width: int
     height: int
@@ -41,7 +41,9 @@ class _Found:
 
 
 class Pipeline:
-    """A face detector and an expression classifier, built and handed in. Calls may come from several threads.
+    """A face detector and an expression classifier; several threads may call it.
+
+    Pickling stores what it was built from, so a process pool takes `pipeline.analyze` as it is.
 
     It can be pickled, by what it was built from, so that a pool of processes takes `pipeline.analyze` as it is.
     """
@@ -52,7 +54,7 @@ class Pipeline:
 
     @classmethod
     def from_pretrained(cls, detector: str = "default", classifier: str = "default") -> Pipeline:
-        """Loads both models, each by name, Hub reference or local path; see `FaceDetector` and `EmotionClassifier`.
+        """Load both models, each by name, Hub reference or local path; see `FaceDetector` and `EmotionClassifier`.
 
         Raises:
             WeightsError: a model that was named cannot be had.
@@ -61,18 +63,18 @@ class Pipeline:
 
     @property
     def models(self) -> dict[str, str]:
-        """Which weights serve, in words: the keys "detector" and "classifier"."""
+        """Descriptions of the weights, under the keys "detector" and "classifier"."""
         return {"detector": self.detector.description, "classifier": self.classifier.description}
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know about the models, such as that others serve than were asked for."""
+        """Notices for the user about the models, such as a fallback to other weights."""
         return tuple(notice for notice in (self.detector.notice, self.classifier.notice) if notice)
 
     def analyze(
         self, source: images.Source | images.Picture, *, detail: str = "auto", threshold: float | None = None
     ) -> Analysis:
-        """Finds and reads every face of one picture.
+        """Detect and classify the faces of one image.
 
         Args:
             source: path, bytes, PIL image, RGB uint8 array [H, W, 3], or what `images.load_picture` returned.
@@ -80,15 +82,15 @@ class Pipeline:
             threshold: smallest detection score of a face, 0..1; None takes the detector's own.
 
         Returns:
-            Faces with ids from 1, the largest first; boxes in pixels of the picture that `images.load` returns.
+            Faces with ids from 1, the largest first; boxes in pixels of the image that `images.load` returns.
 
         Raises:
-            InputError: the picture cannot be read, or an option is outside its range.
+            InputError: the image cannot be read, or an option is outside its range.
             ModelFailure: a model raised, or memory ran out.
             TookTooLong: a limit set by `deadline.within` has passed.
         """
-        found = self._find(source, detail, threshold)
-        return self._read([found])[0]
+        found = self._detect(source, detail, threshold)
+        return self._classify([found])[0]
 
     def analyze_batch(
         self,
@@ -98,43 +100,43 @@ class Pipeline:
         threshold: float | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Analysis]:
-        """`analyze` for many pictures: several are searched at a time, and their faces classified in joint batches.
+        """Analyze many images: detection in parallel, classification in joint batches.
 
         Args:
             sources: as for `analyze`.
             detail: as for `analyze`.
             threshold: as for `analyze`.
-            progress: called with (done, all) after each picture has been searched for faces.
+            progress: called with (done, all) after each image has been searched for faces.
 
         Returns:
-            One analysis a picture, in order. One that failed has no faces, and its `error` says why.
+            One analysis an image, in order. One that failed has no faces, and its `error` says why.
 
         Raises:
-            BadOption: `sources` is no list of pictures; or an option is outside its range, and there is a picture.
+            BadOption: `sources` is no list of images; or an option is outside its range, and there is an image.
         """
         _check_sources(sources)
         analyses: list[Analysis] = []
         for start in range(0, len(sources), BATCH_PICTURES):
-            chunk: list[_Found | Analysis] = []
-            for found in _side_by_side(
-                lambda source: self._find_or_fail(source, detail, threshold), sources[start : start + BATCH_PICTURES]
+            chunk: list[_Detected | Analysis] = []
+            for found in _map_parallel(
+                lambda source: self._detect_or_error(source, detail, threshold), sources[start : start + BATCH_PICTURES]
             ):
                 chunk.append(found)
                 if progress is not None:
                     progress(start + len(chunk), len(sources))
-            read = iter(self._read_or_fail([found for found in chunk if isinstance(found, _Found)]))
-            analyses += [next(read) if isinstance(found, _Found) else found for found in chunk]
+            read = iter(self._classify_or_error([found for found in chunk if isinstance(found, _Detected)]))
+            analyses += [next(read) if isinstance(found, _Detected) else found for found in chunk]
         return analyses
 
-    def _find_or_fail(self, source: images.Source, detail: str, threshold: float | None) -> _Found | Analysis:
-        self.detector.check_options(detail, threshold)  # the caller's mistake, not this picture's
+    def _detect_or_error(self, source: images.Source, detail: str, threshold: float | None) -> _Detected | Analysis:
+        self.detector.check_options(detail, threshold)  # an error of the caller, not of this image
         try:
-            return self._find(source, detail, threshold)
+            return self._detect(source, detail, threshold)
         except FacemotionError as error:
-            logs.log_failure(error)  # it ends here, in words
+            logs.log_failure(error)  # it is not raised further
             return Analysis(0, 0, (0, 0), models=self.models, error=(error.code, error.message))
 
-    def _find(self, source: images.Source | images.Picture, detail: str, threshold: float | None) -> _Found:
+    def _detect(self, source: images.Source | images.Picture, detail: str, threshold: float | None) -> _Detected:
         deadline.check()
         picture = source if isinstance(source, images.Picture) else images.load_picture(source)
         image, started = picture.pixels, time.perf_counter()
@@ -149,24 +151,24 @@ class Pipeline:
         timings = {"decode": picture.decode_ms, "detect": (time.perf_counter() - started) * 1e3}
         height, width = image.shape[:2]
         confidences = [min(1.0, float(scores[index])) for index in order]
-        return _Found(width, height, picture.source_size, boxes, confidences, cut, reasons, timings)
+        return _Detected(width, height, picture.source_size, boxes, confidences, cut, reasons, timings)
 
-    def _read_or_fail(self, found: list[_Found]) -> list[Analysis]:
-        """All at once; if that fails, each picture alone, so that one cannot spoil the answers for the others."""
+    def _classify_or_error(self, found: list[_Detected]) -> list[Analysis]:
+        """Classify all at once; if that fails, each image alone, so that a failure stays with its image."""
         try:
-            return self._read(found)
+            return self._classify(found)
         except (ModelFailure, TookTooLong):
-            return [self._read_alone(picture) for picture in found]
+            return [self._classify_alone(picture) for picture in found]
 
-    def _read_alone(self, found: _Found) -> Analysis:
+    def _classify_alone(self, found: _Detected) -> Analysis:
         try:
-            return self._read([found])[0]
+            return self._classify([found])[0]
         except (ModelFailure, TookTooLong) as error:
             logs.log_failure(error)
             size, reason = (found.width, found.height), (error.code, error.message)
             return Analysis(*size, found.source_size, models=self.models, timings_ms=found.timings_ms, error=reason)
 
-    def _read(self, found: list[_Found]) -> list[Analysis]:
+    def _classify(self, found: list[_Detected]) -> list[Analysis]:
         started = time.perf_counter()
         with _model_failures("expression model"):
             probabilities = self.classifier.classify([crop for picture in found for crop in picture.crops])
@@ -174,7 +176,7 @@ class Pipeline:
         rows = iter(probabilities)
         return [self._analysis(picture, rows, share_ms) for picture in found]
 
-    def _analysis(self, found: _Found, rows: Iterator[NDArray[np.float32]], classify_ms: float) -> Analysis:
+    def _analysis(self, found: _Detected, rows: Iterator[NDArray[np.float32]], classify_ms: float) -> Analysis:
         faces = []
         for index, (box, score, reasons) in enumerate(zip(found.boxes, found.scores, found.quality, strict=True)):
             row = next(rows)
@@ -187,7 +189,7 @@ class Pipeline:
 
 
 def _check_sources(sources: Any) -> None:
-    """A single picture is itself a sequence, of letters, bytes or rows, and would be taken for many bad ones."""
+    """Check for a list of images; a single image is itself a sequence, of letters, bytes or rows."""
     pictures = isinstance(sources, Sequence) and not isinstance(sources, (str, bytes, bytearray, memoryview))
     if not pictures and not (isinstance(sources, np.ndarray) and sources.ndim == 4):
         raise BadOption(
@@ -196,22 +198,25 @@ def _check_sources(sources: Any) -> None:
         )
 
 
-def _side_by_side(call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
-    """`call` of each item, in order, on as many threads as there are processors: decoders, OpenCV and ONNX Runtime let
-    others work meanwhile. They inherit the caller's context, and with it its deadline."""
+def _map_parallel(call: Callable[[_In], _Out], items: Sequence[_In]) -> Iterator[_Out]:
+    """Call a function for each item on a thread per processor core, in order.
+
+    Decoders, OpenCV and ONNX Runtime release the lock meanwhile. The threads inherit the caller's context, and with it
+    its deadline.
+    """
     with ThreadPoolExecutor(runtime.cores()) as pool:
-        waiting = [pool.submit(copy_context().run, call, item) for item in items]
+        futures = [pool.submit(copy_context().run, call, item) for item in items]
         try:
-            for one in waiting:
-                yield one.result()
+            for future in futures:
+                yield future.result()
         finally:
-            for one in waiting:
-                one.cancel()
+            for future in futures:
+                future.cancel()
 
 
 @contextmanager
 def _model_failures(what: str) -> Iterator[None]:
-    """Turns what a model raises into an error that the next request survives."""
+    """Convert exceptions of a model into ModelFailure."""
     try:
         yield
     except FacemotionError:

@@ -1,4 +1,4 @@
-"""ONNX Runtime, set up once for all networks that are served."""
+"""ONNX Runtime sessions with the same options for all networks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ERRORS_ONLY = 3
 
 
 def open_session(file: Path, tensors: Mapping[str, NDArray[np.float32]] | None = None) -> Any:
-    """An InferenceSession, which several threads may use at once.
+    """Open an InferenceSession; several threads may use it at once.
 
     Args:
         file: the ONNX graph.
@@ -27,20 +27,19 @@ def open_session(file: Path, tensors: Mapping[str, NDArray[np.float32]] | None =
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
-    options.intra_op_num_threads = cores()  # left to itself it binds one thread to each processor of the host
-    # Threads that wait in a loop for the next pass would take the processor from the rest of the pipeline.
+    options.intra_op_num_threads = cores()  # the default pins a thread to each processor of the host
+    # Spinning threads would take processor time from the rest of the pipeline.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_mem_pattern = False  # it would keep a plan for each size of picture, and is no faster
+    options.enable_mem_pattern = False  # it keeps a plan for each image size, and is no faster
     if tensors:
-        values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(one)) for one in tensors.values()]
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(tensor)) for tensor in tensors.values()]
         options.add_external_initializers(list(tensors), values)
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
 @lru_cache(maxsize=1)
 def cores() -> int:
-    """How many processors this process may use: those it is bound to, or fewer where a container's quota or
-    FACEMOTION_MAX_THREADS says so."""
+    """Number of processors for this process: its affinity, or fewer by a quota or FACEMOTION_MAX_THREADS."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     available = min(available, settings.MAX_THREADS)
     try:

@@ -1,4 +1,4 @@
-"""Temporary folders for what other libraries would keep in the home folder, or leave in the system's temporary one."""
+"""Temporary folders for files that other libraries would keep in the home folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits and model references, each overridden by an environment variable FACEMOTION_<NAME>."""
+"""Limits and model references; environment variables FACEMOTION_<NAME> override them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from facemotion.errors import BadOption, UnknownModel
 
 DETAILS: tuple[str, ...] = ("fast", "auto", "thorough")
-"""How closely to look: one small pass; the default; overlapping tiles at full size."""
+"""Levels of detection: one small pass; the default; overlapping tiles at full size."""
 
 
 def _number(name: str, default: int) -> int:
@@ -24,42 +24,44 @@ def _number(name: str, default: int) -> int:
 
 
 def raised_by(name: str) -> str:
-    """The sentence that ends the refusal of a limit that a variable raises; it may not be the visitor's to set."""
+    """The last sentence of an error about a limit that an environment variable raises."""
     return f"Whoever runs this program can raise the limit: FACEMOTION_{name}."
 
 
-# Limits. Who meets one is told so in a sentence; tests/security/test_server_limits.py meets each.
+# Limits, each with an error message of its own; tests/security/test_server_limits.py exceeds each.
 MAX_FILE_BYTES = _number("MAX_FILE_BYTES", 20_000_000)  # a 24-megapixel phone photo has about 12 MB
 MAX_PIXELS = _number("MAX_PIXELS", 50_000_000)  # in the file's header, checked before decoding
-MAX_SIDE = _number("MAX_SIDE", 4096)  # longer pictures are reduced; keeps a 12-megapixel photo (4000 x 3000) as it is
+MAX_SIDE = _number(
+    "MAX_SIDE", 4096
+)  # pixels; longer images are reduced. Keeps a 12-megapixel photo (4000 x 3000) as it is
 MIN_SIDE = 10  # the smallest face that a detector here can find is about this size
 MAX_ASPECT = 50  # long side over short side
 MAX_FACES = _number("MAX_FACES", 300)  # the largest are kept
-MAX_PICTURES = _number("MAX_PICTURES", 50)  # in one gallery or one /analyze_batch
+MAX_PICTURES = _number("MAX_PICTURES", 50)  # per gallery, and per /analyze_batch
 MAX_VIDEO_BYTES = _number("MAX_VIDEO_BYTES", 200_000_000)  # a minute and a half of a phone's 1080p
-MAX_VIDEO_SECONDS = _number("MAX_VIDEO_SECONDS", 180)  # 720p takes 1.4 s of one core for each of them
-MAX_VIDEO_PIXELS = 4096 * 2304  # of one frame; a decoder holds up to 17 of them
-VIDEO_WORK_SECONDS = _number("VIDEO_WORK_SECONDS", 900)  # of work on one video: three minutes in 4K take five to ten
-MAX_QUEUE = _number("MAX_QUEUE", 64)  # requests that wait; one more is refused
-MAX_VIEWERS = _number("MAX_VIEWERS", 8)  # cameras at the same time; one more waits for a place
-MAX_SESSIONS = _number("MAX_SESSIONS", 200)  # browsers whose last result is in memory, 5 MB each; the oldest goes
-REQUEST_SECONDS = _number("REQUEST_SECONDS", 120)  # of work, without waiting; of a gallery's photos, for each
-BODY_SECONDS = _number("BODY_SECONDS", 60)  # for a request to come in, and one more for each 20 kB that have come
-STREAM_SECONDS = _number("STREAM_SECONDS", 300)  # of one camera; then who waits comes first, and the page asks again
-STREAM_IDLE_S = _number("STREAM_IDLE_S", 30)  # a camera that sends no frame for so long gives its place back
-MAX_BODY_BYTES = MAX_FILE_BYTES * 4 // 3 + 1_000_000  # of a request but an upload: one picture in base64, and the rest
-MAX_MCP_BYTES = min(MAX_BODY_BYTES, 4_194_304)  # of a message to the MCP server, whose library takes no longer one
-MAX_UPLOAD_BYTES = max(MAX_FILE_BYTES * MAX_PICTURES, MAX_VIDEO_BYTES) + 1_000_000  # of one upload: a whole gallery
-MAX_UPLOADS_BYTES = _number("MAX_UPLOADS_BYTES", 4_000_000_000)  # of the folder of uploads; then it is full
-FILES_LIVE_S = _number("FILES_LIVE_S", 3000)  # uploads and results are deleted after this,
-CLEAN_EVERY_S = _number("CLEAN_EVERY_S", 300)  # which is looked after this often: all are gone within the hour
-MAX_THREADS = _number("MAX_THREADS", 64)  # that one process computes with, if it has as many processors
-HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # for the whole download of a file's first byte, retries included
+MAX_VIDEO_SECONDS = _number("MAX_VIDEO_SECONDS", 180)  # 720p takes 1.4 s of a core per second of video
+MAX_VIDEO_PIXELS = 4096 * 2304  # per frame; a decoder holds up to 17 frames
+VIDEO_WORK_SECONDS = _number("VIDEO_WORK_SECONDS", 900)  # of processing per video; 3 minutes of 4K take 5 to 10
+MAX_QUEUE = _number("MAX_QUEUE", 64)  # waiting requests; any more are refused
+MAX_VIEWERS = _number("MAX_VIEWERS", 8)  # concurrent cameras; any more wait
+MAX_SESSIONS = _number("MAX_SESSIONS", 200)  # sessions whose last result is kept, 5 MB each; the oldest is dropped
+REQUEST_SECONDS = _number("REQUEST_SECONDS", 120)  # of processing per request or photo of a gallery, without queueing
+BODY_SECONDS = _number("BODY_SECONDS", 60)  # upload time of a request, plus a second per 20 kB received
+STREAM_SECONDS = _number("STREAM_SECONDS", 300)  # per camera; then waiting cameras come first, and the page reconnects
+STREAM_IDLE_S = _number("STREAM_IDLE_S", 30)  # without a frame, after which a camera frees its place
+MAX_BODY_BYTES = MAX_FILE_BYTES * 4 // 3 + 1_000_000  # of a request without upload: a photo in base64
+MAX_MCP_BYTES = min(MAX_BODY_BYTES, 4_194_304)  # of an MCP message; the limit of the MCP library
+MAX_UPLOAD_BYTES = max(MAX_FILE_BYTES * MAX_PICTURES, MAX_VIDEO_BYTES) + 1_000_000  # per upload: a gallery or a video
+MAX_UPLOADS_BYTES = _number("MAX_UPLOADS_BYTES", 4_000_000_000)  # of all uploads together
+FILES_LIVE_S = _number("FILES_LIVE_S", 3000)  # lifetime of uploads and results
+CLEAN_EVERY_S = _number("CLEAN_EVERY_S", 300)  # interval of the clean-up: files are deleted within an hour
+MAX_THREADS = _number("MAX_THREADS", 64)  # computing threads of one process, at most one per processor
+HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # until the first byte of a download, retries included
 
-DETECTOR = "yolov8n-face"  # the embedded one that serves unless FACEMOTION_DETECTOR names another
-LIVE_DETECTOR = "yunet"  # the same for a camera's frames, whose faces are large: it takes a fraction of the time
-CLASSIFIER = "emotionnet"  # the embedded one that serves unless FACEMOTION_WEIGHTS names another
-CLASSIFY_BATCH = 32  # faces in one forward pass: bounds memory when a picture holds hundreds
+DETECTOR = "yolov8n-face"  # embedded; FACEMOTION_DETECTOR overrides it
+LIVE_DETECTOR = "yunet"  # for camera frames, whose faces are large; much faster
+CLASSIFIER = "emotionnet"  # embedded; FACEMOTION_WEIGHTS overrides it
+CLASSIFY_BATCH = 32  # faces per forward pass; bounds the memory of a large group photo
 
 _REFERENCE = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?(#(?P<sha256>[0-9a-f]{64}))?"
@@ -68,7 +70,7 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model on the Hub: `repo@revision#sha256`, of which the last two may be absent.
+    """A model on the Hub: `repo@revision#sha256`, the last two optional.
 
     `sha256` is the checksum of the weights file.
     """
@@ -79,7 +81,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Reads `you/facemotion@<revision>#<sha256>`.
+        """Parse `you/facemotion@<revision>#<sha256>`.
 
         Raises:
             UnknownModel: the text is not of that form.
@@ -93,7 +95,7 @@ class Reference:
 
     @property
     def pinned(self) -> bool:
-        """Whether the revision is a full commit hash, which can never come to mean other files."""
+        """Whether the revision is a full commit hash."""
         return self.revision is not None and re.fullmatch("[0-9a-f]{40}", self.revision) is not None
 
     def __str__(self) -> str:
@@ -102,23 +104,23 @@ class Reference:
 
 
 def classifier_name() -> str:
-    """The classifier that "default" stands for: FACEMOTION_WEIGHTS, else `CLASSIFIER`."""
+    """Name of the "default" classifier: FACEMOTION_WEIGHTS, else `CLASSIFIER`."""
     return os.environ.get("FACEMOTION_WEIGHTS", "").strip() or CLASSIFIER
 
 
 def detector_name() -> str:
-    """The detector that "default" stands for: FACEMOTION_DETECTOR, else `DETECTOR`."""
+    """Name of the "default" detector: FACEMOTION_DETECTOR, else `DETECTOR`."""
     return os.environ.get("FACEMOTION_DETECTOR", "").strip() or DETECTOR
 
 
 def live_detector_name() -> str:
-    """The detector that "live" stands for: FACEMOTION_LIVE_DETECTOR, else FACEMOTION_DETECTOR, else `LIVE_DETECTOR`."""
+    """Name of the "live" detector: FACEMOTION_LIVE_DETECTOR, else FACEMOTION_DETECTOR, else `LIVE_DETECTOR`."""
     named = os.environ.get("FACEMOTION_LIVE_DETECTOR", ""), os.environ.get("FACEMOTION_DETECTOR", "")
     return next(filter(None, map(str.strip, named)), LIVE_DETECTOR)
 
 
 def server_port() -> int | None:
-    """The port that GRADIO_SERVER_PORT names; None where it is not set.
+    """The port in GRADIO_SERVER_PORT; None where it is not set.
 
     Raises:
         BadOption: it is no port.

@@ -1,9 +1,9 @@
-"""Usual endings of the names of photos and videos, by which a folder is searched."""
+"""File name suffixes of photos and videos."""
 
 from __future__ import annotations
 
-# What a folder is searched for, besides pictures under any other name. It names kinds that may be refused too: a photo
-# passed over in silence is worse.
+# Folders are searched for these; other files are told by their first bytes. Unsupported formats are listed too, so that
+# they are reported instead of skipped.
 PICTURE_SUFFIXES = frozenset(
     [
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib"),

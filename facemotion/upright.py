@@ -1,8 +1,8 @@
-"""Which way up a face is: the crop of a face that lies on its side is turned before it is read.
+"""Rotation of face crops: a face on its side is turned upright before classification.
 
 Detectors find many faces on their side, and the classifier reads them as anything. YuNet scores an upright face above
 the same face turned. Of 410 faces in 130 held-out photos of WIDER FACE, at most five upright ones are turned by
-mistake, and 94 % of the same faces laid on their side are set upright; of 120 pictures of RAF-DB none and 96 %. It
+mistake, and 94 % of the same faces laid on their side are set upright; of 120 images of RAF-DB none and 96 %. It
 takes about a millisecond a face.
 """
 
@@ -18,15 +18,17 @@ from facemotion.detectors import FaceDetector
 from facemotion.expression import crops
 from facemotion.faces import Box
 
-SIDE = 96  # pixels of the crop that is judged
-MARGIN = 0.3  # of the box's longer side around it: hair and chin tell a direction too
-SURE = 0.9  # a face that has this score as it is stands upright; most have it
-LEAST, LEAD = 0.6, 0.1  # a turned face's score must be this, which is the detector's threshold, and lead by so much,
-SURE_LEAD = 0.06  # or be `SURE` and lead by so much: on its side a large face may have 0.85 already
+SIDE = 96  # pixels of the crop given to the detector
+MARGIN = 0.3  # share of the box's longer side: hair and chin show the direction too
+UPRIGHT_SCORE = 0.9  # a face with this score is upright; most have it
+# A face is turned if the turned face has the detector's threshold as score and leads by MIN_LEAD,
+# or has UPRIGHT_SCORE and leads by UPRIGHT_LEAD: a large face on its side may score 0.85.
+MIN_SCORE, MIN_LEAD = 0.6, 0.1
+UPRIGHT_LEAD = 0.06
 
 
 def square(image: NDArray[np.uint8], box: Box, detail: str = "auto") -> NDArray[np.uint8]:
-    """As `crops.square`, turned by a multiple of 90 degrees so that the face stands upright.
+    """`crops.square`, turned by a multiple of 90 degrees so that the face is upright.
 
     With "fast", whose faces are a camera's, the crop is left as it is.
 
@@ -44,25 +46,25 @@ def square(image: NDArray[np.uint8], box: Box, detail: str = "auto") -> NDArray[
 
 
 def quarter_turns(image: NDArray[np.uint8], box: Box) -> int:
-    """How many times the face has to be turned counterclockwise by 90 degrees to stand upright: 0 to 3, 0 in doubt."""
+    """Number of 90-degree turns, counterclockwise, that make the face upright: 0 to 3, 0 in doubt."""
     wide = crops.square(image, box, MARGIN)
     smaller = cv2.INTER_AREA if wide.shape[0] > SIDE else cv2.INTER_LINEAR
     view = np.asarray(cv2.resize(wide, (SIDE, SIDE), interpolation=smaller), np.uint8)
     as_it_is = _score(view)
-    if as_it_is >= SURE:
+    if as_it_is >= UPRIGHT_SCORE:
         return 0
     turned = [_score(np.ascontiguousarray(np.rot90(view, turns))) for turns in (1, 2, 3)]
     best = int(np.argmax(turned))
     lead = turned[best] - as_it_is
-    leads = (turned[best] >= LEAST and lead >= LEAD) or (turned[best] >= SURE and lead >= SURE_LEAD)
+    leads = (turned[best] >= MIN_SCORE and lead >= MIN_LEAD) or (turned[best] >= UPRIGHT_SCORE and lead >= UPRIGHT_LEAD)
     return best + 1 if leads else 0
 
 
 def _score(view: NDArray[np.uint8]) -> float:
-    _, scores = _judge().detect(view, "fast", threshold=0.1)
+    _, scores = _detector().detect(view, "fast", threshold=0.1)
     return float(scores[0]) if len(scores) else 0.0
 
 
 @cache
-def _judge() -> FaceDetector:
+def _detector() -> FaceDetector:
     return FaceDetector.from_pretrained("yunet")

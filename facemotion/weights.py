@@ -1,4 +1,4 @@
-"""A model's name in, a verified local file out: the only module here that talks to the Hub."""
+"""Model files by name, verified; the only module that talks to the Hub."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from facemotion.errors import (
 )
 
 CHECKSUMS = "SHA256SUMS"
-_ATTEMPTS = 2  # a damaged file is fetched once more
-_SLOWEST = 15  # times HUB_TIMEOUT_S: the limit for a download that does move, but crawls
+_ATTEMPTS = 2  # a damaged file is downloaded once more
+_DURATION_FACTOR = 15  # times HUB_TIMEOUT_S: the limit of a slow download
 _POLL_S = 0.05
-_BUSY_S = 3  # to wait when the Hub is busy and does not say for how long
-_PIECE_BYTES = 64 * 1024
-_STORAGE_FAULTS = frozenset(
+_BUSY_S = 3  # seconds to wait for a busy Hub without Retry-After
+_CHUNK_BYTES = 64 * 1024
+_STORAGE_ERRNOS = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 )
 
 
 def embedded(name: str) -> Path:
-    """The folder of the weights that are installed with the package under that name, their checksums compared.
+    """Folder of embedded weights, with verified checksums.
 
     Raises:
         UnknownModel: there are none of that name.
@@ -52,7 +52,7 @@ def embedded(name: str) -> Path:
 
 
 def embedded_with(filename: str) -> tuple[str, ...]:
-    """The names of the embedded models of a kind: those whose folder holds that file."""
+    """Names of the embedded models whose folder holds that file."""
     parts = [path.split("/", 1) for path in _checksums()]
     return tuple(folder for folder, file in parts if file == filename)
 
@@ -62,13 +62,13 @@ def _assets() -> Path:
 
 
 def _checksums() -> dict[str, str]:
-    """Path in the assets -> SHA-256 in hexadecimal."""
+    """Mapping of paths in the assets to SHA-256 in hexadecimal."""
     lines = (_assets() / CHECKSUMS).read_text("utf-8").splitlines()
     return {path: checksum for checksum, path in (line.split(maxsplit=1) for line in lines if line.strip())}
 
 
 def resolve(reference: settings.Reference, filename: str) -> Path:
-    """That file of a model on the Hub, from the cache or downloaded, and verified.
+    """Path of a model file on the Hub, from the cache or downloaded, verified.
 
     It is held against `reference.sha256`, else against the Hub's own object id. A pinned revision that is in the
     cache is answered without a request. A file that differs is deleted and fetched once more.
@@ -94,14 +94,14 @@ def resolve(reference: settings.Reference, filename: str) -> Path:
 
 
 def pinned(reference: settings.Reference, path: Path) -> settings.Reference:
-    """The full reference, revision and checksum included, of a file that `resolve` returned."""
+    """The full reference, with revision and checksum, of a file that `resolve` returned."""
     parts = path.parts
     revision = parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else reference.revision
     return settings.Reference(reference.repo, revision, sha256(path))
 
 
 def sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal; computed once for a path, size and time of change."""
+    """SHA-256 of a file in hexadecimal, cached by path, size and modification time."""
     status = path.stat()
     return _sha256(path, status.st_size, status.st_mtime_ns)
 
@@ -116,7 +116,7 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def _is_intact(path: Path, expected: str | None) -> bool:
-    """Compares with a SHA-256, else with the object id that the Hub names the file by.
+    """Compare with a SHA-256, else with the object id of the Hub.
 
     A large file's id is its SHA-256, a small one's the hash that git gives it. The cache links the file's name to one
     that is the id; where it holds no links (Windows without the right to make them) only a given checksum is compared.
@@ -133,7 +133,7 @@ def _is_intact(path: Path, expected: str | None) -> bool:
 
 
 def _delete(path: Path) -> None:
-    """The file and all links on the way to it: the cache may keep content in a second place that repositories share."""
+    """Delete a file and all links to it: the cache may keep content in a second place shared by repositories."""
     while path.is_symlink():
         target = path.parent / path.readlink()
         path.unlink(missing_ok=True)
@@ -142,12 +142,12 @@ def _delete(path: Path) -> None:
 
 
 class _Download(Thread):
-    """One download, which may hang; `moved_at` is when bytes last arrived."""
+    """A download in a thread, which may hang; `progress_at` is when bytes last arrived."""
 
     def __init__(self, reference: settings.Reference, filename: str) -> None:
         super().__init__(name=f"download {filename}", daemon=True)
         self._reference, self._filename = reference, filename
-        self.started_at = self.moved_at = time.monotonic()
+        self.started_at = self.progress_at = time.monotonic()
         self.path: Path | None = None
         self.error: Exception | None = None
 
@@ -165,45 +165,45 @@ class _Download(Thread):
 
         class Progress(tqdm):
             def update(self, n: float | None = 1) -> Any:
-                download.moved_at = time.monotonic()
+                download.progress_at = time.monotonic()
                 return super().update(n)
 
         repo, revision = self._reference.repo, self._reference.revision
         if not isinstance(huggingface_hub.try_to_load_from_cache(repo, self._filename, revision=revision), str):
-            _knock(repo, self._filename, revision)
-        # Whole pieces of its 10 MB would hide that bytes arrive, and be lost when the body breaks off.
+            _probe(repo, self._filename, revision)
+        # Chunks of 10 MB would hide progress, and be lost when the connection breaks.
         constants = huggingface_hub.constants
-        constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, _PIECE_BYTES)
+        constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, _CHUNK_BYTES)
         path = huggingface_hub.hf_hub_download(repo, self._filename, revision=revision, tqdm_class=Progress)
         return Path(path)
 
     @property
-    def is_late(self) -> bool:
+    def timed_out(self) -> bool:
         now, limit = time.monotonic(), settings.HUB_TIMEOUT_S
-        return now - self.moved_at > limit or now - self.started_at > _SLOWEST * limit
+        return now - self.progress_at > limit or now - self.started_at > _DURATION_FACTOR * limit
 
 
 def _download(reference: settings.Reference, filename: str) -> Path:
-    """From the cache or the Hub, within the time limit: the library itself retries for longer, or waits for ever."""
-    from huggingface_hub import hf_hub_download  # noqa: F401, PLC0415  (takes a second, which is not the Hub's fault)
+    """Download or take from the cache, within the time limit: the library retries for longer."""
+    from huggingface_hub import hf_hub_download  # noqa: F401, PLC0415  (the import takes a second, outside the time limit)
 
     download = _Download(reference, filename)
     download.start()
     while download.is_alive():
         download.join(_POLL_S)
-        if download.is_alive() and download.is_late:
+        if download.is_alive() and download.timed_out:
             raise HubUnavailable(
                 f"The Hub did not deliver {filename} of {reference.repo} within {settings.HUB_TIMEOUT_S} seconds. Try "
                 "again later, or name a local file."
             )
     if download.error is not None:
-        raise _explain(download.error, reference, filename) from download.error
-    assert download.path is not None  # one of the two is set when the thread has ended
+        raise _translate_error(download.error, reference, filename) from download.error
+    assert download.path is not None  # path or error is set when the thread ends
     return download.path
 
 
-def _knock(repo: str, filename: str, revision: str | None) -> None:
-    """Asks for the file's head once, twice if the Hub is only busy, and raises what the library raises.
+def _probe(repo: str, filename: str, revision: str | None) -> None:
+    """Request the headers of a file once, twice if the Hub is busy, and pass on the errors.
 
     The library itself tries a Hub that is down for 23 seconds, and this may be a page that is about to start.
     """
@@ -220,12 +220,12 @@ def _knock(repo: str, filename: str, revision: str | None) -> None:
         get_hf_file_metadata(url, timeout=settings.HUB_TIMEOUT_S)
 
 
-def _explain(error: Exception, reference: settings.Reference, filename: str) -> Exception:
-    """The error of this package that says the same; no text of the Hub's is passed on."""
+def _translate_error(error: Exception, reference: settings.Reference, filename: str) -> Exception:
+    """The error of this package for an error of the Hub's library; its text is not passed on."""
     from huggingface_hub import errors  # noqa: PLC0415
 
     if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # "nothing in the cache either": what came before says why
+        error = error.__cause__  # "not in the cache either": its cause says why
     revision = reference.revision or "main"
     if isinstance(error, errors.HFValidationError):
         return UnknownModel(f"{reference.repo!r} is no possible name of a repository. Write owner/name.")
@@ -234,15 +234,15 @@ def _explain(error: Exception, reference: settings.Reference, filename: str) -> 
     if isinstance(error, errors.RemoteEntryNotFoundError):
         return RevisionNotFound(f"{reference.repo} has no file {filename} at revision {revision!r}. Check the pin.")
     if isinstance(error, errors.HfHubHTTPError):
-        return _explain_status(error, reference.repo, filename)
-    if isinstance(error, OSError) and error.errno in _STORAGE_FAULTS:
-        return _explain_storage(filename)
+        return _translate_status(error, reference.repo, filename)
+    if isinstance(error, OSError) and error.errno in _STORAGE_ERRNOS:
+        return _storage_error(filename)
     return _unreachable(reference.repo, filename, type(error).__name__)
 
 
-def _explain_status(error: Any, repo: str, filename: str) -> WeightsError:
+def _translate_status(error: Any, repo: str, filename: str) -> WeightsError:
     status = error.response.status_code
-    if status in (401, 403, 404):  # also 404: the Hub answers so, or 401, for what a visitor may not see
+    if status in (401, 403, 404):  # the Hub answers 401 or 404 for private repositories
         return AccessDenied(
             f"The Hub does not give access to {repo}: it does not exist, or is private or gated. Check the name; if it "
             "is right, accept its terms on the Hub and set HF_TOKEN to a token that may read it."
@@ -256,7 +256,7 @@ def _unreachable(repo: str, filename: str, reason: str) -> HubUnavailable:
     )
 
 
-def _explain_storage(filename: str) -> StorageError:
+def _storage_error(filename: str) -> StorageError:
     from huggingface_hub import constants  # noqa: PLC0415
 
     return StorageError(

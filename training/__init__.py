@@ -1,4 +1,4 @@
-"""The training kit: everything that makes, judges and publishes the models that `facemotion` runs."""
+"""The training kit: trains, evaluates and publishes the models that `facemotion` runs."""
 
 import sys
 

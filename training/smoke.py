@@ -1,5 +1,4 @@
-"""The whole kit on little data, in well under a minute: a look at the data, training, figures, export, ONNX, card,
-judging, and the exported weights on a photo.
+"""Runs every step of the kit on a few images, in under a minute: data, training, figures, export, card, evaluation.
 
     python -m training.smoke                            # on crops of the example photos
     python -m training.smoke --data fer2013             # on a few pictures of FER2013
@@ -53,7 +52,7 @@ Result = TypeVar("Result")
 
 @dataclass
 class Parts:
-    """Runs the parts one after the other, says which one it is, and remembers how long each took, in seconds."""
+    """Runs the steps in turn, prints their names, and records the seconds of each."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -156,7 +155,7 @@ def found_faces() -> Iterator[tuple[NDArray[np.uint8], Box]]:
 
 
 def jittered(picture: NDArray[np.uint8], box: Box, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """A crop around the box, moved, resized, mirrored and lit at random: grey uint8 [48, 48]."""
+    """A randomly shifted, scaled, mirrored and lit crop around the box: grey uint8 [48, 48]."""
     side = max(box.width, box.height)
     x, y = generator.uniform(-JITTER, JITTER, 2) * side
     moved = Box(box.x0 + x, box.y0 + y, box.x1 + x, box.y1 + y)

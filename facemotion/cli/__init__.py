@@ -1,4 +1,4 @@
-"""The command line, `python -m facemotion`: photos, and `video` as its first word."""
+"""Command line of `python -m facemotion`: photos, and the command `video`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pictures the words of a command line mean: files, folders, patterns, and - for standard input."""
+"""Photo files named on the command line: files, folders, patterns, and - for standard input."""
 
 from __future__ import annotations
 
@@ -11,51 +11,56 @@ from pathlib import Path
 
 from facemotion.suffixes import PICTURE_SUFFIXES
 
-_HEAD_BYTES = 4096  # of a file, by which its kind is told
+_HEAD_BYTES = 4096  # read to detect the format
 STANDARD_INPUT = "-"
 DRAWN_MARK = "Drawn by facemotion"
-"""The comment in each picture that the command line draws, by which it knows it again."""
+"""The comment in each drawn picture, by which it is recognised."""
 
-_MARK_WITHIN = 1024  # bytes; Pillow writes comments in front of the pixels
+_MARK_BYTES = 1024  # searched for the mark; Pillow writes comments before the pixels
 _WILDCARDS = "*?["
 
 
 @dataclass(frozen=True)
-class Given:
-    """A picture to analyse: a file, or the bytes that came on standard input under a name for what is drawn."""
+class PhotoInput:
+    """A photo to analyze: a file, or the bytes read from standard input."""
 
     path: Path
     data: bytes | None = None
 
     @property
     def source(self) -> Path | bytes:
-        """What `Pipeline.analyze` takes."""
+        """The argument for `Pipeline.analyze`."""
         return self.path if self.data is None else self.data
 
 
 @dataclass
-class Meant:
-    """What was found. `several` says whether the words can stand for more than one picture, `unread` names the folders
-    that could not be searched with the reason, and `drawn` counts pictures of our own drawing that were passed over."""
+class FoundPhotos:
+    """The photos found.
 
-    pictures: list[Given] = field(default_factory=list)
+    `several` says whether the arguments can stand for more than one photo, `unread` names the folders that could not be
+    searched, with the reason, and `drawn` counts the skipped pictures that this program drew.
+    """
+
+    pictures: list[PhotoInput] = field(default_factory=list)
     several: bool = False
     unread: list[tuple[Path, str]] = field(default_factory=list)
     drawn: int = 0
 
     def add_file(self, path: Path, drawn_into: Path | None) -> None:
-        """A file that was named. What an earlier run drew into the same folder is its result, not a photo: a shell's
-        `*.jpg` names both."""
+        """Add a file named by the user.
+
+        Pictures that an earlier run drew into the same folder are skipped: a shell's `*.jpg` names them too.
+        """
         inside = drawn_into is not None and os.path.realpath(path.parent) == os.path.realpath(drawn_into)
         self._add([path], keep_drawn=not inside)
 
     def add_folder(self, folder: Path, recursive: bool) -> None:
-        """The pictures in a folder, sorted, but those that this program drew."""
+        """Add the photos of a folder, sorted, except those that this program drew."""
         self.several = True
-        self._add(sorted(_in_folder(folder, recursive, self.unread)))
+        self._add(sorted(_images_in_folder(folder, recursive, self.unread)))
 
     def add_match(self, path: Path) -> None:
-        """A file that matches a pattern, if this program has not drawn it."""
+        """Add a file that matches a pattern, unless this program drew it."""
         self.several = True
         self._add([path])
 
@@ -64,24 +69,24 @@ class Meant:
             if not keep_drawn and is_drawn(path):
                 self.drawn += 1
             else:
-                self.pictures.append(Given(path))
+                self.pictures.append(PhotoInput(path))
 
 
-def meant(words: Sequence[str], recursive: bool = False, drawn_into: Path | None = None) -> Meant:
-    """The pictures, in the order of the words.
+def find_photos(arguments: Sequence[str], recursive: bool = False, drawn_into: Path | None = None) -> FoundPhotos:
+    """Find the photos, in the order of the arguments.
 
     Args:
         words: as on the command line.
         recursive: search folders within folders too, linked ones included.
         drawn_into: the folder into which pictures are drawn.
     """
-    found = Meant(several=len(words) > 1)
-    for word in words:
-        if word == STANDARD_INPUT:
-            found.pictures.append(Given(Path("stdin"), _standard_input()))
+    found = FoundPhotos(several=len(arguments) > 1)
+    for argument in arguments:
+        if argument == STANDARD_INPUT:
+            found.pictures.append(PhotoInput(Path("stdin"), _read_standard_input()))
             continue
-        matches = matching(word)
-        for path in matches or [Path(word)]:
+        matches = expand_pattern(argument)
+        for path in matches or [Path(argument)]:
             if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises at odd names
                 found.add_folder(path, recursive)
             elif matches:
@@ -91,8 +96,8 @@ def meant(words: Sequence[str], recursive: bool = False, drawn_into: Path | None
     return found
 
 
-def matching(word: str) -> list[Path]:
-    """The files and folders that a pattern stands for which no shell has expanded, sorted; none if it is no pattern."""
+def expand_pattern(word: str) -> list[Path]:
+    """Files and folders that match a pattern which the shell left unexpanded, sorted."""
     if not is_pattern(word):
         return []
     try:
@@ -102,64 +107,69 @@ def matching(word: str) -> list[Path]:
 
 
 def is_pattern(word: str) -> bool:
-    """Whether it has wildcards, and is not itself the name of a file."""
+    """Whether the argument has wildcards and is not itself the name of a file."""
     return any(sign in word for sign in _WILDCARDS) and not os.path.lexists(word)
 
 
 def is_drawn(path: Path) -> bool:
-    """Whether an ordinary file carries the mark of a picture that this program drew."""
+    """Whether a regular file carries the mark of a picture drawn by this program."""
     try:
-        if not path.is_file():  # a pipe would have to be waited for
+        if not path.is_file():  # reading a pipe would block
             return False
         with path.open("rb") as file:
-            return DRAWN_MARK.encode() in file.read(_MARK_WITHIN)
+            return DRAWN_MARK.encode() in file.read(_MARK_BYTES)
     except (OSError, ValueError):
         return False
 
 
-def _standard_input() -> bytes:
+def _read_standard_input() -> bytes:
     from facemotion.settings import MAX_FILE_BYTES  # noqa: PLC0415 - a bad FACEMOTION_ variable is reported by main
 
-    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1) if sys.stdin else b""  # one more than is read: refused
+    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1) if sys.stdin else b""  # one byte more than the limit is refused
 
 
-def _in_folder(folder: Path, recursive: bool, unread: list[tuple[Path, str]]) -> Iterator[Path]:
-    """The pictures in a folder, in any order. Each real folder is searched once, however many links lead to it, and by
-    its own path where it has one; those that cannot be searched are added to `unread`."""
+def _images_in_folder(folder: Path, recursive: bool, unread: list[tuple[Path, str]]) -> Iterator[Path]:
+    """Image files in a folder, in any order.
+
+    Each real folder is searched once, however many links lead to it, and by its own path where it has one. Folders that
+    cannot be searched are added to `unread`.
+    """
     seen: set[tuple[int, int]] = set()
-    waiting, linked = [folder], list[Path]()
-    while waiting or linked:
-        here = waiting.pop() if waiting else linked.pop(0)
+    folders, links = [folder], list[Path]()
+    while folders or links:
+        current = folders.pop() if folders else links.pop(0)
         try:
-            identity = here.stat()
+            identity = current.stat()
             if (identity.st_dev, identity.st_ino) in seen:
                 continue
             seen.add((identity.st_dev, identity.st_ino))
-            with os.scandir(here) as listing:
+            with os.scandir(current) as listing:
                 names = sorted(entry.name for entry in listing)
         except OSError as error:
-            unread.append((here, error.strerror or str(error)))
+            unread.append((current, error.strerror or str(error)))
             continue
-        for path in (here / name for name in names):
+        for path in (current / name for name in names):
             if os.path.isdir(path):  # noqa: PTH112
                 if recursive:
-                    (linked if path.is_symlink() else waiting).append(path)
-            elif _is_picture(path):
+                    (links if path.is_symlink() else folders).append(path)
+            elif _is_image(path):
                 yield path
 
 
-def _is_picture(path: Path) -> bool:
-    """By its name, or else by its first bytes: cameras and messengers have names of their own. A link to nowhere
-    counts, so that it is named as missing."""
+def _is_image(path: Path) -> bool:
+    """Whether a file is an image by its name, or else by its first bytes.
+
+    Cameras and messengers have suffixes of their own. A broken link counts, so that it is reported as missing.
+    """
     if path.name.startswith("."):
         return False
     is_file = os.path.isfile(path)  # noqa: PTH113 - as above
     if path.suffix.lower() in PICTURE_SUFFIXES:
         return is_file or not os.path.exists(path)  # noqa: PTH110
-    return is_file and _starts_like_a_picture(path)
+    return is_file and _has_image_header(path)
 
 
-def _starts_like_a_picture(path: Path) -> bool:
+def _has_image_header(path: Path) -> bool:
     from facemotion.errors import FacemotionError  # noqa: PLC0415 - as above
     from facemotion.images import sniff, sources  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Signals that ask the program to end: Ctrl-C, `kill`, a terminal that is closed. None is lost, none loses results."""
+"""Handling of signals that end the program: Ctrl-C, `kill`, a closed terminal."""
 
 from __future__ import annotations
 
@@ -8,77 +8,80 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""The signals that are remembered, of those that this system has."""
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals handled, of those that this system has."""
 
 _DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)
 
 
-class Stopped(KeyboardInterrupt):
-    """The program was asked to end by the signal `number`."""
+class Interrupted(KeyboardInterrupt):
+    """The signal `number` asked the program to end."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__()
         self.number = number
 
 
-def status(stop: KeyboardInterrupt) -> int:
-    """The exit status that shells give a program that a signal ended: 128 and the signal's number."""
-    return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+def exit_status(stop: KeyboardInterrupt) -> int:
+    """Exit status of a program ended by a signal: 128 plus the signal's number, as in shells."""
+    return 128 + (stop.number if isinstance(stop, Interrupted) else signal.SIGINT)
 
 
-class Signals(list[int]):
-    """The numbers of the signals that came, in order."""
+class SignalHandler(list[int]):
+    """The handler of the signals, and the list of those received, in order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._held = False
+        self._deferred = False
 
-    def take(self, number: int, frame: FrameType | None) -> None:
-        """The handler. A terminal that closes sends its signal more than once, and only Ctrl-C repeats a wish.
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Record a signal, and raise for the first one and for every Ctrl-C.
+
+        A closing terminal sends its signal several times; only Ctrl-C is repeated on purpose.
 
         Raises:
             Stopped: for the first signal, and for every Ctrl-C.
         """
         self.append(number)
-        if not self._held and (len(self) == 1 or number == signal.SIGINT):
-            raise Stopped(number)
+        if not self._deferred and (len(self) == 1 or number == signal.SIGINT):
+            raise Interrupted(number)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Nothing is raised inside; the caller looks at the list afterwards."""
-        self._held = True
+    def deferred(self) -> Iterator[None]:
+        """Defer the exception: nothing is raised inside, and the caller calls `raise_pending` afterwards."""
+        self._deferred = True
         try:
             yield
         finally:
-            self._held = False
+            self._deferred = False
 
-    def check(self) -> None:
-        """Raises what was held back, or lost.
+    def raise_pending(self) -> None:
+        """Raise `Interrupted` if a signal was deferred, or its exception lost.
 
         Raises:
             Stopped: there was a signal.
         """
         if self:
-            raise Stopped(self[0])
+            raise Interrupted(self[0])
 
 
 @contextmanager
-def remembered() -> Iterator[Signals]:
-    """The signals so far, each raised as `Stopped` where the program is at work. Python drops an exception that comes
-    in an object's end or a callback, so look at the list as well.
+def handle_signals() -> Iterator[SignalHandler]:
+    """Raise `Interrupted` for signals inside the context, and yield the handler with those received.
+
+    Python drops an exception raised in an object's destructor or a callback, so check the list as well.
 
     It stays empty outside the main thread. A signal that is ignored, as under nohup, or that the program has a handler
     for, is left alone.
     """
-    came = Signals()
+    signals = SignalHandler()
     before = {}
     if threading.current_thread() is threading.main_thread():
-        before = {number: handler for number in ENDING if (handler := signal.getsignal(number)) in _DEFAULTS}
+        before = {number: handler for number in SIGNALS if (handler := signal.getsignal(number)) in _DEFAULTS}
     for number in before:
-        signal.signal(number, came.take)
+        signal.signal(number, signals.handle)
     try:
-        yield came
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

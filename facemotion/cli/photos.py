@@ -1,5 +1,6 @@
-"""`python -m facemotion photo.jpg folder/`: the expressions in photos, as a table, JSON, CSV and drawn pictures. With
-`video` or `batch` as the first word it is the command of `cli/video.py` or `batch/command.py`.
+"""The command `facemotion PHOTO...`: expressions as a table, JSON, CSV and drawn pictures.
+
+With `video` or `batch` as the first word, the command of `cli/video.py` or `batch/command.py` runs instead.
 
 Results go to standard output, all else to standard error. The exit status is 0 when every picture was analysed, 1 when
 one failed or a file could not be written (the others are done all the same), 2 for a mistake in the options, and 128
@@ -19,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facemotion import __version__
+from facemotion.atomic import atomic_write
 from facemotion.cli import interrupts
-from facemotion.cli.inputs import DRAWN_MARK, STANDARD_INPUT, Given, is_pattern, meant
-from facemotion.cli.results import Results, count, let_go, say, shown
+from facemotion.cli.inputs import DRAWN_MARK, STANDARD_INPUT, PhotoInput, find_photos, is_pattern
+from facemotion.cli.results import Results, count, printable, redirect_to_null, say
 from facemotion.errors import FacemotionError, MissingInput, NotAnImage
 from facemotion.faces import Analysis
 from facemotion.suffixes import PICTURE_SUFFIXES
@@ -29,16 +31,16 @@ from facemotion.suffixes import PICTURE_SUFFIXES
 if TYPE_CHECKING:
     from facemotion.pipeline import Pipeline
 
-_MANY = 20  # pictures; from here on progress is shown in a log file as well
-_LONGEST_STEM = 200  # bytes of a file's name that a drawn picture keeps; the usual limit is 255 for the whole name
+_MANY = 20  # photos, from which on progress is shown in log files too
+_LONGEST_STEM = 200  # bytes of the file name kept; most file systems allow 255
 _JPEG_QUALITY = 92
 _CSV = "faces.csv"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status; `arguments` are those of the command line unless given."""
+    """Run the command and return its exit status; without `arguments`, those of the command line count."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    _replace_what_cannot_be_shown()
+    _replace_unprintable()
     try:
         if given[:1] == ["video"]:  # a folder of that name is ./video
             from facemotion.cli import video  # noqa: PLC0415
@@ -50,23 +52,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return command.run(given[1:])
         parser = _parser()
         options = parser.parse_args(given)
-        _check(parser, options)
+        _check_options(parser, options)
         return _run(options)
     except KeyboardInterrupt as stop:
         say("Stopped before all results were written.")
-        return interrupts.status(stop)
+        return interrupts.exit_status(stop)
     except FacemotionError as error:
         say(error.message)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        let_go(sys.stdout)
+    except BrokenPipeError:  # the reader, such as `head`, has ended
+        redirect_to_null(sys.stdout)
     except OSError as error:
-        say(f"{shown(error.filename or 'A file')}: {error.strerror}.")
+        say(f"{printable(error.filename or 'A file')}: {error.strerror}.")
     return 1
 
 
-def _replace_what_cannot_be_shown() -> None:
-    """A terminal without Unicode, such as an older one of Windows, shows ? for a letter of a name that it has not."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # standard error does so by itself
+def _replace_unprintable() -> None:
+    """Print ? for letters that the terminal's encoding lacks, such as that of an old Windows."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # standard error does this by default
         sys.stdout.reconfigure(errors="replace")
 
 
@@ -89,22 +91,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--annotate", metavar="FOLDER", type=Path, help="write the pictures with the faces drawn")
     parser.add_argument("--no-labels", action="store_true", help="draw the boxes only")
     parser.add_argument("--detail", choices=DETAILS, default="auto", help="how closely to look (default: auto)")
-    parser.add_argument("--threshold", type=_share, metavar="0..1", help="smallest detection score of a face")
+    parser.add_argument("--threshold", type=_score, metavar="0..1", help="smallest detection score of a face")
     parser.add_argument("--detector", default="default", metavar="NAME", help="a name, Hub reference or path")
     parser.add_argument("--classifier", default="default", metavar="NAME", help="a name, Hub reference or path")
     parser.add_argument("--version", action="version", version=f"facemotion {__version__}")
     return parser
 
 
-def _share(text: str) -> float:
+def _score(text: str) -> float:
     value = float(text)  # argparse reports a ValueError as an invalid value
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, but is {text}")
     return value
 
 
-def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Ends the program with status 2 where the options, taken together, make no sense."""
+def _check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Exit with status 2 when the options contradict each other."""
     if options.csv == "-":
         if options.json:
             parser.error("--json and --csv - cannot both write to standard output; give --csv a file.")
@@ -117,9 +119,9 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 
 def _run(options: argparse.Namespace) -> int:
-    found = meant(options.photos, options.recursive, options.annotate)
+    found = find_photos(options.photos, options.recursive, options.annotate)
     for folder, reason in found.unread:
-        say(f"{shown(folder)} was not searched: {reason}.")
+        say(f"{printable(folder)} was not searched: {reason}.")
     if found.drawn:
         say(f"Passed over: {count(found.drawn, 'picture')} that facemotion drew.")
     if not found.pictures:
@@ -128,19 +130,19 @@ def _run(options: argparse.Namespace) -> int:
     if options.annotate:
         options.annotate.mkdir(parents=True, exist_ok=True)
     status = 1 if found.unread else 0
-    output = Results(options.json, options.csv, found.several, files_too=bool(options.annotate))
-    with interrupts.remembered() as came, closing(output) as results:
+    output = Results(options.json, options.csv, found.several, keep_going=bool(options.annotate))
+    with interrupts.handle_signals() as signals, closing(output) as results:
         try:
             with redirect_stdout(sys.stderr):  # libraries that print must not spoil the JSON
                 for analysis, name, complete in _analyse(_load(options), found.pictures, options):
                     status = status if complete else 1
-                    with came.held():  # each result is in all outputs, or in none
+                    with signals.deferred():  # a result is in all outputs, or in none
                         results.add(analysis, name)
                     results.flush()
-                    came.check()
+                    signals.raise_pending()
         except KeyboardInterrupt as stop:
             say(f"Stopped: {len(results)} of {len(found.pictures)} pictures are done.")
-            status = interrupts.status(stop)
+            status = interrupts.exit_status(stop)
         results.finish()
     return status if results.complete else status or 1
 
@@ -155,22 +157,24 @@ def _load(options: argparse.Namespace) -> Pipeline:
 
 
 def _analyse(
-    pipeline: Pipeline, pictures: list[Given], options: argparse.Namespace
+    pipeline: Pipeline, pictures: list[PhotoInput], options: argparse.Namespace
 ) -> Iterator[tuple[Analysis, str, bool]]:
-    """The analysis of each picture, drawn pictures written on the way, what to call it, and whether both worked; a
-    failure is named at once."""
+    """Analyze each photo and write its drawn picture.
+
+    Yields the analysis, the name shown, and whether both steps succeeded; failures are printed at once.
+    """
     from tqdm import tqdm  # noqa: PLC0415
 
-    targets = _drawn_names(pictures, options.annotate) if options.annotate else [None] * len(pictures)
+    targets = _output_paths(pictures, options.annotate) if options.annotate else [None] * len(pictures)
     hidden = len(pictures) == 1 or not (sys.stderr.isatty() or len(pictures) >= _MANY)
     with tqdm(total=len(pictures), unit="picture", file=sys.stderr, disable=hidden) as bar:
         for picture, target in zip(pictures, targets, strict=True):
-            name = shown(picture.path) if picture.data is None else STANDARD_INPUT
+            name = printable(picture.path) if picture.data is None else STANDARD_INPUT
             problem = None
             try:
                 analysis = pipeline.analyze(picture.source, detail=options.detail, threshold=options.threshold)
                 if target is not None:
-                    problem = _drawing_problem(picture, analysis, target, labels=not options.no_labels)
+                    problem = _draw_or_explain(picture, analysis, target, labels=not options.no_labels)
             except FacemotionError as error:
                 problem = f"{name}: {error.message}{_advice(picture, error)}"
                 analysis = Analysis(0, 0, (0, 0), models=pipeline.models, error=(error.code, error.message))
@@ -181,13 +185,13 @@ def _analyse(
             bar.update()
 
 
-def _advice(picture: Given, error: FacemotionError) -> str:
-    """What a person at the command line can do beyond the error's own sentence."""
+def _advice(picture: PhotoInput, error: FacemotionError) -> str:
+    """Advice for command-line users in addition to the error's message."""
     if isinstance(error, MissingInput) and is_pattern(str(picture.path)):
         return " No file matches this pattern."
     if isinstance(error, NotAnImage) and picture.data is None and _is_video(picture.path):
-        named = shown(picture.path)
-        return f" For videos: facemotion video {named} --out {shown(picture.path.with_suffix(''))}-faces.mp4"
+        named = printable(picture.path)
+        return f" For videos: facemotion video {named} --out {printable(picture.path.with_suffix(''))}-faces.mp4"
     return ""
 
 
@@ -201,54 +205,50 @@ def _is_video(path: Path) -> bool:
         return False
 
 
-def _drawn_names(pictures: Iterable[Given], folder: Path) -> list[Path]:
-    """Where each drawn picture goes: PNG for a PNG, else JPEG; never onto a picture that was given, or another's."""
+def _output_paths(pictures: Iterable[PhotoInput], folder: Path) -> list[Path]:
+    """Paths of the drawn pictures: PNG for a PNG, else JPEG; never the path of an input or of another output."""
     paths = [picture.path for picture in pictures]
-    taken = {_key(path) for path in paths}
+    taken = {_comparable(path) for path in paths}
     names = []
     for path in paths:
         stem = os.fsdecode(os.fsencode(path.stem)[:_LONGEST_STEM])
         suffix = ".png" if path.suffix.lower() == ".png" else ".jpg"
         name, count = folder / f"{stem}_faces{suffix}", 1
-        while _key(name) in taken:
+        while _comparable(name) in taken:
             count += 1
             name = folder / f"{stem}_faces_{count}{suffix}"
-        taken.add(_key(name))
+        taken.add(_comparable(name))
         names.append(name)
     return names
 
 
-def _key(path: Path) -> str:
-    """The same for two paths that may be one file, on a file system that ignores case too."""
+def _comparable(path: Path) -> str:
+    """A key that is equal for two paths that may be the same file, also where case is ignored."""
     return str(path.resolve()).casefold()
 
 
-def _drawing_problem(picture: Given, analysis: Analysis, target: Path, labels: bool) -> str | None:
-    """Writes the drawn picture; the sentence to say where that fails, as on a full disk."""
+def _draw_or_explain(picture: PhotoInput, analysis: Analysis, target: Path, labels: bool) -> str | None:
+    """Write the drawn picture; return the message to print where that fails, such as on a full disk."""
     try:
         _draw(picture, analysis, target, labels)
     except FacemotionError as error:
-        return f"{shown(target)} was not drawn: {error.message}"
+        return f"{printable(target)} was not drawn: {error.message}"
     except OSError as error:  # Pillow raises some without an errno
-        return f"{shown(target)} was not written: {error.strerror or error}."
+        return f"{printable(target)} was not written: {error.strerror or error}."
     return None
 
 
-def _draw(picture: Given, analysis: Analysis, target: Path, labels: bool) -> None:
+def _draw(picture: PhotoInput, analysis: Analysis, target: Path, labels: bool) -> None:
     from PIL import Image, PngImagePlugin  # noqa: PLC0415
 
     from facemotion import images  # noqa: PLC0415
     from facemotion.output.draw import annotate  # noqa: PLC0415
 
     drawn = Image.fromarray(annotate(images.load(picture.source), analysis, labels=labels))
-    part = target.with_name(f".{target.name}.part")  # renamed when complete: no half a picture under the final name
     mark = PngImagePlugin.PngInfo()
     mark.add_text("Comment", DRAWN_MARK)
-    try:
+    with atomic_write(target) as (temporary,):
         if target.suffix == ".png":
-            drawn.save(part, format="PNG", pnginfo=mark)
+            drawn.save(temporary, format="PNG", pnginfo=mark)
         else:
-            drawn.save(part, format="JPEG", quality=_JPEG_QUALITY, comment=DRAWN_MARK)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+            drawn.save(temporary, format="JPEG", quality=_JPEG_QUALITY, comment=DRAWN_MARK)

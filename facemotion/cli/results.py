@@ -1,7 +1,7 @@
-"""What the photo command writes: rows and lines as they come, so that a kill leaves what was done.
+"""Output of the photo command, written row by row so that a killed run keeps its results.
 
-A CSV file is whole rows at any moment. The table for people and CSV on standard output grow likewise. JSON is one
-document, which only the end makes valid: it is printed there, after a signal that can be caught too.
+A CSV file holds whole rows at any time; the table and the CSV on standard output grow likewise. JSON is one document:
+it is printed at the end, also after a signal.
 """
 
 from __future__ import annotations
@@ -14,38 +14,39 @@ from io import FileIO
 from pathlib import Path
 from typing import TextIO
 
+from facemotion.atomic import atomic_write
 from facemotion.faces import EMOTIONS, Analysis
 from facemotion.output import tables
 
-PRINTED = "-"  # the name of a CSV file that stands for standard output
+PRINTED = "-"  # CSV file name that stands for standard output
 
 
 class Results:
-    """The results of one run.
+    """Output of one run.
 
     Args:
         json: print one JSON at the end, instead of a table.
         csv: the name of a CSV file, `PRINTED`, or None.
         several: whether the JSON is a list.
-        files_too: whether files are written that are worth going on for when nobody reads standard output any more.
+        keep_going: whether to go on, for the sake of other files, when standard output is closed.
     """
 
-    def __init__(self, json: bool, csv: str | None, several: bool, files_too: bool) -> None:
+    def __init__(self, json: bool, csv: str | None, several: bool, keep_going: bool) -> None:
         self._stdout: TextIO | None = sys.stdout
         self._json, self._several = json, several
         self._csv_printed = csv == PRINTED
         self._csv = Table(Path(csv)) if csv and not self._csv_printed else None
-        self._files_too = files_too or self._csv is not None
+        self._keep_going = keep_going or self._csv is not None
         self._analyses: list[Analysis] = []
         self._names: list[str] = []
         self.complete = True
-        """Whether all could be written so far."""
+        """Whether all output could be written so far."""
 
     def __len__(self) -> int:
         return len(self._analyses)
 
     def add(self, analysis: Analysis, name: str) -> None:
-        """Takes in the next picture's, and writes it where that can be done now; `flush` brings it out.
+        """Add the analysis of the next photo, and write it where possible; `flush` prints it.
 
         Raises:
             OSError: standard output is gone, and nothing else is written.
@@ -60,7 +61,7 @@ class Results:
             self._print("".join(f"{line}\n" for line in _lines(analysis, name)))
 
     def flush(self) -> None:
-        """Hands what was printed to whoever reads it.
+        """Flush standard output.
 
         Raises:
             OSError: as in `add`.
@@ -68,8 +69,8 @@ class Results:
         self._print("", flush=True)
 
     def finish(self) -> None:
-        """Prints what belongs at the end, if a picture is done: the JSON, or the summary of several pictures."""
-        self._files_too = True  # there is nothing left to stop
+        """Print the JSON, or the summary of several photos, if a photo was analyzed."""
+        self._keep_going = True  # nothing is left to stop
         if self._json and self._analyses:
             self._print(tables.to_json(self._analyses, self._names, as_list=self._several) + "\n")
         elif not self._csv_printed and len(self) > 1:
@@ -77,7 +78,7 @@ class Results:
         self.flush()
 
     def close(self) -> None:
-        """Closes the CSV file."""
+        """Close the CSV file."""
         if self._csv is not None:
             self._csv.close()
 
@@ -90,16 +91,16 @@ class Results:
                 self._stdout.flush()
         except OSError as error:
             self.complete = False
-            if not isinstance(error, BrokenPipeError):  # which only says that the reader, such as `head`, saw enough
+            if not isinstance(error, BrokenPipeError):  # the reader, such as `head`, has ended
                 say(f"Standard output: {error.strerror or error}.")
-            let_go(self._stdout)
+            redirect_to_null(self._stdout)
             self._stdout = None
-            if not self._files_too:
+            if not self._keep_going:
                 raise
 
 
 class Table:
-    """A CSV file to which rows are added; each is in the file when `add` returns.
+    """A CSV file that grows by whole rows; each row is in the file when `add` returns.
 
     It begins with a byte order mark, without which Excel takes UTF-8 for another encoding. A file that was there before
     stays until the first picture is done. A pipe or a device gets the bare rows.
@@ -111,42 +112,38 @@ class Table:
         self._failed = False
 
     def add(self, analysis: Analysis, name: str) -> bool:
-        """Writes the rows of one picture, whole or not at all; False when that fails, which is said once."""
+        """Write the rows of one photo, all or none; False when that fails, which is printed once."""
         if self._failed:
             return False
         try:
             if self._file is None:
-                self._file = self._begun(tables.to_csv([analysis], [name]))
+                self._file = self._create(tables.to_csv([analysis], [name]))
             else:
                 _append(self._file, tables.to_csv([analysis], [name], header=False).encode())
         except OSError as error:
-            say(f"{shown(self._target)}: {error.strerror or error}.")
+            say(f"{printable(self._target)}: {error.strerror or error}.")
             self._failed = True
         return not self._failed
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 
-    def _begun(self, text: str) -> FileIO:
-        """The file with the first rows, open for the next ones."""
+    def _create(self, text: str) -> FileIO:
+        """Write the first rows and return the file, open for the next ones."""
         if self._target.exists() and not self._target.is_file():
             self._file = FileIO(self._target, "w")
             _append(self._file, text.encode())
             return self._file
         final = self._target.resolve()
-        part = final.with_name(f".{os.getpid()}.part")
-        try:
-            part.write_text(text, encoding=tables.CSV_FILE_ENCODING, newline="")
-            part.replace(final)
-        finally:
-            part.unlink(missing_ok=True)
+        with atomic_write(final) as (temporary,):
+            temporary.write_text(text, encoding=tables.CSV_FILE_ENCODING, newline="")
         return FileIO(final, "a")
 
 
 def _append(file: FileIO, data: bytes) -> None:
-    """Adds all of it; a full disk may take a part, which is cut off again."""
+    """Append all data; after a failure, such as a full disk, the part written is removed."""
     end = file.seek(0, os.SEEK_END) if file.seekable() else None
     rest = memoryview(data)
     try:
@@ -160,7 +157,7 @@ def _append(file: FileIO, data: bytes) -> None:
 
 
 def _lines(analysis: Analysis, name: str) -> Iterator[str]:
-    """A picture with its faces, for people; none for a picture that could not be read, which is named elsewhere."""
+    """Text lines of a photo and its faces; none for a photo that could not be read."""
     if analysis.error is None:
         yield f"{name}: {count(len(analysis.faces), 'face') if analysis.faces else 'no faces found'}"
     for face in analysis.faces:
@@ -178,25 +175,25 @@ def _summary(analyses: Sequence[Analysis]) -> str:
 
 
 def count(number: int, what: str) -> str:
-    """`1 face`, `2 faces`."""
+    """A number with its noun: `1 face`, `2 faces`."""
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def shown(path: Path | str) -> str:
-    """A path for people and reports: what cannot be printed, such as a terminal's control codes, is replaced."""
+def printable(path: Path | str) -> str:
+    """A path as text, with unprintable characters such as control codes replaced."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def say(message: str) -> None:
-    """Writes a line to standard error, if anybody is there: a terminal that was closed must not take results along."""
+    """Print a message to standard error; a closed terminal is no error."""
     try:
         print(f"facemotion: {message}", file=sys.stderr, flush=True)
     except OSError:
-        let_go(sys.stderr)
+        redirect_to_null(sys.stderr)
 
 
-def let_go(stream: TextIO) -> None:
-    """Points a stream whose reader is gone to nowhere, or the interpreter fails once more at its last flush."""
+def redirect_to_null(stream: TextIO) -> None:
+    """Redirect a closed stream to the null device, or the interpreter fails at its last flush."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

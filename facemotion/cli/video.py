@@ -1,4 +1,4 @@
-"""`python -m facemotion video IN.mp4 --out OUT.mp4`: a video with its faces drawn and its sound kept, a table, JSON.
+"""The command `facemotion video IN.mp4 --out OUT.mp4`: annotated video with sound, CSV and JSON.
 
 Exit status and streams are those of `facemotion.cli`. Nothing is left of a video that failed or was stopped.
 """
@@ -13,14 +13,14 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facemotion.cli.interrupts import remembered
+from facemotion.cli.interrupts import handle_signals
 
 if TYPE_CHECKING:
     from facemotion.video import Person, Result
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs the command and returns its exit status.
+    """Run the command and return its exit status.
 
     Raises:
         FacemotionError: the video cannot be read, or the output not be written.
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Ends the program with status 2 where a file would be written over, or into nowhere."""
+    """Exit with status 2 where an output would overwrite a file or its folder is missing."""
     paths = [path.resolve() for path in (options.video, options.out, options.csv) if path is not None]
     if len(set(paths)) < len(paths):
         parser.error("IN, --out and --csv must be different files.")
@@ -71,18 +71,18 @@ def _annotate(options: argparse.Namespace) -> Result:
     from facemotion.pipeline import Pipeline  # noqa: PLC0415
     from facemotion.video import annotate_video  # noqa: PLC0415
 
-    with remembered() as came:
+    with handle_signals() as signals:
         pipeline = Pipeline.from_pretrained(detector=options.detector, classifier=options.classifier)
         for notice in pipeline.notices:
             print(f"facemotion: {notice}", file=sys.stderr)
         shape = "{percentage:3.0f} %|{bar}| {elapsed}, about {remaining} left"
         with tqdm(total=1.0, file=sys.stderr, disable=not sys.stderr.isatty(), bar_format=shape) as bar:
 
-            def told(done: float) -> None:
-                came.check()
+            def progress(done: float) -> None:
+                signals.raise_pending()
                 bar.update(max(0.0, done - bar.n))
 
-            return annotate_video(pipeline, options.video, options.out, options.csv, told)
+            return annotate_video(pipeline, options.video, options.out, options.csv, progress)
 
 
 def _lines(result: Result, target: Path) -> Iterator[str]:
@@ -100,5 +100,5 @@ def _line(person: Person) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    """A single frame of 0.04 s is not "0.0 s"."""
+    """Format seconds; a single frame of 0.04 s is not "0.0 s"."""
     return f"{seconds:.2f} s" if 0 < seconds < 0.1 else f"{seconds:.1f} s"

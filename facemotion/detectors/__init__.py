@@ -1,4 +1,4 @@
-"""Face detectors: picture in, boxes and scores out. One file per kind, chosen here by name."""
+"""Face detectors: an image in, boxes and scores out; one file per kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ CHECKPOINTS = ("arnabdhar/YOLOv8-Face-Detection",)  # repositories that are know
 
 
 def load(name: str = "default") -> FaceDetector:
-    """The detector of that name; see `FaceDetector.from_pretrained`.
+    """Load a detector by name; see `FaceDetector.from_pretrained`.
+
+    Only "default" and "live" fall back to the embedded YuNet when their model cannot be loaded.
 
     Only what "default" and "live" stand for may be replaced by the embedded YuNet when it cannot be had.
     """
@@ -33,7 +35,7 @@ def load(name: str = "default") -> FaceDetector:
 
 
 def _named(name: str) -> FaceDetector:
-    """Each kind is imported only when it is chosen: ultralytics takes seconds."""
+    """Load a detector; its kind is imported only then, since ultralytics takes seconds."""
     if name == "yunet":
         from facemotion.detectors.yunet import YuNet  # noqa: PLC0415
 
@@ -46,7 +48,10 @@ def _named(name: str) -> FaceDetector:
 
 
 def _from_hub(name: str) -> FaceDetector:
-    """An export of ours by its config.json, else a checkpoint; of `CHECKPOINTS` without asking for more."""
+    """Load an export of this project by its config.json, else a checkpoint.
+
+    Repositories in `CHECKPOINTS` are not asked for a config.json.
+    """
     reference = _reference(name)
     if reference.repo not in CHECKPOINTS:
         from facemotion.detectors.onnx_yolo import OnnxYolo  # noqa: PLC0415
@@ -61,7 +66,7 @@ def _from_hub(name: str) -> FaceDetector:
 def _from_path(path: Path) -> FaceDetector:
     from facemotion.detectors import onnx_yolo  # noqa: PLC0415
 
-    if path.is_dir() and onnx_yolo.is_ours(path / onnx_yolo.CONFIG_FILE):
+    if path.is_dir() and onnx_yolo.has_our_format(path / onnx_yolo.CONFIG_FILE):
         return onnx_yolo.OnnxYolo.from_path(path)
     from facemotion.detectors.checkpoint import Yolo  # noqa: PLC0415
 
@@ -69,7 +74,7 @@ def _from_path(path: Path) -> FaceDetector:
 
 
 def _is_path(name: str) -> bool:
-    """Whether a file or folder is meant: one that exists, or a name that only a file would have."""
+    """Whether the name is a file or folder: it exists, or has the suffix of a model file."""
     return bool(name) and (Path(name).exists() or Path(name).suffix in (".pt", ".onnx"))
 
 

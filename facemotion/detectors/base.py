@@ -1,4 +1,4 @@
-"""FaceDetector: what all detectors share. A kind of detector only says how it runs one picture at one size."""
+"""FaceDetector, the base class of all detectors; a subclass only runs its network on one image."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from facemotion.detectors.boxes import Boxes, Scores, areas, clip, empty, suppre
 from facemotion.detectors.tiling import Window, plan, resize, whole
 from facemotion.errors import BadArray, BadOption
 
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 
-_SAME_FACE_IOU = 0.4  # two passes see one face with boxes that differ more than two neighbours of one pass do
-_CUT_PX = 3.0  # a box this close to a tile's inner border, in the tile's own pixels, is taken for a cut face
+_SAME_FACE_IOU = 0.4  # boxes of one face differ more between passes than within one
+_CUT_PX = 3.0  # a box this close to an inner border of a tile, in its pixels, is a cut face
 
 
 class FaceDetector(ABC):
-    """Finds the faces in a picture.
+    """Base class of face detectors.
 
-    `description` names the weights in one line; `notice` is None, or a sentence saying that these are not the weights
-    that were asked for, and why. One instance may be used by several threads at once, and pickled for other processes.
+    `description` names the weights; `notice` is None, or says why other weights are used than requested.
+    Several threads may use an instance, and it can be pickled for other processes.
     """
 
     default_threshold: float
-    """The score from which a box counts as a face when the caller names no threshold; scales differ between kinds."""
+    """Score threshold used when the caller gives none; scales differ between detectors."""
 
     fast_side: int = 320
-    """Long side of the one pass of a fast look, in pixels."""
+    """Long side of the pass of "fast", in pixels."""
 
     enlarge: float = 1.0
-    """How many times at most a small picture is enlarged for one of the passes."""
+    """Largest factor by which a small image is enlarged for a pass."""
 
     tile_side: int = 1152
-    """Longest side of a tile of a thorough look, in pixels; 12 of them cover 12 megapixels, of 1024 it takes 20."""
+    """Longest side of a tile of "thorough", in pixels; 12 tiles cover 12 megapixels, at 1024 it takes 20."""
 
     def __init__(self, description: str, notice: str | None = None) -> None:
         self.description = description
         self.notice = notice
 
     def _rebuilt_from(self, path: Path) -> tuple[Any, ...]:
-        """For `__reduce__` of a kind whose network cannot leave its process: another builds its own from the file."""
+        """The value of `__reduce__` for a network that cannot be pickled: the other process loads the file."""
         arguments = (path.absolute(), self.description, self.notice)
         return type(self), arguments, {"default_threshold": self.default_threshold}
 
     @staticmethod
     def from_pretrained(name: str = "default") -> FaceDetector:
-        """The detector of that name.
+        """Load a detector by name.
 
         "default" (FACEMOTION_DETECTOR, else "yolov8n-face"), "live" (for a camera's frames: FACEMOTION_LIVE_DETECTOR,
         else FACEMOTION_DETECTOR, else "yunet"), "yolov8n-face", "yolo" (our own), "yunet" (the quickest), all embedded,
@@ -65,12 +65,12 @@ class FaceDetector(ABC):
 
         return load(name)
 
-    def detect(self, image: Picture, detail: str = "auto", threshold: float | None = None) -> tuple[Boxes, Scores]:
-        """Every face in `image`, RGB uint8 [H, W, 3].
+    def detect(self, image: Image, detail: str = "auto", threshold: float | None = None) -> tuple[Boxes, Scores]:
+        """Detect the faces of `image`, RGB uint8 [H, W, 3].
 
         `detail` is "fast" (one small pass), "auto" (faces from 1/40 of the long side, of a panorama from 1/40 of a
-        square of its area, up to one that fills the picture) or "thorough" (also faces of 16 pixels in a 12-megapixel
-        picture). `threshold` is in 0..1.
+        square of its area, up to one that fills the image) or "thorough" (also faces of 16 pixels in a 12-megapixel
+        image). `threshold` is in 0..1.
 
         Returns boxes float32 [N, 4], x0 y0 x1 y1 in pixels of `image`, clipped to it, and scores float32 [N], best
         first; at most `settings.MAX_FACES`, the largest. Nothing found is N = 0.
@@ -90,14 +90,14 @@ class FaceDetector(ABC):
             part = reduced if window.covers(width, height) and _is_within(window.size, reduced) else window.cut(image)
             part = resize(part, window.size)
             if window.covers(width, height) and window.scale < 1:
-                reduced = part  # what a smaller pass is made of
-            found.append(self._look(part, window, threshold, (width, height)))
+                reduced = part  # smaller passes start from it
+            found.append(self._detect_window(part, window, threshold, (width, height)))
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
-        return _tidy(boxes, scores, width, height)
+        return _postprocess(boxes, scores, width, height)
 
     def detect_once(
-        self, image: Picture, side: int, threshold: float | None = None, enlarge: float = 1.0
+        self, image: Image, side: int, threshold: float | None = None, enlarge: float = 1.0
     ) -> tuple[Boxes, Scores]:
         """Detect in one pass over the whole `image`, RGB uint8 [H, W, 3]: the bare network, for measurements.
 
@@ -109,32 +109,34 @@ class FaceDetector(ABC):
         threshold = self.default_threshold if threshold is None else float(threshold)
         height, width = image.shape[:2]
         window = whole(width, height, side, enlarge)
-        boxes, scores = self._look(resize(image, window.size), window, threshold, (width, height))
-        return _tidy(boxes, scores, width, height)
+        boxes, scores = self._detect_window(resize(image, window.size), window, threshold, (width, height))
+        return _postprocess(boxes, scores, width, height)
 
     @staticmethod
     def check_options(detail: Any = "auto", threshold: Any = None) -> None:
-        """What `detect` checks before it looks at the picture.
+        """Check the options of `detect`.
 
         Raises:
             BadOption: `detail` or `threshold` is outside its range.
         """
         if detail not in settings.DETAILS:
             raise BadOption(f"detail must be one of {', '.join(settings.DETAILS)}, but is {detail!r}.")
-        if threshold is not None and not _is_share(threshold):
-            raise BadOption(f"The detection threshold must be a number from 0 to 1, but is {_shown(threshold)}.")
+        if threshold is not None and not _is_score(threshold):
+            raise BadOption(f"The detection threshold must be a number from 0 to 1, but is {_short_repr(threshold)}.")
 
     @abstractmethod
-    def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
-        """The faces in one RGB picture at exactly its own size, in its pixels, with scores of `threshold` or more."""
+    def _run(self, image: Image, threshold: float) -> tuple[Boxes, Scores]:
+        """Run the network on one RGB image at its own size: boxes in its pixels, scores of at least `threshold`."""
 
     def _plan(self, width: int, height: int, detail: str) -> list[Window]:
         if detail == "fast":
             return [whole(width, height, self.fast_side)]
         return plan(width, height, self.enlarge, self.tile_side if detail == "thorough" else None)
 
-    def _look(self, part: Picture, window: Window, threshold: float, size: tuple[int, int]) -> tuple[Boxes, Scores]:
-        """The faces in `part`, which is `window` of a picture of that (width, height), in the picture's pixels."""
+    def _detect_window(
+        self, part: Image, window: Window, threshold: float, size: tuple[int, int]
+    ) -> tuple[Boxes, Scores]:
+        """Boxes in `part`, which is `window` of an image of that (width, height), in pixels of the image."""
         boxes, scores = self._run(np.ascontiguousarray(part), threshold)
         if not len(boxes):
             return empty()
@@ -145,12 +147,12 @@ class FaceDetector(ABC):
         return boxes.astype(np.float32), scores.astype(np.float32)
 
 
-def _is_within(size: tuple[int, int], picture: Picture) -> bool:
-    return bool(size[0] <= picture.shape[1] and size[1] <= picture.shape[0])
+def _is_within(size: tuple[int, int], image: Image) -> bool:
+    return bool(size[0] <= image.shape[1] and size[1] <= image.shape[0])
 
 
 def _cut_by_tile(boxes: Boxes, window: Window, width: int, height: int) -> npt.NDArray[np.bool_]:
-    """Which boxes touch a border of the tile that is not one of the picture.
+    """Mask of the boxes that touch a border of the tile that is not the image's.
 
     Such a face lies whole in the next tile, or is so large that a reduced pass finds it; its cut part would survive
     beside it.
@@ -164,8 +166,8 @@ def _cut_by_tile(boxes: Boxes, window: Window, width: int, height: int) -> npt.N
     return cut
 
 
-def _tidy(boxes: Boxes, scores: Scores, width: int, height: int) -> tuple[Boxes, Scores]:
-    """One box per face, inside the picture, best first."""
+def _postprocess(boxes: Boxes, scores: Scores, width: int, height: int) -> tuple[Boxes, Scores]:
+    """Clip the boxes, keep one per face, and sort them by score."""
     boxes = clip(boxes, width, height)
     solid = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1)
     boxes, scores = boxes[solid], np.clip(scores[solid], 0, 1)
@@ -184,13 +186,16 @@ def _check_image(image: Any) -> None:
         raise BadArray(f"A picture must have pixels, but its shape is {list(image.shape)}.")
 
 
-def _is_share(value: Any) -> bool:
-    """Whether it is a number from 0 to 1; NaN is not. A conversion would fail on a whole number of 400 digits."""
+def _is_score(value: Any) -> bool:
+    """Whether the value is a number from 0 to 1; NaN is not.
+
+    It is not converted: that fails for an integer of 400 digits.
+    """
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     return is_number and bool(0 <= value <= 1)
 
 
-def _shown(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     try:
         return repr(value)
     except ValueError:  # Python writes out no whole number of more than 4300 digits

@@ -1,4 +1,4 @@
-"""Any Ultralytics checkpoint that finds faces: a .pt, .onnx or OpenVINO export, from the Hub or this machine."""
+"""Ultralytics checkpoints that detect faces: .pt, .onnx or OpenVINO, from the Hub or a local path."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 
 from facemotion import settings, weights
 from facemotion.detectors import ultralytics_compat
-from facemotion.detectors.base import FaceDetector, Picture
+from facemotion.detectors.base import FaceDetector, Image
 from facemotion.detectors.boxes import Boxes, Scores
 from facemotion.errors import UnknownModel, WeightsMismatch
 
-HUB_FILE = "model.pt"  # what arnabdhar/YOLOv8-Face-Detection calls it
-_STRIDE = 32  # inputs are multiples of it
-_GREY = (114, 114, 114)  # ultralytics' padding, which the networks know from training
+HUB_FILE = "model.pt"  # as in arnabdhar/YOLOv8-Face-Detection
+_STRIDE = 32  # pixels; input sides are multiples of it
+_GREY = (114, 114, 114)  # padding of ultralytics, as in training
 _NMS_IOU = 0.5  # ultralytics' 0.7 leaves two boxes on some faces
 
 
 class Yolo(FaceDetector):
-    """A YOLO checkpoint from a local file or folder, run by ultralytics.
+    """A YOLO checkpoint from a local path, run by ultralytics.
 
     Raises:
         UnknownModel: nothing is there, or the runtime that it needs is not installed.
@@ -36,18 +36,18 @@ class Yolo(FaceDetector):
     def __init__(self, path: Path, description: str, notice: str | None = None) -> None:
         super().__init__(description, notice)
         self._path = path
-        self._lock = Lock()  # a predictor keeps the picture it works on
+        self._lock = Lock()  # a predictor stores its current image
         self._model, self._fixed_size = self._open(path)
         self._faces = _face_classes(path.name, self._model.names)
         if self._fixed_size is not None:
-            self.fast_side = self.tile_side = min(self._fixed_size)  # a smaller picture takes as long
+            self.fast_side = self.tile_side = min(self._fixed_size)  # a smaller image takes as long
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._rebuilt_from(self._path)
 
     @classmethod
     def from_hub(cls, reference: settings.Reference) -> Yolo:
-        """`model.pt` of that repository.
+        """Load `model.pt` of a repository.
 
         Raises:
             WeightsError: it cannot be had, or is not what it should be.
@@ -60,7 +60,7 @@ class Yolo(FaceDetector):
 
     @classmethod
     def from_path(cls, path: Path) -> Yolo:
-        """A checkpoint on this machine."""
+        """Load a checkpoint from a local path."""
         if not path.exists():
             raise UnknownModel(f"There is no file or folder {path.name!r} to load a detector from.")
         if path.is_dir():
@@ -70,14 +70,14 @@ class Yolo(FaceDetector):
         return cls(path, f"{path.name} (local, {weights.sha256(path)[:8]})")
 
     def _open(self, path: Path) -> tuple[Any, tuple[int, int] | None]:
-        """The model, tried once, and the (height, width) of its input where an export has fixed it."""
+        """Load the model and run it once; returns it with the (height, width) of its input where that is fixed."""
         if path.is_dir() and find_spec("openvino") is None:
             raise UnknownModel(f"{path.name} is an OpenVINO export. Install the package openvino, or name a .pt file.")
         try:
             with self._lock, ultralytics_compat.keep_threads():
                 model = ultralytics_compat.import_ultralytics().YOLO(str(path), task="detect")
                 self._predict(model, np.zeros((_STRIDE * 2, _STRIDE * 2, 3), np.uint8), 0.9, None)
-        except Exception as error:  # a foreign file may make torch, pickle or a runtime raise whatever they like
+        except Exception as error:  # torch, pickle and runtimes raise anything for an untrusted file
             raise WeightsMismatch(
                 f"{path.name} cannot be read as an Ultralytics detector ({type(error).__name__}). Name a .pt or .onnx "
                 "file or an OpenVINO folder that ultralytics has exported."
@@ -86,16 +86,16 @@ class Yolo(FaceDetector):
         fixed = path.suffix != ".pt" and not getattr(backend, "dynamic", False)
         return model, tuple(backend.imgsz) if fixed else None
 
-    def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
+    def _run(self, image: Image, threshold: float) -> tuple[Boxes, Scores]:
         with self._lock, ultralytics_compat.keep_threads():
-            result = self._predict(self._model, self._padded(picture), threshold, self._faces)
+            result = self._predict(self._model, self._padded(image), threshold, self._faces)
         found = result.boxes.cpu().numpy()
         return np.asarray(found.xyxy, np.float32).reshape(-1, 4), np.asarray(found.conf, np.float32).reshape(-1)
 
-    def _predict(self, model: Any, picture: Picture, threshold: float, classes: list[int] | None) -> Any:
+    def _predict(self, model: Any, image: Image, threshold: float, classes: list[int] | None) -> Any:
         return model.predict(
-            cv2.cvtColor(picture, cv2.COLOR_RGB2BGR),
-            imgsz=picture.shape[:2],
+            cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+            imgsz=image.shape[:2],
             conf=threshold,
             iou=_NMS_IOU,
             classes=classes,
@@ -103,20 +103,20 @@ class Yolo(FaceDetector):
             verbose=False,
         )[0]
 
-    def _padded(self, picture: Picture) -> Picture:
-        """The picture at its own size on grey, so that ultralytics does not enlarge it.
+    def _padded(self, image: Image) -> Image:
+        """The image padded with grey to a multiple of the stride, so that ultralytics does not enlarge it.
 
-        Enlarged to 640 pixels, a small picture that is all face was missed in half of 483 cases; at its own size, in 3.
+        Enlarged to 640 pixels, a small image that is all face was missed in half of 483 cases; at its own size, in 3.
         """
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         rows, columns = self._fixed_size or (-(-height // _STRIDE) * _STRIDE, -(-width // _STRIDE) * _STRIDE)
         below, right = max(0, rows - height), max(0, columns - width)
-        padded = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_CONSTANT, value=_GREY)
+        padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=_GREY)
         return padded.astype(np.uint8, copy=False)
 
 
 def _face_classes(name: str, names: dict[int, str]) -> list[int]:
-    """The numbers of the classes that are faces: any with that word in its name, or the only one there is."""
+    """Class numbers of faces: those with "face" in their name, or the only class."""
     faces = [number for number, label in names.items() if "face" in label.lower()]
     if len(names) == 1 or faces:
         return faces or list(names)

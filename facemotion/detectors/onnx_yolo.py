@@ -1,4 +1,4 @@
-"""YOLO face detectors exported to ONNX, run without ultralytics and without PyTorch: the default and our own.
+"""YOLO face detectors as ONNX, run without ultralytics and PyTorch.
 
 model.onnx takes float32 RGB 0..1 [1, 3, H, W], H and W multiples of 32 from 128 on. An end-to-end network returns
 float32 [1, N, 6]: x0 y0 x1 y1 score class in pixels of the input, one row a face, best first, with rows of low scores
@@ -19,22 +19,22 @@ import numpy as np
 import numpy.typing as npt
 
 from facemotion import runtime, settings, weights
-from facemotion.detectors.base import FaceDetector, Picture
+from facemotion.detectors.base import FaceDetector, Image
 from facemotion.detectors.boxes import Boxes, Scores, suppress
 from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatch
 
 FORMAT = "facemotion-detector-1"
 WEIGHTS_FILE, CONFIG_FILE = "model.onnx", "config.json"
 STRIDE = 32
-LEAST_SIDE = 128  # below, the network has fewer places to look at than rows to return
-_CANDIDATES = 5000  # boxes before suppression, whose time grows with their number; a face has about ten
-_GREY = 114  # the padding that the network knows from training
+MIN_INPUT_SIDE = 128  # pixels; below, the network has fewer cells than output rows
+_CANDIDATES = 5000  # boxes before suppression, which limits its time; a face has about ten
+_GREY = 114  # padding, as in training
 
 Runtime = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
 class OnnxYolo(FaceDetector):
-    """The detector from a folder with model.onnx and config.json.
+    """A detector from a folder with model.onnx and config.json.
 
     ONNX Runtime computes, in two thirds of OpenCV's time.
 
@@ -64,14 +64,14 @@ class OnnxYolo(FaceDetector):
         self.config = config
         self._folder = folder
         self._suppress: float | None = config.get("suppress")
-        self._run_network = _open(path, rows_of=5 if self._suppress else 6)
+        self._run_network = _open_checked(path, rows_of=5 if self._suppress else 6)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._rebuilt_from(self._folder)
 
     @classmethod
     def embedded(cls, name: str = "yolo", notice: str | None = None) -> OnnxYolo:
-        """The network of that name which is installed with the package.
+        """Load a network that is installed with the package.
 
         Raises:
             WeightsError: there is none, or it is damaged.
@@ -81,7 +81,7 @@ class OnnxYolo(FaceDetector):
 
     @classmethod
     def from_hub(cls, reference: settings.Reference) -> OnnxYolo | None:
-        """`model.onnx` of that repository; None if the repository is not one of ours.
+        """Load `model.onnx` of a repository; None if the repository has another format.
 
         The reference's checksum is that of model.onnx; config.json is of the same revision.
 
@@ -92,7 +92,7 @@ class OnnxYolo(FaceDetector):
             config = weights.resolve(settings.Reference(reference.repo, reference.revision), CONFIG_FILE)
         except RevisionNotFound:
             return None
-        if not is_ours(config):
+        if not has_our_format(config):
             return None
         # The revision that config.json came from: a branch may move between the two requests.
         revision = weights.pinned(reference, config).revision
@@ -101,21 +101,21 @@ class OnnxYolo(FaceDetector):
 
     @classmethod
     def from_path(cls, folder: Path) -> OnnxYolo:
-        """An export on this machine."""
+        """Load an export from a local folder."""
         name = folder.resolve().name
         path = folder / WEIGHTS_FILE
         return cls(folder, f"{name} (local{', ' + weights.sha256(path)[:8] if path.is_file() else ''})")
 
-    def _run(self, picture: Picture, threshold: float) -> tuple[Boxes, Scores]:
-        found = self._run_network(to_input(picture))[0]
+    def _run(self, image: Image, threshold: float) -> tuple[Boxes, Scores]:
+        found = self._run_network(to_input(image))[0]
         if self._suppress is not None:
-            return _best_of_each_face(found, threshold, self._suppress)
+            return _decode_with_suppression(found, threshold, self._suppress)
         kept = found[:, 4] >= threshold
         return np.asarray(found[kept, :4]), np.asarray(found[kept, 4])
 
 
-def _best_of_each_face(columns: npt.NDArray[np.float32], threshold: float, iou: float) -> tuple[Boxes, Scores]:
-    """Boxes and scores of float32 [5, N], center-x center-y width height score; no two overlap by more than `iou`."""
+def _decode_with_suppression(columns: npt.NDArray[np.float32], threshold: float, iou: float) -> tuple[Boxes, Scores]:
+    """Boxes and scores of float32 [5, N] (center-x, center-y, width, height, score), suppressed at `iou`."""
     columns = columns[:, columns[4] >= threshold]
     best = np.argsort(-columns[4], kind="stable")[:_CANDIDATES]
     centers, sizes, scores = columns[:2, best].T, columns[2:4, best].T, columns[4, best]
@@ -124,18 +124,18 @@ def _best_of_each_face(columns: npt.NDArray[np.float32], threshold: float, iou: 
     return boxes[kept], scores[kept]
 
 
-def to_input(picture: Picture) -> npt.NDArray[np.float32]:
-    """An RGB picture at exactly its size on grey -> float32 [1, 3, H, W]."""
-    height, width = picture.shape[:2]
-    rows, columns = (max(LEAST_SIDE, -(-side // STRIDE) * STRIDE) for side in (height, width))
+def to_input(image: Image) -> npt.NDArray[np.float32]:
+    """The network's input, float32 [1, 3, H, W], of an RGB image padded with grey."""
+    height, width = image.shape[:2]
+    rows, columns = (max(MIN_INPUT_SIDE, -(-side // STRIDE) * STRIDE) for side in (height, width))
     padded = cv2.copyMakeBorder(
-        picture, 0, rows - height, 0, columns - width, cv2.BORDER_CONSTANT, value=(_GREY, _GREY, _GREY)
+        image, 0, rows - height, 0, columns - width, cv2.BORDER_CONSTANT, value=(_GREY, _GREY, _GREY)
     )
     return np.asarray(np.ascontiguousarray(padded.transpose(2, 0, 1)[None]) / np.float32(255), np.float32)
 
 
-def is_ours(config: Path) -> bool:
-    """Whether a config.json tells of a detector of this format."""
+def has_our_format(config: Path) -> bool:
+    """Whether a config.json describes a detector of this format."""
     try:
         content = json.loads(config.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -144,12 +144,12 @@ def is_ours(config: Path) -> bool:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """config.json, checked.
+    """Read and check config.json.
 
     Raises:
         WeightsMismatch: it is missing or not of this format.
     """
-    if not is_ours(file):
+    if not has_our_format(file):
         raise WeightsMismatch(f"{file.name} is missing or not of the format {FORMAT}. Export the detector again.")
     config: dict[str, Any] = json.loads(file.read_text("utf-8"))
     threshold, checksum = config.get("threshold"), config.get("sha256")
@@ -163,7 +163,7 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def open_network(path: Path) -> Runtime:
-    """The network, which several threads may call at once."""
+    """Open the network; several threads may call it at once."""
     session = runtime.open_session(path)
     name = session.get_inputs()[0].name
 
@@ -173,12 +173,12 @@ def open_network(path: Path) -> Runtime:
     return run
 
 
-def _open(path: Path, rows_of: int) -> Runtime:
-    """The network, tried once; its output is [1, N, 6] or [1, 5, N]."""
+def _open_checked(path: Path, rows_of: int) -> Runtime:
+    """Open the network and run it once; its output is [1, N, 6] or [1, 5, N]."""
     try:
         run = open_network(path)
         rows = run(to_input(np.zeros((8, 8, 3), np.uint8)))
-    except Exception as error:  # ONNX Runtime has errors of its own
+    except Exception as error:  # ONNX Runtime raises its own errors
         raise WeightsMismatch(
             f"{path.name} cannot be run ({type(error).__name__}). Export the detector again."
         ) from error

@@ -1,4 +1,4 @@
-"""The one place that works around other libraries: torchvision without its operators, and what ultralytics takes."""
+"""Import of ultralytics and torchvision without their side effects."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from PIL import Image
 
 from facemotion import scratch
 
-_lock = RLock()  # around what belongs to the whole process; importing also keeps the threads
+_lock = RLock()  # guards process-wide state; reentrant, since importing keeps the threads too
 
 
 def import_ultralytics() -> ModuleType:
-    """Ultralytics, imported so that it leaves this process as it found it.
+    """Import ultralytics and undo its changes to this process.
 
     It never installs packages, asks the network nothing (it would look up two hosts and send usage statistics), keeps
     its settings out of the home folder unless YOLO_CONFIG_DIR says where, and gives back the thread counts and the
@@ -30,15 +30,16 @@ def import_ultralytics() -> ModuleType:
     """
     with _lock:
         if "ultralytics" not in sys.modules:
-            _set_switches()
+            _set_environment()
         ensure_torchvision()
         with keep_threads(), keep_functions(), np.printoptions():  # it also changes how all arrays are printed
             import ultralytics.utils.patches  # noqa: PLC0415  (takes a second; the embedded detector needs none of it)
-        return ultralytics
+        module: ModuleType = ultralytics
+        return module
 
 
-def _set_switches() -> None:
-    """Read by ultralytics once, when it is imported; what the user has set stands."""
+def _set_environment() -> None:
+    """Set the variables that ultralytics reads at import; those set by the user stay."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "0")
     os.environ.setdefault("YOLO_OFFLINE", "1")
     os.environ.setdefault("YOLO_VERBOSE", "False")  # it writes to standard output, which is for results
@@ -47,7 +48,7 @@ def _set_switches() -> None:
 
 
 def leave_out_openvino_telemetry() -> None:
-    """Keeps OpenVINO, which serves some exports of a YOLO, from sending usage data to Google Analytics.
+    """Keep OpenVINO, which runs some YOLO exports, from sending usage data to Google Analytics.
 
     Unless CI is set it does so whenever it reads a model, and keeps a device id in the home folder. No variable stops
     it, but without the package that sends, which is imported by nothing else, it goes on with a stub of its own.
@@ -63,7 +64,7 @@ def keep_threads() -> Iterator[None]:
     gives torch one thread less than there are cores: a frame on two cores then takes 91 ms instead of 55, and every
     other network in the process slows down.
     """
-    with _lock:  # a second caller would take the changed counts for those to restore
+    with _lock:  # a second caller would save the changed counts
         threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
         variable = os.environ.get("OMP_NUM_THREADS")
         try:
@@ -81,8 +82,11 @@ def keep_threads() -> Iterator[None]:
 
 @contextmanager
 def keep_functions() -> Iterator[None]:
-    """Restores what ultralytics replaces by its own versions, for everybody in the process: `PIL.Image.open`, which
-    would then look for a package on every damaged picture, `torch.save`, and OpenCV's reading and writing."""
+    """Restore the functions that ultralytics replaces globally.
+
+    They are `PIL.Image.open`, which would then look for a package on every damaged image, `torch.save`, and image files
+    in OpenCV.
+    """
     taken = ((Image, "open"), (torch, "save"), (cv2, "imread"), (cv2, "imwrite"), (cv2, "imshow"))
     functions = [getattr(library, name) for library, name in taken]
     try:
@@ -93,7 +97,7 @@ def keep_functions() -> Iterator[None]:
 
 
 def ensure_torchvision() -> None:
-    """Makes torchvision importable, and its non-maximum suppression callable, where its compiled operators do not load.
+    """Make torchvision importable, with non-maximum suppression, where its compiled operators do not load.
 
     They do not whenever torch and torchvision are of different builds (a CPU torch beside PyPI's torchvision, say).
     torchvision then fails as it is imported, for it describes operators that nobody has defined, and ultralytics
@@ -113,14 +117,14 @@ def ensure_torchvision() -> None:
 
 
 def _define_operators() -> None:
-    """Gives a name and a body to the two operators that torchvision describes without looking whether they exist."""
+    """Define the two operators that torchvision describes without checking that they exist."""
     for name in ("torchvision::nms", "torchvision::qnms"):
         torch.library.define(name, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         torch.library.impl(name, "CompositeExplicitAutograd")(_nms)
 
 
 def _nms(dets: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
-    """Ultralytics' own substitute: the indices kept of boxes [N, 4] with scores [N], best first."""
+    """Non-maximum suppression of ultralytics: indices kept of boxes [N, 4] with scores [N], best first."""
     from ultralytics.utils.nms import TorchNMS  # noqa: PLC0415
 
     kept: torch.Tensor = TorchNMS.nms(dets, scores, iou_threshold)

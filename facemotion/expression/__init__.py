@@ -1,1 +1,1 @@
-"""Faces to expressions: crops, the classifier and its network, the quality of a crop, what a label rests on."""
+"""Expression classification: crops, classifier, network, quality, and occlusion heatmaps."""

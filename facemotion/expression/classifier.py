@@ -1,4 +1,4 @@
-"""Face crops -> calibrated probabilities of the seven expressions, in batches."""
+"""Expression classifier: face crops in, calibrated probabilities out."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from facemotion.faces import EMOTIONS
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-_LEAST, _MOST = sys.float_info.min, sys.float_info.max  # what a number that must be finite and above 0 lies between
+_MIN_FLOAT, _MAX_FLOAT = sys.float_info.min, sys.float_info.max  # range of finite numbers above 0
 
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Normalised pictures float32 [N, channels, size, size] -> logits float32 [N, 7]: a `graphs.Network`, or what stands in
-for one."""
+"""Normalised images float32 [N, channels, size, size] -> logits float32 [N, 7]: an
+`onnx_network.Network` or a substitute."""
 
 
 class EmotionClassifier:
-    """A network with its configuration: input size, normalisation, temperature, thresholds.
+    """An expression network with its configuration: input size, normalisation, temperature, thresholds.
 
     `description` says which weights these are; `notice` is None, or why they are not the ones asked for.
 
@@ -47,7 +47,7 @@ class EmotionClassifier:
 
     @classmethod
     def from_pretrained(cls, name: str = "default") -> EmotionClassifier:
-        """Loads a classifier.
+        """Load a classifier by name.
 
         Args:
             name: "default" (FACEMOTION_WEIGHTS, else `settings.CLASSIFIER`), the name of embedded weights, a Hub
@@ -70,7 +70,7 @@ class EmotionClassifier:
             return classifier
 
     def classify(self, face_crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Calibrated probabilities.
+        """Calibrated probabilities of face crops.
 
         Args:
             face_crops: RGB uint8 [h, w, 3] each, of any size, used as they are.
@@ -109,7 +109,7 @@ class EmotionClassifier:
                 face_crops, spec.input_size, normalisation["mean"], normalisation["std"], spec.input_channels
             )
             logits = self.network(batch)
-        except Exception as error:  # a runtime has errors of its own
+        except Exception as error:  # a runtime raises its own errors
             raise ModelFailure(
                 "The expression model failed on this picture. Try again, or with fewer faces."
             ) from error
@@ -123,7 +123,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def check_config(config: Any) -> None:
-    """Holds a published configuration against this package: every key that is used, its type and its range.
+    """Check a published configuration: keys, types and ranges.
 
     Raises:
         WeightsMismatch: it is no mapping, a key is missing, the network is unknown, the labels differ, the input's
@@ -136,11 +136,17 @@ def check_config(config: Any) -> None:
         raise WeightsMismatch(f"The configuration lacks {', '.join(sorted(missing))}.")
     if config["labels"] != list(EMOTIONS):
         raise WeightsMismatch(f"The labels are {config['labels']!r}, but must be {list(EMOTIONS)}.")
-    _check_network(config["network"], _part(config, "input", "size"))
-    _check_range("temperature", config["temperature"], _LEAST, _MOST, "a finite number above 0")
-    _check_range("normalisation.std", _part(config, "normalisation", "std"), _LEAST, _MOST, "a finite number above 0")
+    _check_network(config["network"], _nested_value(config, "input", "size"))
+    _check_range("temperature", config["temperature"], _MIN_FLOAT, _MAX_FLOAT, "a finite number above 0")
+    _check_range(
+        "normalisation.std",
+        _nested_value(config, "normalisation", "std"),
+        _MIN_FLOAT,
+        _MAX_FLOAT,
+        "a finite number above 0",
+    )
     for section, key in (("normalisation", "mean"), ("uncertain", "min_confidence"), ("uncertain", "min_lead")):
-        _check_range(f"{section}.{key}", _part(config, section, key), 0, 1, "a number from 0 to 1")
+        _check_range(f"{section}.{key}", _nested_value(config, section, key), 0, 1, "a number from 0 to 1")
 
 
 def _check_network(name: Any, size: Any) -> None:
@@ -148,11 +154,11 @@ def _check_network(name: Any, size: Any) -> None:
         known = ", ".join(onnx_network.names())
         raise WeightsMismatch(f"The network {name!r} is unknown here; this version has {known}.")
     expected = onnx_network.spec(name).input_size
-    if type(size) is not int or size != expected:  # neither 48.0 nor True is a size
+    if type(size) is not int or size != expected:  # 48.0 and True are no sizes
         raise WeightsMismatch(f"input.size must be {expected}, the size that {name} takes, but is {size!r}.")
 
 
-def _part(config: Mapping[str, Any], section: str, key: str) -> Any:
+def _nested_value(config: Mapping[str, Any], section: str, key: str) -> Any:
     values = config[section]
     if not isinstance(values, Mapping) or key not in values:
         raise WeightsMismatch(f"The configuration lacks {section}.{key}.")
@@ -160,7 +166,10 @@ def _part(config: Mapping[str, Any], section: str, key: str) -> Any:
 
 
 def _check_range(name: str, value: Any, low: float, high: float, accepted: str) -> None:
-    """Compares without a conversion, which a whole number of 400 digits would not survive; NaN is in no range."""
+    """Check a number against its range.
+
+    It is not converted, which fails for an integer of 400 digits; NaN is in no range.
+    """
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not low <= value <= high:
         raise WeightsMismatch(f"{name} must be {accepted}, but is {value!r}.")

@@ -1,4 +1,4 @@
-"""A face's box -> a square crop -> the network's input: the only such code, for serving and for training."""
+"""Square face crops and the input of the expression networks; shared by serving and training."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from facemotion.faces import Box
 
-# Added on every side, as a share of the box's longer side; training/expression/data/crop_margin.py measured it.
+# Share of the box's longer side, added on every side; measured by training/expression/data/crop_margin.py.
 MARGIN = 0.0
 
 
 def square(image: NDArray[np.uint8], box: Box, margin: float = MARGIN) -> NDArray[np.uint8]:
-    """The square around the centre of `box`, widened by `margin`, at the picture's own resolution.
+    """Square crop around the centre of `box`, widened by `margin`, at the image's resolution.
 
-    Where the square leaves the picture, the border pixels are repeated.
+    Where the square leaves the image, the border pixels are repeated.
 
     Args:
         image: RGB uint8 [H, W, 3].
@@ -38,8 +38,10 @@ def square(image: NDArray[np.uint8], box: Box, margin: float = MARGIN) -> NDArra
 
 
 def _overlap(start: int, length: int, limit: int) -> tuple[int, int, slice]:
-    """Of `length` pixels from `start` on: how many lie before a picture of `limit` pixels, how many behind, and those
-    in it, at least its outermost one."""
+    """Split `length` pixels from `start` on at the borders of an image of `limit` pixels.
+
+    Returns the number before the image, the number behind it, and the slice inside, at least the outermost pixel.
+    """
     first, last = min(max(start, 0), limit - 1), max(min(start + length, limit), 1)
     before = min(first - start, length - 1) if start < 0 else 0
     last = max(last, first + 1)
@@ -49,15 +51,14 @@ def _overlap(start: int, length: int, limit: int) -> tuple[int, int, slice]:
 def to_input(
     crops: Sequence[NDArray[np.uint8]], size: int, mean: float, std: float, channels: int = 3
 ) -> NDArray[np.float32]:
-    """What the networks take: grey, `size` x `size`, shifted by `mean` and divided by `std`, because FER2013 has no
-    colours to learn from.
+    """Batch of normalised grey images, `size` x `size`: FER2013 has no colours to learn from.
 
     Args:
         crops: RGB uint8 [h, w, 3] each, of any size.
         size: side of the network's input in pixels.
         mean: of the pixels on the scale 0..1.
         std: likewise.
-        channels: how often the grey picture is repeated; the study's network expects colours.
+        channels: how often the grey image is repeated; the study's network expects colours.
 
     Returns:
         float32 [N, channels, size, size].
@@ -68,13 +69,13 @@ def to_input(
     return np.repeat((grey / 255 - mean) / std, channels, axis=1).astype(np.float32)
 
 
-def to_grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB [h, w, 3] -> luma [h, w] of ITU-R BT.601, as FER2013's readers compute it too."""
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Luma [h, w] of RGB [h, w, 3] by ITU-R BT.601, as in FER2013's readers."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def resize(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """[h, w] or [h, w, 3] -> `size` x `size`: averaged when it shrinks, so that nothing aliases."""
-    shrinks = min(picture.shape[:2]) > size
+def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize [h, w] or [h, w, 3] to `size` x `size`, averaged when it shrinks to avoid aliasing."""
+    shrinks = min(image.shape[:2]) > size
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, (size, size), interpolation=method), np.uint8)
+    return np.asarray(cv2.resize(image, (size, size), interpolation=method), np.uint8)

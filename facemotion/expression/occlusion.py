@@ -1,9 +1,8 @@
-"""What a label rests on: how far the evidence for it falls when a part of the face is hidden.
+"""Occlusion heatmaps: how much each part of a face supports its label.
 
 Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014): a window slides over the
-crop, what lies under it is blurred beyond recognition, and the fall of the label's log odds is noted there: the
-probability of a sure label would hardly move whatever is hidden. It asks the classifier itself, calibrated as it
-serves, and needs no gradients.
+crop, the part under it is blurred, and the drop of the label's log odds is recorded. Log odds are used because a
+probability near 1 hardly changes. The method needs the calibrated classifier only, no gradients.
 """
 
 from __future__ import annotations
@@ -19,24 +18,24 @@ from facemotion.expression import crops
 from facemotion.expression.classifier import EmotionClassifier
 from facemotion.faces import EMOTIONS
 
-SIDE = 96  # pixels; the networks see fewer
-WINDOW = 44  # pixels: a whole mouth; a network that learned from covered faces does without half of one
+SIDE = 96  # pixels; the networks take fewer
+WINDOW = 44  # pixels, a whole mouth: networks trained on covered faces need only half of it
 STEPS = 9  # windows across and down
 BLUR = 12.0  # pixels; no feature of a face of 96 pixels survives it
 OPACITY = 0.6
-PLAIN_FALL = 0.1  # a fall of the log odds below this is shown as none: any change of pixels does as much
-SUREST = 1e-4  # probabilities nearer to 0 or 1 count as this near, or their log odds would have no end
+MIN_DROP = 0.1  # smaller drops of the log odds are noise and not shown
+MIN_PROBABILITY = 1e-4  # bounds the log odds of probabilities near 0 or 1
 
 
 def heatmap(
     classifier: EmotionClassifier, crop: NDArray[np.uint8], expression: str | None = None
 ) -> NDArray[np.float32]:
-    """How much each place of a face supports an expression.
+    """Heatmap of how much each part of a face supports an expression.
 
     Args:
-        classifier: the one that gave the label.
+        classifier: the classifier that gave the label.
         crop: RGB uint8 [h, w, 3], as `crops.square` cuts it.
-        expression: one of `EMOTIONS`; None takes the one that the classifier gives the crop.
+        expression: one of `EMOTIONS`; None takes the label of the crop.
 
     Returns:
         float32 [h, w]: by how much the expression's log odds, ln p / (1 - p), fall when that place is hidden, averaged
@@ -54,14 +53,16 @@ def heatmap(
     face = crops.resize(crop, SIDE)
     hidden = np.asarray(cv2.GaussianBlur(face, (0, 0), BLUR), np.uint8)
     places = list(_windows())
-    covered = [_with_window(face, hidden, place) for place in places]
-    falls = _log_odds(classifier.classify([face])[0, column]) - _log_odds(classifier.classify(covered)[:, column])
+    covered = [_occlude(face, hidden, place) for place in places]
+    drops = _log_odds(classifier.classify([face])[0, column]) - _log_odds(classifier.classify(covered)[:, column])
     height, width = crop.shape[:2]
-    return np.asarray(cv2.resize(_spread(falls, places), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(
+        cv2.resize(_mean_drop(drops, places), (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+    )
 
 
 def overlay(crop: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The crop in grey, with the places that support the label glowing, the strongest most.
+    """The crop in grey, with the places that support the label highlighted.
 
     Args:
         crop: RGB uint8 [h, w, 3].
@@ -70,40 +71,40 @@ def overlay(crop: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.ui
     Returns:
         RGB uint8 [h, w, 3].
     """
-    share = np.clip((heat - PLAIN_FALL) / max(float(heat.max()) - PLAIN_FALL, PLAIN_FALL), 0, 1)
+    share = np.clip((heat - MIN_DROP) / max(float(heat.max()) - MIN_DROP, MIN_DROP), 0, 1)
     glow = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1].astype(np.float32)
     grey = crops.to_grey(crop)[:, :, None].astype(np.float32)
     weight = OPACITY * share[:, :, None]
     return np.asarray(np.rint((1 - weight) * grey + weight * glow).astype(np.uint8))
 
 
-def lowered(probability: float, fall: float) -> float:
-    """What a probability becomes when its log odds fall by so much."""
-    return float(1 / (1 + np.exp(fall - _log_odds(np.float32(probability)))))
+def reduced_probability(probability: float, drop: float) -> float:
+    """The probability after its log odds drop by `drop`."""
+    return float(1 / (1 + np.exp(drop - _log_odds(np.float32(probability)))))
 
 
 def _log_odds(probability: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
-    bounded = np.clip(probability, SUREST, 1 - SUREST)
+    bounded = np.clip(probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return np.asarray(np.log(bounded / (1 - bounded)), np.float32)
 
 
 def _windows() -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each window; the outermost ones are centred on the border, and so half outside."""
+    """Rows and columns of each window; the outermost windows are centred on the border, half outside."""
     centers = np.linspace(0, SIDE, STEPS)
     spans = [slice(max(0, round(c - WINDOW / 2)), min(SIDE, round(c + WINDOW / 2))) for c in centers]
     return ((rows, columns) for rows in spans for columns in spans)
 
 
-def _with_window(face: NDArray[np.uint8], hidden: NDArray[np.uint8], place: tuple[slice, slice]) -> NDArray[np.uint8]:
+def _occlude(face: NDArray[np.uint8], hidden: NDArray[np.uint8], place: tuple[slice, slice]) -> NDArray[np.uint8]:
     covered: NDArray[np.uint8] = face.copy()
     covered[place] = hidden[place]
     return covered
 
 
-def _spread(falls: NDArray[np.float32], places: list[tuple[slice, slice]]) -> NDArray[np.float32]:
-    """The mean fall over the windows that cover each pixel, smoothed so that no window's edge shows: [SIDE, SIDE]."""
+def _mean_drop(drops: NDArray[np.float32], places: list[tuple[slice, slice]]) -> NDArray[np.float32]:
+    """Mean drop over the windows that cover each pixel, smoothed: [SIDE, SIDE]."""
     total, count = np.zeros((SIDE, SIDE), np.float32), np.zeros((SIDE, SIDE), np.float32)
-    for fall, place in zip(falls, places, strict=True):
-        total[place] += fall
+    for drop, place in zip(drops, places, strict=True):
+        total[place] += drop
         count[place] += 1
     return np.asarray(cv2.GaussianBlur(total / count, (0, 0), WINDOW / 4), np.float32)

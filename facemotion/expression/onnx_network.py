@@ -1,4 +1,4 @@
-"""The expression networks as they are served: an ONNX graph without weights, filled from safetensors.
+"""Expression networks as served: an ONNX graph without weights, filled from safetensors.
 
 `training.expression.served_graphs` writes a graph for each network of `networks`, into assets/graphs: NAME.onnx, whose
 initializers carry the names of the tensors and no values, and NAME.json, which lists them. So any weights of a known
@@ -27,7 +27,7 @@ FOLDER = "graphs"
 
 @dataclass(frozen=True)
 class Spec:
-    """What a network takes, and the shapes of the tensors that it consists of, by name.
+    """Input and tensor shapes of a network.
 
     `unused` are those that only training reads, such as batch normalisation's counters.
     """
@@ -39,7 +39,7 @@ class Spec:
 
 
 class Network:
-    """A network with the weights of a safetensors file, float16 or float32. May be called from several threads.
+    """A network with the weights of a safetensors file, float16 or float32; several threads may call it.
 
     Raises:
         KeyError: there is no network of that name.
@@ -54,7 +54,7 @@ class Network:
         self._session = runtime.open_session(weights.embedded(FOLDER) / f"{name}.onnx", used)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled by what it was built from: a session cannot leave its process, and another builds its own."""
+        """Pickle the name and the file; the other process opens its own session."""
         return type(self), (self.name, self.file.absolute())
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -65,13 +65,13 @@ class Network:
 
 @lru_cache(maxsize=1)
 def names() -> tuple[str, ...]:
-    """The networks that can be served."""
+    """Names of the networks that can be served."""
     return tuple(sorted(file.stem for file in weights.embedded(FOLDER).glob("*.onnx")))
 
 
 @lru_cache(maxsize=8)
 def spec(name: str) -> Spec:
-    """What a network consists of.
+    """Specification of a network.
 
     Raises:
         KeyError: there is none of that name.
@@ -84,7 +84,7 @@ def spec(name: str) -> Spec:
 
 
 def read_strictly(file: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.generic]]:
-    """The tensors of a safetensors file that has exactly the names and shapes `expected`.
+    """Read a safetensors file whose tensors have exactly the names and shapes in `expected`.
 
     Raises:
         UnsafeWeights: it is no safetensors; a pickle is never opened.
@@ -94,17 +94,17 @@ def read_strictly(file: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[s
         tensors = load_file(file)
     except SafetensorError:
         raise UnsafeWeights(f"{file.name} is not in the safetensors format, and nothing else is loaded.") from None
-    except (KeyError, TypeError, ValueError):  # bfloat16, or one of the float8
-        raise _wrong_kind(file) from None
-    if any(tensor.dtype.kind not in "fiu" for tensor in tensors.values()):  # the same, where a library has added them
-        raise _wrong_kind(file)
+    except (KeyError, TypeError, ValueError):  # bfloat16 or float8
+        raise _unsupported_type(file) from None
+    if any(tensor.dtype.kind not in "fiu" for tensor in tensors.values()):  # likewise, where a library defines them
+        raise _unsupported_type(file)
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if differences := _differences(expected, found):
         raise WeightsMismatch(f"{file.name} does not fit the network: {'; '.join(differences)}.")
     return tensors
 
 
-def _wrong_kind(file: Path) -> WeightsMismatch:
+def _unsupported_type(file: Path) -> WeightsMismatch:
     return WeightsMismatch(f"{file.name} must hold float16 or float32, not another kind of number.")
 
 

@@ -1,4 +1,4 @@
-"""Why a face may be read badly: a short list of reasons, each a measurement on the crop."""
+"""Image quality of a face: reasons why its expression may be unreliable."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from facemotion.faces import Box
 
 SMALL_SIDE = 32  # pixels; below two thirds of the network's 48 the face is mostly interpolation
 DARK_MEAN = 45  # mean grey level of 0..255
-BRIGHT_LEVEL = 250  # from here up a pixel is burnt out
+BRIGHT_LEVEL = 250  # grey level from which a pixel is saturated
 OVEREXPOSED_SHARE = 0.25  # of the crop's pixels
-BLUR_SIDE = 96  # sharpness is judged at one size, so that it does not depend on the picture's
+BLUR_SIDE = 96  # pixels; sharpness is measured at one size, independent of the image's
 BLURRED_CONTRAST = 0.012  # standard deviation of the Laplacian over that of the grey levels, squared
-EDGE = 1.0  # pixels; a box that comes this close to the picture's edge is taken to go on beyond it
+EDGE = 1.0  # pixels; a box this close to the border is taken as cut off
 
 
 def assess(image: NDArray[np.uint8], box: Box, crop: NDArray[np.uint8]) -> tuple[str, ...]:
-    """The reasons from `faces.QUALITY_REASONS` that hold, in that order.
+    """Reasons from `faces.QUALITY_REASONS` that apply, in that order.
 
     Args:
-        image: RGB uint8 [H, W, 3], the whole picture.
+        image: RGB uint8 [H, W, 3], the whole image.
         box: the face, in pixels of `image`.
         crop: RGB uint8 [S, S, 3], the face's square.
     """
@@ -38,8 +38,10 @@ def assess(image: NDArray[np.uint8], box: Box, crop: NDArray[np.uint8]) -> tuple
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian over the variance of the grey levels (Pech-Pacheco et al. 2000, made independent of
-    contrast), of the picture at `BLUR_SIDE`. 0 for a flat picture."""
+    """Variance of the Laplacian over the variance of the grey levels, at `BLUR_SIDE`; 0 for a flat image.
+
+    After Pech-Pacheco et al. 2000, made independent of contrast.
+    """
     scaled = crops.resize(grey, BLUR_SIDE).astype(np.float32)
     variance = float(scaled.var())
     return float(cv2.Laplacian(scaled, cv2.CV_32F).var()) / variance if variance > 1 else 0.0

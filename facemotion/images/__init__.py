@@ -1,4 +1,4 @@
-"""Untrusted bytes in, upright RGB out: `load` is the only decoder, the files beside it are its parts."""
+"""Decoding of untrusted images into upright RGB; `load` is the only decoder."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How large the pictures in an AVIF are in truth.
+"""Coded frame sizes of an AVIF, read from its AV1 headers.
 
-An AVIF tells its size in a box of its own, and its decoder believes that: when the coded picture is of another size it
-is decoded all the same, and then scaled. Three kilobytes that say 64 x 64 can hold 16,000 x 16,000, and a grid can hold
-thousands of such cells. Here the headers of the coded pictures themselves are read.
+The container states a size, and the decoder trusts it: a coded image of another size is decoded all the same and then
+scaled. Three kilobytes that state 64 x 64 can hold 16,000 x 16,000, and a grid can hold thousands of such cells. This
+module reads the headers of the coded images instead.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from facemotion.errors import CorruptImage
 
 _FULL_BOX = 4  # bytes of version and flags before the content of some boxes
-_SEQUENCE_HEADER = 1  # the type of the one unit that tells sizes (AV1, section 6.2.2)
-_HEADER_BYTES = 256  # of which no more than 100 are read
+_SEQUENCE_HEADER = 1  # OBU type that holds the frame size (AV1, section 6.2.2)
+_HEADER_BYTES = 256  # at most 100 are needed
 _MAX_ITEMS, _MAX_UNITS = 5_000, 20_000  # a grid of 8 x 8 cells with opacity has 130 items, each of 3 units
 
 
 def stills_only(data: bytes) -> bytes:
-    """The file as one whose animation is passed over, since its frames lie elsewhere; its still picture is the first.
+    """The AVIF without its animation, whose frames lie elsewhere; its still image is the first frame.
 
     Raises:
         CorruptImage: it is not of the form that the format demands.
@@ -29,11 +29,10 @@ def stills_only(data: bytes) -> bytes:
 
 
 def coded_pixels(data: bytes) -> tuple[int, int]:
-    """The pixels of the largest coded picture in the file, and of all together: of the photo or its cells, of its
-    opacity, its thumbnail.
+    """Pixels of the largest coded image, and of all: photo or cells, opacity, thumbnail.
 
     Raises:
-        CorruptImage: it is not of the form that the format demands, or has more pieces than any real picture.
+        CorruptImage: it is not of the form that the format demands, or has more pieces than any real image.
     """
     largest = total = units = 0
     for item in _items(data):
@@ -54,7 +53,7 @@ def _damaged() -> CorruptImage:
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """(type, start, end of the content) of each box between two positions (ISO/IEC 14496-12, section 4.2)."""
+    """Iterate over boxes: (type, start, end of the content) (ISO/IEC 14496-12, section 4.2)."""
     while start + 8 <= end:
         size, head = int.from_bytes(data[start : start + 4], "big"), 8
         kind = data[start + 4 : start + 8]
@@ -62,13 +61,13 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
             size, head = int.from_bytes(data[start + 8 : start + 16], "big"), 16
         stop = end if size == 0 else start + size
         if not start + head <= stop <= end:
-            raise _damaged()  # it ends before it begins, or after the one around it
+            raise _damaged()  # it ends before it begins, or after its parent
         yield kind, start + head, stop
         start = stop
 
 
 def _items(data: bytes) -> Iterator[bytes]:
-    """The content of each item that lies in the file."""
+    """Content of each item in the file."""
     for kind, start, end in _boxes(data, 0, len(data)):
         if kind == b"meta":
             inner = {name: (first, last) for name, first, last in _boxes(data, start + _FULL_BOX, end)}
@@ -77,12 +76,12 @@ def _items(data: bytes) -> Iterator[bytes]:
 
 
 class _Locations:
-    """The box that says where each item's bytes are (ISO/IEC 14496-12, section 8.11.3)."""
+    """The item location box (ISO/IEC 14496-12, section 8.11.3)."""
 
     def __init__(self, data: bytes, start: int, end: int) -> None:
         self._data, self._at, self._end = data, start, end
         self._version = self._number(_FULL_BOX) >> 24
-        self._left = 2 * len(data)  # bytes that items may have together; they share little
+        self._left = 2 * len(data)  # bytes of all items together; they share little
         sizes = self._number(2)
         self._offset, self._length, self._base = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
         self._index = sizes & 15 if self._version in (1, 2) else 0
@@ -118,7 +117,7 @@ class _Locations:
 
 
 def _units(item: bytes) -> Iterator[tuple[int, bytes]]:
-    """(type, first bytes) of each unit of a coded item; none, where it is something else (AV1, section 5.3)."""
+    """(type, first bytes) of each unit of a coded item; none for other items (AV1, section 5.3)."""
     at = 0
     while at < len(item) and not item[at] & 0x81:  # bits that are always 0
         kind, extended, has_size = item[at] >> 3 & 15, item[at] >> 2 & 1, item[at] & 2
@@ -129,7 +128,7 @@ def _units(item: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _size(item: bytes, at: int) -> tuple[int, int]:
-    """Where a unit's content begins, and its length: seven bits a byte, the lowest first (AV1, section 4.10.5)."""
+    """Start and length of a unit's content, in LEB128 (AV1, section 4.10.5)."""
     size = 0
     for index, byte in enumerate(item[at : at + 8]):
         size |= (byte & 0x7F) << 7 * index
@@ -139,7 +138,7 @@ def _size(item: bytes, at: int) -> tuple[int, int]:
 
 
 class _Bits:
-    """Reads numbers of any width; zeros after the end."""
+    """Reader of unsigned numbers of any bit width; zeros after the end."""
 
     def __init__(self, data: bytes) -> None:
         self._value, self._left = int.from_bytes(data, "big"), 8 * len(data)
@@ -150,7 +149,7 @@ class _Bits:
 
 
 def _frame_size(bits: _Bits) -> tuple[int, int]:
-    """(width, height) from a sequence header (AV1, section 5.5.1); no frame is larger."""
+    """(width, height) from a sequence header, the size of the largest frame (AV1, section 5.5.1)."""
     bits.take(4)
     if bits.take(1):
         bits.take(5)
@@ -161,7 +160,7 @@ def _frame_size(bits: _Bits) -> tuple[int, int]:
 
 
 def _skip_timing(bits: _Bits) -> tuple[bool, int]:
-    """Whether a model of the decoder follows, and the width of its numbers."""
+    """Skip the timing; returns whether a decoder model follows, and the bit width of its numbers."""
     if not bits.take(1):
         return False, 0
     bits.take(64)

@@ -1,7 +1,7 @@
-"""Whatever arrives -> an upright RGB picture, or an InputError: the only decoder of untrusted images.
+"""The only decoder of untrusted images: any source to upright RGB, or an InputError.
 
-The format is told from the first bytes and only that one decoder is tried. Limits are held against the header before
-any pixel is decoded. No metadata survives, and no setting of Pillow's is changed.
+The format is detected from the first bytes, and only its decoder is tried. The limits are checked in the header before
+any pixel is decoded. No metadata is kept, and no global setting of Pillow is changed.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from facemotion.images import avif, color, sanitize, sniff, sources
 
 Pixels = npt.NDArray[np.uint8]
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | npt.NDArray[Any]
-"""What `load` takes: a path or `data:` URL, the bytes of a file, a PIL image, an array."""
+"""Sources of `load`: a path or `data:` URL, the bytes of a file, a PIL image, an array."""
 
-_STRIP_PIXELS = 2_000_000  # converted at a time, so that a large picture is never held twice
+_STRIP_PIXELS = 2_000_000  # converted at a time, so that a large image is never in memory twice
 _LARGE_PIXELS = (
     17_000_000  # a JPEG that has more, once reduced to about MAX_SIDE, may be decoded somewhat smaller still
 )
 _WORTH_DRAFT = 2 / 3  # of MAX_SIDE must then be left: 6000 x 4000 -> 3000 x 2000, not 4160 -> 2080
-_USUAL_PIXELS = 50_000_000  # settings.MAX_PIXELS unless it is set; what follows grows with it
+_USUAL_PIXELS = 50_000_000  # default of settings.MAX_PIXELS; the next limits scale with it
 _PIXELS_AT_ONCE = 25_000_000  # of WebP, AVIF and transparent HEIC, whose decoders hold 16 bytes a pixel: 400 MB
 _DEEP_PIXELS = 33_000_000  # of HEIC with 10 bits and full colours, as cameras' .HIF: 15 bytes; 9 of other opaque HEIC
 _CODED_RENDERINGS = 3  # of a photo in an AVIF: its colours, its opacity, and another rendering
 _ORIENTATION, _SHORT = 0x0112, 3  # the tag and its type: EXIF 2.32, table 4
 
-# What stands in a file is turned upright by these (EXIF 2.32, orientation 1 to 8).
+# Transforms of the stored image to upright (EXIF 2.32, orientation 1 to 8).
 _UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     1: lambda pixels: pixels,
     2: lambda pixels: pixels[:, ::-1],
@@ -70,7 +70,7 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "GIF": GifImageFile,
     "WEBP": WebPImageFile,
     "BMP": BmpImageFile,
-    "HEIC": HeifImageFile,  # turned upright by its decoder, as AVIF is
+    "HEIC": HeifImageFile,  # its decoder applies the orientation, as for AVIF
 }
 if AVIF_SUPPORTED:
     _READERS["AVIF"] = AvifImageFile
@@ -78,9 +78,11 @@ if AVIF_SUPPORTED:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An upright RGB picture, uint8 [H, W, 3]; the (width, height) of its file before it was reduced, and turned
-    where EXIF says so; the
-    milliseconds that reading it took."""
+    """A decoded image: upright RGB, uint8 [H, W, 3].
+
+    `source_size` is the (width, height) before it was reduced, turned where EXIF says so; `decode_ms` the time in
+    milliseconds.
+    """
 
     pixels: Pixels
     source_size: tuple[int, int]
@@ -88,7 +90,7 @@ class Picture:
 
 
 def load(source: Source | None) -> Pixels:
-    """Reads a picture: upright RGB uint8 [H, W, 3], a fresh, contiguous and writable array.
+    """Decode an image: upright RGB uint8 [H, W, 3], a fresh, contiguous and writable array.
 
     `source` is a path of this machine, the bytes of a file, a `data:` URL in base64, a PIL image, or an array:
 
@@ -106,7 +108,7 @@ def load(source: Source | None) -> Pixels:
 
 
 def load_picture(source: Source | None) -> Picture:
-    """As `load`, with the size that the picture has in its file.
+    """`load`, with the size of the image in its file.
 
     Raises:
         InputError: one of its kinds; its message says what is wrong and what to do.
@@ -139,7 +141,7 @@ def _from_bytes(data: bytes) -> Picture:
         return _upright(image, source_size, container.exif)
     except (InputError, MemoryError):
         raise
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them trip over
+    except Exception as error:  # Pillow raises many types for damaged files
         raise CorruptImage(f"This {name} picture is damaged or breaks off. Please choose the photo again.") from error
 
 
@@ -159,7 +161,7 @@ def _open(name: str, data: bytes) -> Image.Image:
 
 
 def _limit(name: str, image: Image.Image | None = None) -> int:
-    """The most pixels of a picture of that format; of HEIC `image` tells, by its header, how it is stored."""
+    """Pixel limit of a format; for HEIC, the header of `image` tells how it is stored."""
     if name == "HEIC" and image is not None and image.mode in ("L", "RGB"):
         full = image.info.get("chroma", 420) == 420 or image.info.get("bit_depth", 8) == 8
         usual = _USUAL_PIXELS if full else _DEEP_PIXELS
@@ -169,7 +171,7 @@ def _limit(name: str, image: Image.Image | None = None) -> int:
 
 
 def _check_size(width: int, height: int, limit: int) -> None:
-    """Refuses by the header alone, before any pixel is decoded; `limit` is in pixels."""
+    """Check the size in the header, before any pixel is decoded; `limit` is in pixels."""
     long, short = max(width, height), min(width, height)
     if width * height > limit:
         raise _too_many(width * height, limit)
@@ -192,9 +194,9 @@ def _too_many(pixels: int, limit: int) -> TooManyPixels:
 
 
 def _draft(image: Image.Image) -> None:
-    """Lets a large JPEG be decoded at 1/2, 1/4 or 1/8: where that leaves MAX_SIDE, or nearly so and saves many pixels.
+    """Decode a large JPEG at 1/2, 1/4 or 1/8 where that leaves about MAX_SIDE.
 
-    A picture that is long and low, such as 6000 x 2000, has few pixels to save, and small faces to lose.
+    An image that is long and low, such as 6000 x 2000, has few pixels to save, and small faces to lose.
     """
     if not isinstance(image, JpegImageFile):
         return
@@ -207,7 +209,7 @@ def _draft(image: Image.Image) -> None:
 
 
 def _from_image(image: Image.Image) -> Picture:
-    """A PIL image; one that is a file not yet decoded has to be of a kind that is read here."""
+    """Convert a PIL image; an image file that is not yet decoded must have a supported format."""
     _check_size(*image.size, settings.MAX_PIXELS)
     if isinstance(image, ImageFile.ImageFile) and image.format not in (*_READERS, "MPO", "HEIF"):
         raise UnsupportedFormat(f"{image.format} pictures are not read here. Please convert it with .convert('RGB').")
@@ -251,7 +253,7 @@ def _to_array(image: Image.Image) -> Pixels:
     scale = max(1.0, max(image.size) / settings.MAX_SIDE)
     width, height = max(1, round(image.width / scale)), max(1, round(image.height / scale))
     pixels = np.empty((height, width, 3), np.uint8)
-    transform, white = color.to_srgb(image), color.white_level(image)
+    transform, white = color.srgb_transform(image), color.white_level(image)
     rows = max(1, int(_STRIP_PIXELS / (image.width * scale)))
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
@@ -263,7 +265,7 @@ def _to_array(image: Image.Image) -> Pixels:
 def _strip(
     image: Image.Image, flatten: Callable[[Image.Image], Image.Image], size: tuple[int, int], rows: tuple[int, int]
 ) -> Image.Image:
-    """Rows `rows` of the picture as RGB, reduced to `size`; what the filter needs above and below is cut out too."""
+    """Rows `rows` as RGB, reduced to `size`; the crop includes the margin that the filter needs."""
     scale = image.height / size[1]
     top, bottom = rows[0] * scale, min(rows[1] * scale, image.height)
     reach = math.ceil(scale) + 1 if size != image.size else 0

@@ -1,7 +1,7 @@
-"""Files before their decoder sees them: checked for breaks, and stripped of all that no pixel needs.
+"""Integrity checks and removal of metadata before an image is decoded.
 
-Pillow walks metadata in Python, keeps some of it in quadratic time, inflates profiles as often as they stand there, and
-does not check the checksum of a PNG's pixels. What is cut away here costs it nothing, and cannot reach any output.
+Pillow parses metadata in Python, some of it in quadratic time, inflates every copy of a profile, and does not check the
+checksum of the pixels of a PNG. Removed metadata costs no time, and cannot reach any output.
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ from facemotion.errors import CorruptImage, UnsupportedFormat
 from facemotion.images import avif
 
 _MAX_SEGMENTS = 2_000  # of a JPEG: profiles have up to 255, extended metadata some hundreds
-_MAX_SCANS = 32  # of a progressive JPEG, each a walk over the whole picture; encoders write about 10
+_MAX_SCANS = 32  # of a progressive JPEG, each a pass over all pixels; encoders write about 10
 _MAX_GAP = 1024  # bytes of junk between a JPEG's segments
 _MAX_CHUNKS = 50_000  # of a PNG: 20 MB in pieces of 8 kB are 2,500
 _MAX_GIF_HEADER = 1_000_000  # bytes before a GIF's first frame: comments, and programs' own data
 
-_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # what else follows 0xff is pixels, a restart or padding
+_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # other bytes after 0xff are pixels, restarts or padding
 _JPEG_KEPT = ((0xE0, b"JFIF\0"), (0xE2, b"ICC_PROFILE\0"), (0xEE, b"Adobe"))
 _EXIF = b"Exif\0\0"
 _PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"IDAT", b"IEND")
 # An entry of an AVIF's or a HEIC's list of items (ISO/IEC 14496-12, section 8.11.6): version 2 with an item's number
 # of 2 bytes, or 3 with one of 4; a protection index; the type.
 _HEIF_EXIF = re.compile(rb"(infe(?:\x02.{3}.{2}|\x03.{3}.{4}).{2})Exif", re.DOTALL)
-_RUN_LENGTH_CODED = (1, 2)  # BMP's compression; Pillow decodes it in Python, too slow for a stranger's picture
+_RUN_LENGTH_CODED = (1, 2)  # BMP's compression; Pillow decodes it in Python, too slow for untrusted images
 
 
 class Container(NamedTuple):
-    """A file fit for its decoder, and the EXIF that was taken out of it or None."""
+    """A sanitized file, and its EXIF or None."""
 
     data: bytes
     exif: bytes | None = None
 
 
 def strip(name: str, data: bytes) -> Container:
-    """The file of format `name` reduced to its first picture.
+    """Reduce a file of format `name` to its first image.
 
     Raises:
-        CorruptImage: it breaks off, a checksum differs, or it has more pieces than any real picture.
+        CorruptImage: it breaks off, a checksum differs, or it has more pieces than any real image.
         UnsupportedFormat: a BMP in run-length code.
     """
     return _STRIP[name](data) if name in _STRIP else Container(data)
 
 
 def webp_size(data: bytes) -> tuple[int, int]:
-    """(width, height) of a WebP's canvas, which its decoder reserves at once (RFC 9649, sections 2.5 to 2.7)."""
+    """(width, height) of the canvas of a WebP, which its decoder allocates at once (RFC 9649, 2.5 to 2.7)."""
     kind = data[12:16]
     if kind == b"VP8X":
         return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
@@ -81,7 +81,7 @@ def _strip_jpeg(data: bytes) -> Container:
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start, end) of each segment up to the end of the picture; pixels between them are passed over."""
+    """(marker, start, end) of each segment up to the end of the image; pixels are skipped."""
     position, in_header = 2, True
     for _ in range(_MAX_SEGMENTS):
         match = _JPEG_MARKER.search(data, position)
@@ -114,7 +114,7 @@ def _strip_png(data: bytes) -> Container:
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, start, end) of each chunk, to IEND, with its checksum held against its bytes."""
+    """(kind, start, end) of each chunk up to IEND, with verified checksum."""
     view, position = memoryview(data), 8
     for _ in range(_MAX_CHUNKS):
         kind, length = data[position + 4 : position + 8], int.from_bytes(data[position : position + 4], "big")
@@ -129,7 +129,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _strip_gif(data: bytes) -> Container:
-    """The header, the last graphic control (which tells the transparent colour), and all from the first frame on."""
+    """Keep the header, the last graphic control (transparent colour), and all from the first frame on."""
     position = 13 + _gif_colours(data[10:11])
     header, control = data[:position], b""
     while data[position : position + 1] == b"!":
@@ -142,7 +142,7 @@ def _strip_gif(data: bytes) -> Container:
 
 
 def _gif_colours(flags: bytes) -> int:
-    """The length in bytes of a colour table that these flags announce."""
+    """Length in bytes of the colour table announced by these flags."""
     return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
 
 
@@ -166,8 +166,10 @@ def _check_bmp(data: bytes) -> Container:
 
 
 def _strip_heif(data: bytes) -> Container:
-    """The EXIF is passed over by the decoder once its type has another name: a malformed one would make it give up. How
-    the picture is turned is told by boxes of the format's own (ISO/IEC 23008-12, section 6.5.10)."""
+    """Rename the EXIF item, so that the decoder skips it: malformed EXIF makes it fail.
+
+    The rotation is stored in boxes of the format's own (ISO/IEC 23008-12, section 6.5.10).
+    """
     return Container(_HEIF_EXIF.sub(rb"\1skip", data))
 
 

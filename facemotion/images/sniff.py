@@ -1,4 +1,4 @@
-"""What a file is, read from its first bytes; its name is never asked."""
+"""Image format detection from the first bytes; the file name is ignored."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ _NO_PICTURES = (
     (b"\xd0\xcf\x11\xe0", "an old office document"),
 )
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2")
-_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # the sizes that a BMP's second header can have
+_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # valid sizes of the second header of a BMP
 
 
 def sniff(data: bytes) -> str:
-    """The format of a file that is read here: JPEG, PNG, GIF, WEBP, BMP, AVIF or HEIC.
+    """Format of an image file: JPEG, PNG, GIF, WEBP, BMP, AVIF or HEIC.
 
     Raises:
-        UnsupportedFormat: a picture of another kind, which the message names.
+        UnsupportedFormat: an image of another kind, which the message names.
         NotAnImage: anything else; the message says what it seems to be.
     """
     head = data[:4096]
@@ -86,7 +86,7 @@ def _bmp(head: bytes) -> str | None:
 
 
 def _isobmff(head: bytes) -> str | None:
-    """AVIF and HEIC are boxes of the same family as MP4; the list of brands tells them apart."""
+    """AVIF or HEIC by the list of brands; both share their container with MP4."""
     if head[4:8] != b"ftyp":
         return None
     end = min(int.from_bytes(head[:4], "big"), 256)

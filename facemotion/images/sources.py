@@ -1,4 +1,4 @@
-"""The bytes of a picture, wherever they are: a path, a `data:` URL, bytes. No address is ever fetched."""
+"""Bytes of an image from a path, a `data:` URL or bytes; URLs are never fetched."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from facemotion.errors import (
 )
 
 _SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # two letters at least: `C:/` is a drive
-_BASE64 = 4 / 3  # characters a byte
+_BASE64 = 4 / 3  # characters per byte
 _UNREADABLE = "This file cannot be read. Please check its name, or choose the photo again."
 _SLACK = 4096  # characters for the head of a data: URL and its line breaks
 
 
 def read(source: object) -> bytes:
-    """The bytes of the file that `source` is or names, at least one and at most settings.MAX_FILE_BYTES.
+    """Read the file that `source` is or names: 1 to settings.MAX_FILE_BYTES bytes.
 
     Raises:
         MissingInput: None, no name, or no such file.
@@ -53,7 +53,7 @@ def read(source: object) -> bytes:
 
 
 def _checked(data: bytes | None) -> bytes:
-    """`data` within the limits; None stands for too much."""
+    """Check the size of `data`; None stands for too large."""
     if data is None or len(data) > settings.MAX_FILE_BYTES:
         limit = settings.MAX_FILE_BYTES / 1_000_000
         raise FileTooLarge(f"This file is larger than {limit:g} MB. Please reduce the picture or save it as a JPEG.")
@@ -72,7 +72,7 @@ def _from_data_url(url: str) -> bytes:
 
 
 def from_base64(text: str) -> bytes:
-    """What a text in base64 holds. Spaces, line ends and the padding, which programs leave off, are not needed.
+    """Decode base64; whitespace and missing padding are accepted.
 
     Raises:
         CorruptImage: it is not base64.
@@ -85,7 +85,7 @@ def from_base64(text: str) -> bytes:
 
 
 def open_file(source: str | os.PathLike[Any]) -> BinaryIO:
-    """An ordinary file of this machine, open for reading; never an address, a folder or a device.
+    """Open a regular local file for reading; never a URL, folder or device.
 
     Raises:
         MissingInput: no name, no such file, or one that cannot be opened.
@@ -101,7 +101,7 @@ def open_file(source: str | os.PathLike[Any]) -> BinaryIO:
             raise NotAnImage(f"{_short(path)} is a folder. Please give the picture itself.")
         if not stat.S_ISREG(kind):
             raise ForbiddenSource(f"{_short(path)} is no ordinary file, so it is not opened.")
-        return open(path, "rb", opener=_open_at_once)
+        return open(path, "rb", opener=_open_nonblocking)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise MissingInput("There is no such file. Please check its name.") from None
     except PermissionError:
@@ -110,16 +110,15 @@ def open_file(source: str | os.PathLike[Any]) -> BinaryIO:
         raise MissingInput(_UNREADABLE) from None
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    """Without waiting for somebody to write: some of the system's own files look ordinary, and one may be replaced by a
-    pipe after it was looked at."""
+def _open_nonblocking(path: str, flags: int) -> int:
+    """Open without waiting for a writer: a file may be replaced by a pipe after it was checked."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _from_path(source: str | os.PathLike[Any]) -> bytes:
     with open_file(source) as file:
         try:
-            data = file.read(settings.MAX_FILE_BYTES + 1) or b""  # None where one would have to wait
+            data = file.read(settings.MAX_FILE_BYTES + 1) or b""  # None where reading would block
         except OSError:
             raise MissingInput(_UNREADABLE) from None
     return _checked(data)

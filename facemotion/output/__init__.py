@@ -1,1 +1,1 @@
-"""Analyses for people and programs: annotated images, tables, CSV and JSON."""
+"""Output of analyses: annotated images, tables, CSV and JSON."""

@@ -1,4 +1,4 @@
-"""annotate(): a picture and its analysis -> the picture with numbered, labelled boxes; and the project's palette."""
+"""Drawing of labelled boxes on an image, and the colours of the expressions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COLOURS: dict[str, Colour] = {
 _BLACK: Colour = (0, 0, 0)
 _WHITE: Colour = (255, 255, 255)
 
-# Of the picture's long side, so that a picture shown at the width of a page keeps legible labels; of the face, so that
+# Of the image's long side, so that an image shown at the width of a page keeps legible labels; of the face, so that
 # the label of a child in the background does not cover the row in front.
 _SMALLEST_TEXT = 1 / 90
 _LARGEST_TEXT = 1 / 34  # 10 pixels across a phone
@@ -42,18 +42,18 @@ _TEXT_OF_FACE = 1 / 6
 _LEAST_TEXT_PX = 10
 _LINE_OF_PICTURE = 1 / 320
 _LINE_OF_FACE = 1 / 24
-_THICKER_FROM = 24  # pixels of face; below, a coloured line of two pixels would hide too much of it
+_THICKER_FROM = 24  # pixels of face; a line of two pixels would hide too much of a smaller face
 
 
 def annotate(image: Pixels, analysis: Analysis, *, labels: bool = True, selected: int | None = None) -> Pixels:
-    """Draws the faces of `analysis` on a copy of `image`.
+    """Draw the faces of `analysis` on a copy of `image`.
 
     Each face gets a box in the colour of its expression, edged in white and black, and a label with its number, its
     expression and the probability of that. Where room is short the label shrinks to the number. An uncertain face has
     a dashed box and a question mark.
 
     Args:
-        image: uint8 RGB [H, W, 3]: the picture that was analysed, at its own size or another; boxes are scaled to it.
+        image: uint8 RGB [H, W, 3]: the image that was analyzed, at its own size or another; boxes are scaled to it.
         labels: whether to write the labels; the boxes are drawn in any case.
         selected: the id of a face to emphasise with a heavier box; an id that no face has changes nothing.
 
@@ -66,7 +66,9 @@ def annotate(image: Pixels, analysis: Analysis, *, labels: bool = True, selected
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
         raise BadArray("Only a uint8 RGB array of shape [height, width, 3] can be drawn on; images.load makes one.")
     drawn = np.array(image, order="C")
-    faces = sorted(analysis.faces, key=lambda face: face.id != selected)  # the selected one's label is placed first
+    faces = sorted(
+        analysis.faces, key=lambda face: face.id != selected
+    )  # the label of the selected face is placed first
     rects = [_scaled(face, analysis, drawn) for face in faces]
     for face, rect in reversed(list(zip(faces, rects, strict=True))):  # and its box is on top
         _draw_box(drawn, face, rect, emphasised=face.id == selected)
@@ -76,13 +78,13 @@ def annotate(image: Pixels, analysis: Analysis, *, labels: bool = True, selected
 
 
 def text_colour(background: Colour) -> Colour:
-    """Black or white, whichever stands out more on `background` (contrast as in WCAG 2.1)."""
+    """Black or white, whichever has the higher contrast on `background` (WCAG 2.1)."""
     return _BLACK if contrast(_BLACK, background) >= contrast(_WHITE, background) else _WHITE
 
 
-def contrast(one: Colour, other: Colour) -> float:
-    """The contrast ratio of two RGB colours, 1..21 (WCAG 2.1)."""
-    dark, light = sorted((_luminance(one), _luminance(other)))
+def contrast(first: Colour, second: Colour) -> float:
+    """Contrast ratio of two RGB colours, 1..21 (WCAG 2.1)."""
+    dark, light = sorted((_luminance(first), _luminance(second)))
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -91,9 +93,9 @@ def _luminance(colour: Colour) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def _scaled(face: Face, analysis: Analysis, picture: Pixels) -> Rect:
-    """The face's box in whole pixels of `picture`, inside it, at least one pixel wide and high."""
-    height, width = picture.shape[:2]
+def _scaled(face: Face, analysis: Analysis, image: Pixels) -> Rect:
+    """The face's box in whole pixels of `image`, inside it, at least 1 x 1."""
+    height, width = image.shape[:2]
     across, down = width / max(analysis.width, 1), height / max(analysis.height, 1)
     x0 = min(max(round(face.box.x0 * across), 0), width - 1)
     y0 = min(max(round(face.box.y0 * down), 0), height - 1)
@@ -106,16 +108,16 @@ def _side(rect: Rect) -> int:
     return min(rect[2] - rect[0], rect[3] - rect[1])
 
 
-def _draw_box(picture: Pixels, face: Face, rect: Rect, emphasised: bool) -> None:
-    """Three strokes, white outside, coloured, black inside: one of them contrasts with whatever is behind."""
-    line = round(min(max(picture.shape[:2]) * _LINE_OF_PICTURE, _side(rect) * _LINE_OF_FACE))
+def _draw_box(image: Pixels, face: Face, rect: Rect, emphasised: bool) -> None:
+    """Draw three strokes, white outside, coloured, black inside, for contrast with any background."""
+    line = round(min(max(image.shape[:2]) * _LINE_OF_PICTURE, _side(rect) * _LINE_OF_FACE))
     line = max(line, 2 if _side(rect) >= _THICKER_FROM else 1)
     edge = max(1, line // 3)
     if emphasised:
         line, edge = 2 * line, 2 * edge
     dash = max(4, _side(rect) // 9) if face.uncertain else 0
     dashes = [_dashes(length, dash) for length in (rect[2] - rect[0], rect[3] - rect[1])]
-    area = picture[rect[1] : rect[3], rect[0] : rect[2]]
+    area = image[rect[1] : rect[3], rect[0] : rect[2]]
     for width, colour in ((edge, _WHITE), (line, COLOURS[face.expression]), (edge, _BLACK)):
         if area.size:  # else the outer strokes have filled a tiny box
             _draw_ring(area, width, colour, *dashes)
@@ -124,13 +126,13 @@ def _draw_box(picture: Pixels, face: Face, rect: Rect, emphasised: bool) -> None
 
 
 def _draw_ring(area: Pixels, width: int, colour: Colour, across: _Mask, down: _Mask) -> None:
-    """Colours the outermost `width` pixels of `area`, where the masks of its columns and rows say so."""
+    """Colour the outermost `width` pixels of `area` where the masks of columns and rows are set."""
     area[:width, across] = area[-width:, across] = colour
     area[down, :width] = area[down, -width:] = colour
 
 
 def _dashes(length: int, dash: int) -> _Mask:
-    """Which of `length` pixels are drawn: all when `dash` is 0, else dashes of about that length."""
+    """Mask of `length` pixels: all set when `dash` is 0, else dashes of about that length."""
     if not dash:
         return np.ones(length, bool)
     pieces = max(3, round(length / dash) // 2 * 2 + 1)
@@ -139,16 +141,16 @@ def _dashes(length: int, dash: int) -> _Mask:
 
 
 @dataclass(frozen=True)
-class _Style:
-    """How the label of one face is written: text size and the plate's padding and edge, in pixels."""
+class _LabelStyle:
+    """Style of a label: text size, padding and edge in pixels."""
 
     text: int
     padding: int
     edge: int
 
     @classmethod
-    def of(cls, picture: Pixels, rect: Rect) -> _Style:
-        longest = max(picture.shape[:2])
+    def of(cls, image: Pixels, rect: Rect) -> _LabelStyle:
+        longest = max(image.shape[:2])
         least = max(_LEAST_TEXT_PX, longest * _SMALLEST_TEXT)
         text = round(min(max(_side(rect) * _TEXT_OF_FACE, least), max(least, longest * _LARGEST_TEXT)))
         return cls(text, padding=max(1, text // 5), edge=max(1, text // 16))
@@ -160,7 +162,7 @@ class _Style:
         return round(width) + around + self.padding, sum(_font(self.text).getmetrics()) + around
 
     def plate(self, text: str, colour: Colour) -> Pixels:
-        """`text` on `colour`, with an edge of the text's colour: black or white, whichever stands out on `colour`."""
+        """Image of `text` on `colour`, with an edge in the colour of the text."""
         width, height = self.size(text)
         plate = Image.new("RGB", (width, height), colour)
         draw = ImageDraw.Draw(plate)
@@ -173,29 +175,29 @@ class _Style:
 @lru_cache(maxsize=64)
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
-    if not isinstance(font, ImageFont.FreeTypeFont):  # Pillow built without FreeType has one tiny bitmap font
+    if not isinstance(font, ImageFont.FreeTypeFont):  # Pillow built without FreeType has only a tiny bitmap font
         raise RuntimeError("Pillow was built without FreeType; install the pillow wheel from PyPI to draw labels.")
     return font.font_variant(layout_engine=ImageFont.Layout.BASIC)  # Latin only: the simple layout is faster
 
 
 @lru_cache(maxsize=4096)
 def _advance(size: int, character: str) -> float:
-    """The width of one character in pixels, remembered: measuring all forms of 300 labels takes longer than drawing."""
+    """Width of a character in pixels, cached: measuring 300 labels takes longer than drawing."""
     return _font(size).getlength(character)
 
 
-def _forms(face: Face) -> tuple[str, str, str]:
-    """The texts for a face's label, the fullest first."""
+def _label_texts(face: Face) -> tuple[str, str, str]:
+    """Texts for the label of a face, the longest first."""
     doubt = "?" if face.uncertain else ""
     name = f"{face.id} {face.expression}{doubt}"
     return f"{name} {face.confidence:.0%}", name, f"{face.id}{doubt}"
 
 
-def _draw_labels(picture: Pixels, faces: list[Face], rects: list[Rect]) -> None:
-    layout = Layout(picture.shape[1], picture.shape[0], rects)
+def _draw_labels(image: Pixels, faces: list[Face], rects: list[Rect]) -> None:
+    layout = Layout(image.shape[1], image.shape[0], rects)
     for index, face in enumerate(faces):
-        forms, style = _forms(face), _Style.of(picture, rects[index])
+        forms, style = _label_texts(face), _LabelStyle.of(image, rects[index])
         form, (x0, y0, x1, y1) = layout.place(index, [style.size(text) for text in forms])
         plate = style.plate(forms[form], COLOURS[face.expression])
-        target = picture[y0:y1, x0:x1]
+        target = image[y0:y1, x0:x1]
         target[:] = plate[: target.shape[0], : target.shape[1]]

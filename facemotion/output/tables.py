@@ -1,4 +1,4 @@
-"""Analyses -> table rows, CSV, JSON and totals; what the page, the API and the command line hand out."""
+"""Tables, CSV, JSON and totals of analyses."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ COLUMNS: tuple[str, ...] = (
 CSV_FILE_ENCODING = "utf-8-sig"
 """Of CSV in a file: with a byte order mark, without which Excel takes UTF-8 for the system's old encoding."""
 
-# A spreadsheet runs a cell that begins with one of these as a formula, also behind a tab (OWASP, "CSV Injection").
+# A spreadsheet runs a cell with one of these first characters as a formula, also behind a tab (OWASP, "CSV Injection").
 _FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width twins
 
 
 def to_rows(analyses: Sequence[Analysis], names: Sequence[str]) -> list[dict[str, Any]]:
     """One row per face, with the keys `COLUMNS`.
 
-    A picture that could not be read has one row, with its name and `error`, and None elsewhere; one without faces has
+    An image that could not be read has one row, with its name and `error`, and None elsewhere; one without faces has
     none. Probabilities are rounded to four places, box coordinates (pixels, as in `Box`) to two; `quality` is a list.
 
     Args:
         analyses: the results, in any number.
-        names: what to call the picture of each.
+        names: what to call the image of each.
 
     Raises:
         ValueError: there are not as many names as analyses.
@@ -58,7 +58,7 @@ def to_csv(analyses: Sequence[Analysis], names: Sequence[str], *, header: bool =
 
     Args:
         analyses: the results, in any number.
-        names: what to call the picture of each.
+        names: what to call the image of each.
         header: whether the names of the columns come first, also where there is no row.
 
     Raises:
@@ -86,14 +86,14 @@ def _cell(value: Any) -> Any:
 
 
 def to_json(analyses: Sequence[Analysis], names: Sequence[str], *, as_list: bool | None = None) -> str:
-    """The one JSON: for one picture exactly `Analysis.to_dict()`, for several a list of them.
+    """JSON: for one image `Analysis.to_dict()`, for several a list of them.
 
-    In a list each object has one key more, in front: "name", by which to tell the pictures apart.
+    In a list each object has one key more, in front: "name", by which to tell the images apart.
 
     Args:
         analyses: the results, in any number.
-        names: what to call the picture of each.
-        as_list: whether to write a list; None means that one picture is written as an object.
+        names: what to call the image of each.
+        as_list: whether to write a list; None means that one image is written as an object.
 
     Raises:
         ValueError: there are not as many names as analyses.
@@ -105,9 +105,9 @@ def to_json(analyses: Sequence[Analysis], names: Sequence[str], *, as_list: bool
 
 
 def totals(analyses: Sequence[Analysis]) -> dict[str, int]:
-    """How many faces show each of `EMOTIONS`, uncertain ones included, so that these seven add up to all faces.
+    """Number of faces per expression of `EMOTIONS`, uncertain faces included.
 
-    Two keys more: "uncertain", how many of those faces are, and "unreadable", how many pictures have an error.
+    Two keys more: "uncertain", how many of those faces are, and "unreadable", how many images have an error.
     """
     faces = [face for analysis in analyses for face in analysis.faces]
     counts = {name: sum(face.expression == name for face in faces) for name in EMOTIONS}

@@ -1,1 +1,1 @@
-"""Analyses in time: lasting ids, one viewer's live session, who showed what and for how long."""
+"""Face tracking over time: ids, live sessions, timelines."""

@@ -1,29 +1,30 @@
-"""What each person of a video showed, and when: the summary, and the table with a row per face and analysed frame."""
+"""Expressions over time: runs and seconds per person, and their tables as CSV."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TextIO
 
-from facemotion.faces import EMOTIONS, Analysis
+from facemotion.faces import EMOTIONS, Analysis, Face
 
 COLUMNS: tuple[str, ...] = (
     "time_s", "id", "x0", "y0", "x1", "y1", "expression", "confidence", "uncertain", *EMOTIONS,
 )  # fmt: skip
-"""The columns of the table. Times are seconds of the video, boxes pixels of the annotated one."""
+"""The columns of the table. Times are seconds of the video, boxes pixels of the annotated video."""
 
 GAP_S = 1.0
-"""Seconds out of view after which a person's next appearance begins a new run."""
+"""Seconds out of view after which a person's next appearance begins a new run; a longer gap counts for nothing."""
 
 MAX_PEOPLE, MAX_RUNS = 500, 2000
-"""Of the summary, the latter for each person: bounds the memory of a hostile video. The table holds them all."""
+"""Limits of the summary, the latter for each person: they bound the memory of a hostile video."""
 
 
 @dataclass(slots=True)
 class Run:
-    """A stretch of time, in seconds of the video, in which one person showed one expression."""
+    """An interval, in seconds of the video, in which a person showed one expression."""
 
     start_s: float
     end_s: float
@@ -34,70 +35,116 @@ class Run:
         return {"start_s": round(self.start_s, 2), "end_s": round(self.end_s, 2), "expression": self.expression}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Person:
-    """Everybody that kept one id: the runs in their order."""
+    """What a tracked person showed: seconds for each of `EMOTIONS`, and the runs in their order."""
 
     id: int
-    runs: list[Run] = field(default_factory=list)
+    seconds: dict[str, float]
+    runs: tuple[Run, ...] = ()
 
     @property
-    def seconds(self) -> dict[str, float]:
-        """How long each expression was shown, for each of `EMOTIONS`."""
-        return {name: sum(r.end_s - r.start_s for r in self.runs if r.expression == name) for name in EMOTIONS}
+    def in_view_s(self) -> float:
+        """Seconds in which the face was seen."""
+        return sum(self.seconds.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON."""
         seconds = {name: round(value, 2) for name, value in self.seconds.items()}
-        runs = [
-            {"start_s": round(r.start_s, 2), "end_s": round(r.end_s, 2), "expression": r.expression} for r in self.runs
-        ]
-        return {"id": self.id, "seconds": seconds, "runs": runs}
+        return {"id": self.id, "seconds": seconds, "runs": [run.to_dict() for run in self.runs]}
 
-    def _see(self, expression: str, time_s: float, lasts_s: float) -> None:
-        goes_on = bool(self.runs) and time_s - self.runs[-1].end_s <= GAP_S
-        if goes_on:
-            self.runs[-1].end_s = time_s
-        if (not goes_on or self.runs[-1].expression != expression) and len(self.runs) < MAX_RUNS:
-            self.runs.append(Run(time_s, time_s, expression))
-            goes_on = True
-        if goes_on:
-            self.runs[-1].end_s = time_s + lasts_s
+
+@dataclass(slots=True)
+class _Record:
+    """The growing record of a person; an expression lasts until the next sighting, unless a gap lies between."""
+
+    max_runs: int
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(EMOTIONS, 0.0))
+    runs: list[Run] = field(default_factory=list)
+    current: Run | None = None
+
+    def add(self, expression: str, time_s: float, duration_s: float = 0.0) -> None:
+        current = self.current if self.current is not None and time_s - self.current.end_s <= GAP_S else None
+        if current is not None:
+            self._extend(current, time_s)
+        if current is None or current.expression != expression:
+            current = self.current = Run(time_s, time_s, expression)
+            if len(self.runs) < self.max_runs:
+                self.runs.append(current)
+        self._extend(current, time_s + duration_s)
+
+    def _extend(self, run: Run, end_s: float) -> None:
+        self.seconds[run.expression] += end_s - run.end_s
+        run.end_s = end_s
 
 
 class Timeline:
-    """Gathers the people of a video, analysis by analysis."""
+    """Collects the people of a video or stream, frame by frame.
 
-    def __init__(self) -> None:
-        self._people: dict[int, Person] = {}
+    `max_runs` is the number of runs kept for each person; the seconds go on counting beyond it.
+    """
 
-    def add(self, analysis: Analysis, time_s: float, lasts_s: float = 0.0) -> None:
-        """Takes in the faces of one moment, and for how long it is shown; moments come in their order."""
-        for face in analysis.faces:
-            if face.id in self._people or len(self._people) < MAX_PEOPLE:
-                self._people.setdefault(face.id, Person(face.id))._see(face.expression, time_s, lasts_s)
+    def __init__(self, max_runs: int = MAX_RUNS) -> None:
+        self._max_runs = max_runs
+        self._records: dict[int, _Record] = {}
+        self._last_s: float | None = None
+        self.duration_s = 0.0
+        """Seconds of the stream, without pauses longer than `GAP_S`."""
+
+    def add(self, faces: Iterable[Face], time_s: float, duration_s: float = 0.0) -> None:
+        """Add the faces of a frame, shown from `time_s` on for `duration_s` seconds; frames come in their order."""
+        elapsed = 0.0 if self._last_s is None else time_s - self._last_s
+        self.duration_s += elapsed if 0 < elapsed <= GAP_S else 0.0
+        self._last_s = time_s
+        for face in faces:
+            if face.id in self._records or len(self._records) < MAX_PEOPLE:
+                record = self._records.setdefault(face.id, _Record(self._max_runs))
+                record.add(face.expression, time_s, duration_s)
 
     @property
     def people(self) -> tuple[Person, ...]:
-        """By id, which is the order of appearance."""
-        return tuple(self._people[one] for one in sorted(self._people))
+        """The people so far, by id; later frames do not change them."""
+        return tuple(
+            Person(identity, dict(record.seconds), tuple(replace(run) for run in record.runs))
+            for identity, record in sorted(self._records.items())
+        )
+
+
+def runs(sightings: Iterable[tuple[float, str]]) -> list[Run]:
+    """Runs of a face from its sightings, each a time in seconds and an expression, in order of time."""
+    record = _Record(MAX_RUNS)
+    for time_s, expression in sightings:
+        record.add(expression, time_s)
+    return record.runs
+
+
+def people_csv(people: Iterable[Person]) -> str:
+    """One row for each person: id, seconds in view, and the share of them for each expression, 0..1."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "in_view_s", *EMOTIONS])
+    for person in people:
+        total = person.in_view_s or 1.0
+        shares = (f"{person.seconds[name] / total:.4f}" for name in EMOTIONS)
+        writer.writerow([person.id, f"{person.in_view_s:.2f}", *shares])
+    return text.getvalue()
 
 
 class Table:
-    """The table, written as CSV while the analyses come. Nothing of it stays in memory."""
+    """CSV of a video with a row per face and analyzed frame, written as the analyses come."""
 
     def __init__(self, file: TextIO) -> None:
         self._writer = csv.writer(file, lineterminator="\n")
         self._writer.writerow(COLUMNS)
 
     def add(self, analysis: Analysis, time_s: float) -> None:
-        """One row for each face."""
+        """Write one row for each face."""
         self._writer.writerows(_rows(analysis, time_s))
 
 
 def _rows(analysis: Analysis, time_s: float) -> Iterable[list[Any]]:
     for face in analysis.faces:
         box = [f"{value:.1f}" for value in face.box]
-        doubt = "yes" if face.uncertain else "no"
-        shares = [f"{value:.4f}" for value in face.probabilities]
-        yield [f"{time_s:.3f}", face.id, *box, face.expression, f"{face.confidence:.4f}", doubt, *shares]
+        uncertain = "yes" if face.uncertain else "no"
+        probabilities = [f"{value:.4f}" for value in face.probabilities]
+        yield [f"{time_s:.3f}", face.id, *box, face.expression, f"{face.confidence:.4f}", uncertain, *probabilities]

@@ -1,4 +1,4 @@
-"""Analyses in time -> lasting ids, smoothed boxes, probabilities and labels. One `FaceTracker` follows one camera."""
+"""Face tracker: ids, smoothed boxes, probabilities and labels over time."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemotion import settings
+from facemotion.detectors.boxes import ious
 from facemotion.errors import BadOption
 from facemotion.faces import Analysis, Box, Face
 
 MIN_AFFINITY = -0.2
-"""Distance-IoU below which a face is not the same person: two boxes of one size that stand side by side have -0.2, so
+"""Least distance-IoU of the same person. Two boxes of equal size side by side have -0.2, so
 a face may move by its own width between two frames on top of what its motion predicts."""
 
-REACH_PER_S, MAX_REACH = 0.4, -0.5
-"""How much lower `MIN_AFFINITY` becomes a second since the face was seen, and how low at most: at two frames a second a
-face may move by twice its width, and by three times at less."""
+AFFINITY_DROP_PER_S, LEAST_AFFINITY = 0.4, -0.5
+"""Decrease of `MIN_AFFINITY` per second since the face was seen, and its lowest value: at two frames per second a face
+may move by twice its width, at fewer by three times."""
 
 MAX_MISS_S = 1.0
 """Seconds that an id survives frames without its face: a turned head or a hand takes less, another person in the same
 place mostly takes longer."""
 
 MAX_COAST_S = 0.4
-"""Seconds that a face not seen is expected to go on moving; after that it is looked for where it should have got to."""
+"""Seconds for which the motion of a missed face is extrapolated; after that its position is kept."""
 
 RESET_GAP_S = 2.0
-"""Seconds between two frames after which nothing of the picture before can be relied on."""
+"""Seconds between two frames after which tracking starts anew."""
 
 BOX_TIME_S = 0.06
 """Time constant of the box: takes out a detector's jitter of a pixel or two, follows a moving head without lag."""
@@ -38,14 +39,14 @@ PROBABILITY_TIME_S = 0.5
 """Time constant of the probabilities: an expression held for half a second has counted for 63 %."""
 
 LABEL_MARGIN = 0.1
-"""By how much another expression's smoothed probability has to lead before the label changes to it."""
+"""Lead in smoothed probability with which another expression becomes the label."""
 
 Vector = NDArray[np.float64]
 
 
 @dataclass(slots=True, eq=False)
 class _Track:
-    """One person: centre and size (cx, cy, w, h) with the centre's speed, in pixels and seconds."""
+    """A tracked person: centre and size (cx, cy, w, h) with the velocity of the centre, in pixels and seconds."""
 
     id: int
     seen_s: float
@@ -71,15 +72,15 @@ class _Track:
         )
 
     def predict(self, time_s: float) -> Vector:
-        """Where the face should be at `time_s`: (cx, cy, w, h)."""
+        """Predicted (cx, cy, w, h) at `time_s`."""
         return self.shape + self.velocity * min(time_s - self.seen_s, MAX_COAST_S)
 
-    def reach(self, time_s: float) -> float:
-        """The affinity that a face must have to be this person at `time_s`."""
-        return max(MIN_AFFINITY - REACH_PER_S * (time_s - self.seen_s), MAX_REACH)
+    def least_affinity(self, time_s: float) -> float:
+        """Least affinity of a face that continues this track at `time_s`."""
+        return max(MIN_AFFINITY - AFFINITY_DROP_PER_S * (time_s - self.seen_s), LEAST_AFFINITY)
 
-    def see(self, face: Face, time_s: float) -> None:
-        """Takes in the face of this frame."""
+    def update_from(self, face: Face, time_s: float) -> None:
+        """Update the track from the face of this frame."""
         elapsed = time_s - self.seen_s
         self._move(_shape(face.box), time_s, elapsed)
         gain = 1 - math.exp(-elapsed / PROBABILITY_TIME_S)
@@ -91,8 +92,11 @@ class _Track:
         self.seen_s, self.missed = time_s, False
 
     def _move(self, measured: Vector, time_s: float, elapsed: float) -> None:
-        """A critically damped g-h filter (Brookner, "Tracking and Kalman Filtering Made Easy", 1998, chapter 1.2.6),
-        its fading factor taken from the time that passed, so that it behaves alike at 5 and at 30 frames a second."""
+        """Update position and velocity with a critically damped g-h filter.
+
+        Brookner, "Tracking and Kalman Filtering Made Easy", 1998, chapter 1.2.6. The fading factor depends on the
+        elapsed time, so that the filter behaves alike at 5 and at 30 frames per second.
+        """
         predicted = self.predict(time_s)
         residual = measured - predicted
         fading = math.exp(-elapsed / BOX_TIME_S)
@@ -111,8 +115,10 @@ class _Track:
         )
 
     def _shown_probabilities(self) -> tuple[float, ...]:
-        """The smoothed probabilities, summing to 1. While another expression leads the label by no more than
-        `LABEL_MARGIN` the two change places, so that the label stays the top class."""
+        """Smoothed probabilities, summing to 1, with the label on top.
+
+        While another expression leads the label by at most `LABEL_MARGIN`, the two are exchanged.
+        """
         shown = self.probabilities / self.probabilities.sum()
         top = int(shown.argmax())
         shown[[top, self.label]] = shown[[self.label, top]]
@@ -120,12 +126,12 @@ class _Track:
 
 
 class FaceTracker:
-    """Follows the faces of one stream of analyses.
+    """Tracks the faces of one stream of analyses.
 
     A face keeps its id while it moves, and when it is missed for up to `MAX_MISS_S`; an id is never given a second
     time. Boxes and probabilities are smoothed with time constants in seconds, whatever the frame rate, and a label
     changes only when another leads clearly. Time that goes backwards, a gap above `RESET_GAP_S` and a change of the
-    picture's size start afresh, with new ids.
+    image's size start afresh, with new ids.
     """
 
     def __init__(self) -> None:
@@ -135,7 +141,7 @@ class FaceTracker:
         self._size: tuple[int, int] | None = None
 
     def update(self, analysis: Analysis, time_s: float) -> Analysis:
-        """The analysis of the next frame with lasting ids and smoothed boxes, probabilities and labels.
+        """The analysis of the next frame with track ids and smoothed boxes, probabilities and labels.
 
         Faces stay in the analysis' order; a face that this frame does not show is not in the answer.
 
@@ -150,37 +156,37 @@ class FaceTracker:
         self._drop_stale(analysis, time_s)
         owners = self._owners(analysis.faces, time_s)
         for track, face in zip(owners, analysis.faces, strict=True):
-            track.see(face, time_s)
+            track.update_from(face, time_s)
         faces = tuple(track.face(face, analysis) for track, face in zip(owners, analysis.faces, strict=True))
         return replace(analysis, faces=faces)
 
     def forget(self) -> None:
-        """Drops the people in view. Their ids are not given again."""
+        """Drop all tracks. Their ids are not used again."""
         self._tracks = []
 
     def _drop_stale(self, analysis: Analysis, time_s: float) -> None:
-        """Drops the tracks that this frame cannot continue."""
+        """Drop the tracks that this frame cannot continue."""
         size = (analysis.width, analysis.height)
         if analysis.error is not None:
             size = self._size or size
         jumped = self._time_s is not None and not 0 <= time_s - self._time_s <= RESET_GAP_S
         if jumped or size != self._size:
             self._tracks = []
-        # A gap between frames is no miss: the face may have been there all the time.
-        self._tracks = [one for one in self._tracks if not one.missed or time_s - one.seen_s <= MAX_MISS_S]
+        # A gap between frames is no miss: the face may have been in view meanwhile.
+        self._tracks = [track for track in self._tracks if not track.missed or time_s - track.seen_s <= MAX_MISS_S]
         self._time_s, self._size = time_s, size
 
     def _owners(self, faces: Sequence[Face], time_s: float) -> list[_Track]:
         """The track of each face, a new one where none fits."""
         predicted = np.array([track.predict(time_s) for track in self._tracks]).reshape(-1, 4)
         measured = np.array([_shape(face.box) for face in faces]).reshape(-1, 4)
-        reach = np.array([track.reach(time_s) for track in self._tracks])
-        found = {column: self._tracks[row] for row, column in _assign(_affinity(predicted, measured), reach)}
+        least_affinity = np.array([track.least_affinity(time_s) for track in self._tracks])
+        found = {column: self._tracks[row] for row, column in _assign(_affinity(predicted, measured), least_affinity)}
         owners = [found.get(index) or self._start(face, time_s) for index, face in enumerate(faces)]
-        waiting = [track for track in self._tracks if track not in owners]
-        for track in waiting:
+        unmatched = [track for track in self._tracks if track not in owners]
+        for track in unmatched:
             track.missed = True
-        self._tracks = (owners + waiting)[: 2 * settings.MAX_FACES]  # bounds the work of a hostile stream
+        self._tracks = (owners + unmatched)[: 2 * settings.MAX_FACES]  # bounds the work of a hostile stream
         return owners
 
     def _start(self, face: Face, time_s: float) -> _Track:
@@ -194,7 +200,7 @@ def _shape(box: Box) -> Vector:
 
 
 def _box(shape: Vector, analysis: Analysis) -> Box | None:
-    """The box of (cx, cy, w, h), clipped to the picture; None where nothing of it is inside."""
+    """Box of (cx, cy, w, h), clipped to the image; None where it lies outside."""
     half = np.maximum(shape[2:], 0) / 2
     x0, y0 = np.maximum(shape[:2] - half, 0)
     x1, y1 = np.minimum(shape[:2] + half, (analysis.width, analysis.height))
@@ -202,26 +208,32 @@ def _box(shape: Vector, analysis: Analysis) -> Box | None:
 
 
 def _affinity(tracks: Vector, faces: Vector) -> Vector:
-    """Distance-IoU (Zheng et al., AAAI 2020) of each track with each face, both [N, 4] of (cx, cy, w, h): the overlap
-    less the squared distance of the centres over the squared diagonal of the box around both. -1..1, float64 [T, F]."""
-    a, b = tracks[:, None], faces[None]
-    low_a, high_a = a[..., :2] - a[..., 2:] / 2, a[..., :2] + a[..., 2:] / 2
-    low_b, high_b = b[..., :2] - b[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2
-    shared = np.maximum(np.minimum(high_a, high_b) - np.maximum(low_a, low_b), 0).prod(-1)
-    union = a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - shared
-    diagonal = ((np.maximum(high_a, high_b) - np.minimum(low_a, low_b)) ** 2).sum(-1)
-    distance = ((a[..., :2] - b[..., :2]) ** 2).sum(-1)
-    affinity: Vector = shared / union - distance / diagonal
+    """Distance-IoU of each track with each face, both [N, 4] of (cx, cy, w, h): -1..1, float64 [T, F].
+
+    Zheng et al., AAAI 2020: the overlap less the squared distance of the centres over the squared diagonal of the
+    enclosing box.
+    """
+    a, b = _corners(tracks), _corners(faces)
+    low = np.minimum(a[:, None, :2], b[None, :, :2])
+    high = np.maximum(a[:, None, 2:], b[None, :, 2:])
+    distance = ((tracks[:, None, :2] - faces[None, :, :2]) ** 2).sum(axis=2)
+    affinity: Vector = ious(a, b) - distance / ((high - low) ** 2).sum(axis=2)
     return affinity
 
 
-def _assign(affinity: Vector, reach: Vector) -> list[tuple[int, int]]:
-    """Pairs (row, column) of at least the row's `reach`, each row and column at most once, the closest pair first.
+def _corners(shapes: Vector) -> Vector:
+    """Boxes (cx, cy, w, h) [N, 4] as x0 y0 x1 y1."""
+    half = shapes[:, 2:] / 2
+    return np.concatenate([shapes[:, :2] - half, shapes[:, :2] + half], axis=1)
+
+
+def _assign(affinity: Vector, least_affinity: Vector) -> list[tuple[int, int]]:
+    """Greedy assignment: pairs (row, column) of at least `least_affinity` of the row, the best pair first.
 
     With motion predicted, the closest pairs are all but always the best assignment of all; the Hungarian method would
     bring a dependency (SciPy) for the rest.
     """
-    rows, columns = np.nonzero(affinity >= reach[:, None])
+    rows, columns = np.nonzero(affinity >= least_affinity[:, None])
     pairs: list[tuple[int, int]] = []
     taken_rows: set[int] = set()
     taken_columns: set[int] = set()

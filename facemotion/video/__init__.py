@@ -1,7 +1,7 @@
-"""A video file -> the same video with its faces drawn, a table of what they showed and when, and a summary.
+"""Annotated videos, tables and summaries from video files.
 
-Frames are decoded, analysed, drawn and encoded one after the other; a fixed number of them is in memory, whatever the
-length. `annotate_video` does it in one call; `VideoJob` does it step by step, and can be stopped.
+Frames are decoded, analyzed, drawn and encoded in turn, with a fixed number of them in memory. `annotate_video` does it
+in one call; `VideoJob` yields its progress, and can be stopped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One decoded frame -> upright RGB of the size that the whole video is drawn at."""
+"""Conversion of decoded frames to upright RGB of one size."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from facemotion import settings
 from facemotion.errors import BadShape
 from facemotion.video import hdr
 
-LONG_SIDE = 1280  # pixels of what is analysed and drawn; 4K takes nine times as long to encode and shows no more faces
-_HD_HEIGHT = 720  # from here on a video that does not say so has the colours of ITU-R BT.709, below those of BT.601
+LONG_SIDE = 1280  # pixels; 4K takes nine times as long to encode and shows no more faces
+_HD_HEIGHT = 720  # pixels; default colours are ITU-R BT.709 from here on, BT.601 below
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_WIDEST_PIXEL = 4  # width over height of one pixel, or the other way; what is beyond is a broken header
+_WIDEST_PIXEL = 4  # largest plausible aspect ratio of a pixel
 _BT709, _BT601 = "ITU709", "ITU601"
 _BT2020 = 9  # AVCOL_SPC_BT2020_NCL
-_ROUNDING = 2  # pixels between a side and the even one that is written
+_ROUNDING = 2  # pixels between a side and its even size
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """RGB uint8 [H, W, 3], upright; when it is shown, in seconds from the beginning of the video, and for how long."""
+    """A frame: RGB uint8 [H, W, 3], upright; its time from the beginning and its duration, in seconds."""
 
     pixels: NDArray[np.uint8]
     time_s: float
-    lasts_s: float
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """How a stored frame becomes upright: rows and columns are exchanged, then columns and rows are reversed."""
+    """Orientation of stored frames: rows and columns are exchanged, then columns and rows are reversed."""
 
     transposed: bool = False
     mirrored: bool = False
-    upended: bool = False
+    flipped: bool = False
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
-        """The one of the eight that is nearest to the frame's display matrix; as it is stored where it has none.
+        """The orientation nearest to the frame's display matrix; that of the file without a matrix.
 
         The matrix takes column x and row y to column ax + cy and row bx + dy (ISO/IEC 14496-12, section 6.2.2). A front
-        camera's has a negative determinant: its pictures are mirrored, which no rotation can tell.
+        camera's has a negative determinant: its images are mirrored, which no rotation can tell.
         """
         matrix: Any = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:
@@ -56,14 +56,14 @@ class Orientation:
         return cls(True, c < 0, b < 0)
 
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A view of [H, W, 3]."""
+        """Turn [H, W, 3] upright; a view."""
         turned = pixels.transpose(1, 0, 2) if self.transposed else pixels
-        return turned[:: -1 if self.upended else 1, :: -1 if self.mirrored else 1]
+        return turned[:: -1 if self.flipped else 1, :: -1 if self.mirrored else 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """What brings the frames of a video to one even size, upright.
+    """Size and pixel aspect of the frames of a video.
 
     `size` is the (width, height) of the result, `source_size` that of the file upright, `pixel_aspect` the width over
     the height of one stored pixel.
@@ -75,7 +75,7 @@ class Geometry:
 
     @classmethod
     def of(cls, frame: av.VideoFrame, pixel_aspect: Fraction | None) -> Geometry:
-        """The geometry of the video whose first frame this is.
+        """Geometry of the video with this first frame.
 
         Args:
             pixel_aspect: width over height of one of its pixels; None for square ones.
@@ -83,7 +83,7 @@ class Geometry:
         Raises:
             BadShape: it is too small or too thin to hold a face.
         """
-        aspect = _sane(pixel_aspect)
+        aspect = _valid_aspect(pixel_aspect)
         width, height = frame.width * aspect, float(frame.height)
         if Orientation.of(frame).transposed:
             width, height = height, width
@@ -97,19 +97,19 @@ class Geometry:
         return cls((_even(width * scale), _even(height * scale)), (round(width), round(height)), aspect)
 
     def apply(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """RGB uint8 [H, W, 3] of `size`.
+        """Convert a frame to RGB uint8 [H, W, 3] of `size`.
 
         A phone that is turned over while a browser records changes the size of the frames: they keep their proportions,
         in the middle of black.
         """
         orientation = Orientation.of(frame)
         room = self.size[::-1] if orientation.transposed else self.size
-        pixels = orientation.apply(_rgb(frame, *_fitted(frame.width * self.pixel_aspect, frame.height, room)))
-        return _centred(pixels, self.size)
+        pixels = orientation.apply(_rgb(frame, *_fit(frame.width * self.pixel_aspect, frame.height, room)))
+        return _pad(pixels, self.size)
 
 
-def _fitted(width: float, height: float, room: tuple[int, int]) -> tuple[int, int]:
-    """The largest (width, height) of these proportions that fits; all the room where rounding alone is between them."""
+def _fit(width: float, height: float, room: tuple[int, int]) -> tuple[int, int]:
+    """The largest (width, height) of these proportions in `room`; all of `room` within rounding."""
     scale = min(room[0] / width, room[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     spare = max(room[0] - size[0], room[1] - size[1])
@@ -118,7 +118,7 @@ def _fitted(width: float, height: float, room: tuple[int, int]) -> tuple[int, in
 
 def _rgb(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
     """RGB uint8 [H, W, 3] of that size, in the colours of ITU-R BT.709."""
-    high = hdr.is_high(frame)
+    high = hdr.is_hdr(frame)
     smaller = frame.width > width or frame.height > height
     scaled = frame.reformat(
         width,
@@ -131,8 +131,8 @@ def _rgb(frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
     return hdr.to_bt709(pixels, frame) if high else pixels
 
 
-def _centred(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A contiguous picture of that (width, height), black around the pixels."""
+def _pad(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Centre the pixels on black in a contiguous image of that (width, height)."""
     height, width = pixels.shape[:2]
     if (width, height) == size:
         return np.ascontiguousarray(pixels)
@@ -143,11 +143,11 @@ def _centred(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
 
 
 def _even(side: float) -> int:
-    """H.264 in 4:2:0, which all browsers play, has even sides."""
+    """Nearest even side: H.264 in 4:2:0, which all browsers play, needs even sides."""
     return max(2, round(side / 2) * 2)
 
 
-def _sane(pixel_aspect: Fraction | None) -> float:
+def _valid_aspect(pixel_aspect: Fraction | None) -> float:
     ratio = float(pixel_aspect or 1)
     return ratio if 1 / _WIDEST_PIXEL <= ratio <= _WIDEST_PIXEL else 1.0
 
@@ -155,6 +155,6 @@ def _sane(pixel_aspect: Fraction | None) -> float:
 def _colours(frame: av.VideoFrame) -> str | int:
     if frame.colorspace != _UNSPECIFIED:
         return frame.colorspace
-    if hdr.is_high(frame):
+    if hdr.is_hdr(frame):
         return _BT2020
     return _BT709 if frame.height >= _HD_HEIGHT else _BT601

@@ -1,8 +1,7 @@
-"""Frames of high dynamic range (HLG or PQ, ITU-R BT.2100) -> the colours of BT.709, which screens and models expect.
+"""Conversion of HDR frames (HLG or PQ, ITU-R BT.2100) to the colours of BT.709.
 
-Taken for ordinary ones they are grey and dim. The reference white of BT.2408 becomes white, and what is brighter is
-clipped, as by a camera without the range. FFmpeg's own conversion takes one to three seconds before the first frame,
-and either leaves white at 70 % or makes colours paler than this.
+Without conversion they are grey and dim. The reference white of BT.2408 becomes white, and brighter values are clipped.
+FFmpeg's own conversion takes 1 to 3 seconds before the first frame, and leaves white at 70 % or colours paler.
 """
 
 from __future__ import annotations
@@ -26,29 +25,29 @@ _TO_BT709 = {
 }
 
 
-def is_high(frame: av.VideoFrame) -> bool:
+def is_hdr(frame: av.VideoFrame) -> bool:
     """Whether the frame's transfer characteristic is HLG or PQ."""
     return frame.color_trc in (_PQ, _HLG)
 
 
 def to_bt709(pixels: NDArray[np.uint16], frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """RGB uint16 [H, W, 3] of a frame for which `is_high` -> RGB uint8 [H, W, 3] with the curve of sRGB."""
-    light = np.take(_light(int(frame.color_trc)), pixels)
+    """Convert RGB uint16 [H, W, 3] of an HDR frame to RGB uint8 [H, W, 3] with the curve of sRGB."""
+    light = np.take(_linear_levels(int(frame.color_trc)), pixels)
     matrix = np.array(_TO_BT709.get(int(frame.color_primaries), _BT2020), np.float32)
     light = np.clip(cv2.transform(light, matrix), 0, 1)
-    return np.asarray(_curve()[np.rint(light * (_LEVELS - 1)).astype(np.uint16)], np.uint8)
+    return np.asarray(_srgb_levels()[np.rint(light * (_LEVELS - 1)).astype(np.uint16)], np.uint8)
 
 
 @cache
-def _light(transfer: int) -> NDArray[np.float32]:
-    """For each level of 16 bits its linear light, of which 1 is the reference white."""
+def _linear_levels(transfer: int) -> NDArray[np.float32]:
+    """Linear light of each 16-bit level, 1 for the reference white."""
     signal = np.linspace(0, 1, _LEVELS)
     light = _from_pq(signal) / _WHITE_NITS if transfer == _PQ else _from_hlg(signal) / _from_hlg(np.array(_WHITE_HLG))
     return light.astype(np.float32)
 
 
 def _from_pq(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Nits (BT.2100-2, table 4)."""
+    """Luminance in nits of a PQ signal (BT.2100-2, table 4)."""
     m1, m2 = 2610 / 16384, 2523 / 4096 * 128
     c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
     power = signal ** (1 / m2)
@@ -56,14 +55,14 @@ def _from_pq(signal: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _from_hlg(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Light of the scene, 0..1 (BT.2100-2, table 5)."""
+    """Scene light 0..1 of an HLG signal (BT.2100-2, table 5)."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     return np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
 
 
 @cache
-def _curve() -> NDArray[np.uint8]:
-    """For each linear light in 16 bits its level in sRGB (IEC 61966-2-1)."""
+def _srgb_levels() -> NDArray[np.uint8]:
+    """8-bit sRGB level of each linear light in 16 bits (IEC 61966-2-1)."""
     light = np.linspace(0, 1, _LEVELS)
     signal = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.asarray(np.rint(signal * 255), np.uint8)

@@ -1,4 +1,4 @@
-"""One video from end to end: read, analyse, draw, write, with the progress after each frame."""
+"""Annotation of a video: read, analyze, draw and write, with progress."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from av.packet import Packet
 
 from facemotion import settings
-from facemotion.atomic import under_other_names
-from facemotion.errors import TookTooLong
-from facemotion.faces import Analysis
+from facemotion.atomic import atomic_write
+from facemotion.errors import StorageError, TookTooLong
+from facemotion.faces import Analysis, Box, Face
 from facemotion.output import draw
 from facemotion.output.tables import CSV_FILE_ENCODING
-from facemotion.tracking.interpolate import between
 from facemotion.tracking.live import Analyzer, LiveSession
 from facemotion.tracking.timeline import Person, Table, Timeline
 from facemotion.video.frames import Frame
@@ -26,17 +25,17 @@ from facemotion.video.reader import Reader
 from facemotion.video.writer import Writer
 
 ANALYSED_PER_S = 10
-"""Frames of each second that are searched for faces, as many as of a camera; an expression takes half a second."""
+"""Frames analyzed per second, as for a camera; an expression takes half a second."""
 
 MAX_WAITING = 24
-"""Frames held until the next analysed one tells where their faces are: at 250 a second all of them, 66 MB at most."""
+"""Frames held back until the next analyzed frame: 66 MB at most; enough for 250 frames per second."""
 
-_EARLY_S = 0.004  # a frame that comes so little before its time is analysed: times in milliseconds are rounded
+_EARLY_S = 0.004  # tolerance of frame times, which may be rounded to milliseconds
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The facts about a finished video.
+    """Facts about an annotated video.
 
     `size` is the (width, height) of the annotated video, `source_size` that of the source, both upright; `sound` is
     "kept" (the source's own, untouched), "encoded" (as AAC) or "none".
@@ -66,7 +65,7 @@ def annotate_video(
     table: str | os.PathLike[str] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Result:
-    """Writes a video with its faces drawn as MP4 to `target`, and to `table` a CSV of what they showed and when.
+    """Write a video with its faces drawn as MP4 to `target`, and a CSV of their expressions to `table`.
 
     Args:
         pipeline: a `Pipeline`.
@@ -80,12 +79,12 @@ def annotate_video(
     for done in job.run():
         if progress is not None:
             progress(done)
-    assert job.result is not None  # nobody else could have stopped it
+    assert job.result is not None  # the job is not shared, so nothing stopped it
     return job.result
 
 
 class _Stopped(Exception):
-    """Unwinds a job that was stopped."""
+    """Raised inside a job that was stopped."""
 
 
 class VideoJob:
@@ -105,14 +104,14 @@ class VideoJob:
         self._targets = (target,) if table is None else (target, table)
         self._stopped = False
         self.result: Result | None = None
-        """What came of it; None before the end, and when it was stopped."""
+        """The result; None before the end, and when it was stopped."""
 
     def stop(self) -> None:
-        """Ends the work with the frame that is at work."""
+        """Stop after the current frame."""
         self._stopped = True
 
     def run(self) -> Iterator[float]:
-        """Does the work, and yields after each frame the share that is done, 0..1.
+        """Annotate the video; yields after each frame the share done, 0..1.
 
         The outputs get their names when they are complete. A job that fails, is stopped, or whose iterator is closed
         leaves none of them behind.
@@ -125,37 +124,43 @@ class VideoJob:
         """
         with contextlib.suppress(_Stopped):
             result = None
-            with under_other_names(*self._targets) as parts, Reader(self._source) as reader:
-                for result in self._steps(reader, *parts):
-                    if isinstance(result, float):
-                        yield result
+            try:
+                with atomic_write(*self._targets) as temporary, Reader(self._source) as reader:
+                    for result in self._steps(reader, *temporary):
+                        if isinstance(result, float):
+                            yield result
+            except OSError as error:
+                raise StorageError(
+                    f"{self._targets[0].name!r} could not be written: {error.strerror or error}. Is the disk full, or "
+                    "the folder missing or read-only?"
+                ) from error
             assert isinstance(result, Result)
             self.result = result
             yield 1.0
 
     def _steps(self, reader: Reader, target: Path, table: Path | None = None) -> Iterator[float | Result]:
-        """Shares done, and in the end the result."""
+        """Shares done, and at the end the result."""
         ends = time.monotonic() + settings.VIDEO_WORK_SECONDS
         with contextlib.ExitStack() as open_files:
             file = None
             if table is not None:
                 file = open_files.enter_context(table.open("w", encoding=CSV_FILE_ENCODING, newline=""))
-            film: _Film | None = None
+            annotator: _Annotator | None = None
             for part in reader:
                 self._check(ends)
                 if not isinstance(part, Frame):
-                    if film is not None and part.pts is not None:
-                        film.hear(part, reader.sound_time_s(part.pts))
+                    if annotator is not None and part.pts is not None:
+                        annotator.add_sound(part, reader.sound_time_s(part.pts))
                     continue
-                if film is None:
+                if annotator is None:
                     size = part.pixels.shape[1], part.pixels.shape[0]
                     writer = open_files.enter_context(Writer(target, size, reader.rate, reader.sound))
-                    film = _Film(self._pipeline, writer, None if file is None else Table(file))
-                film.take(part)
+                    annotator = _Annotator(self._pipeline, writer, None if file is None else Table(file))
+                annotator.add_frame(part)
                 yield min(0.99, part.time_s / reader.duration_s) if reader.duration_s else 0.0
-            assert film is not None and reader.geometry is not None  # a reader without one frame has raised
-            film.finish()
-        yield film.result(reader.geometry.source_size)
+            assert annotator is not None and reader.geometry is not None  # a reader without frames raises
+            annotator.finish()
+        yield annotator.result(reader.geometry.source_size)
 
     def _check(self, ends: float) -> None:
         if self._stopped:
@@ -167,8 +172,8 @@ class VideoJob:
             )
 
 
-class _Film:
-    """The frames on their way from the reader to the writer."""
+class _Annotator:
+    """Passes frames from the reader to the writer: analyzes some, interpolates the others, draws all."""
 
     def __init__(self, pipeline: Analyzer, writer: Writer, table: Table | None) -> None:
         self.writer = writer
@@ -179,51 +184,69 @@ class _Film:
         self._frames = self._analysed = 0
         self._ends_s = 0.0
 
-    def hear(self, packet: Packet[Any], time_s: float) -> None:
-        """The next packet of the sound; one of a time that no video here has is left out."""
+    def add_sound(self, packet: Packet[Any], time_s: float) -> None:
+        """Add the next packet of the sound; packets outside the video are skipped."""
         if -1 <= time_s <= settings.MAX_VIDEO_SECONDS + 1:
             self.writer.write_sound(packet, time_s)
 
-    def take(self, frame: Frame) -> None:
-        """The next frame: held, or analysed and written with those that were held for it."""
-        self._ends_s = frame.time_s + frame.lasts_s
+    def add_frame(self, frame: Frame) -> None:
+        """Add the next frame: held back, or analyzed and written with the frames held back."""
+        self._ends_s = frame.time_s + frame.duration_s
         soon = self._before is not None and frame.time_s + _EARLY_S < self._before[1] + 1 / ANALYSED_PER_S
         if soon and len(self._waiting) < MAX_WAITING:
             self._waiting.append(frame)
         else:
-            self._look(frame)
+            self._analyze(frame)
 
-    def _look(self, frame: Frame) -> None:
+    def _analyze(self, frame: Frame) -> None:
         analysis = self._session.step(frame.pixels, frame.time_s)
         self._analysed += 1
-        self._timeline.add(analysis, frame.time_s, frame.lasts_s)
+        self._timeline.add(analysis.faces, frame.time_s, frame.duration_s)
         if self._table is not None:
             self._table.add(analysis, frame.time_s)
-        self._release((analysis, frame.time_s))
+        self._write_waiting((analysis, frame.time_s))
         self._write(frame, analysis)
 
-    def _release(self, after: tuple[Analysis, float]) -> None:
-        """Writes the frames that waited, each with its faces on the way to `after`."""
+    def _write_waiting(self, after: tuple[Analysis, float]) -> None:
+        """Write the frames held back, with faces interpolated up to `after`."""
         before, self._before = self._before or after, after
         way_s = after[1] - before[1]
         for frame in self._waiting:
             share = (frame.time_s - before[1]) / way_s if way_s > 0 else 0.0
-            self._write(frame, between(before[0], after[0], share))
+            self._write(frame, interpolate(before[0], after[0], share))
         self._waiting = []
 
     def _write(self, frame: Frame, analysis: Analysis) -> None:
         self._frames += 1
-        self.writer.write(draw.annotate(frame.pixels, analysis), frame.time_s, frame.lasts_s)
+        self.writer.write(draw.annotate(frame.pixels, analysis), frame.time_s, frame.duration_s)
 
     def finish(self) -> None:
-        """Analyses the last frame, whenever it comes, for the sake of those that wait for the next."""
+        """Analyze the last frame, so that the frames held back can be interpolated."""
         if self._waiting:
-            self._look(self._waiting.pop())
+            self._analyze(self._waiting.pop())
 
     def result(self, source_size: tuple[int, int]) -> Result:
-        """What came of it."""
-        assert self._before is not None  # the first frame is analysed at once
+        """The result of the finished video."""
+        assert self._before is not None  # the first frame is analyzed at once
         last = self._before[0]
         people, models = self._timeline.people, dict(last.models)
         counts = self._ends_s, self._frames, self._analysed
         return Result((last.width, last.height), source_size, *counts, self.writer.sound, people, models)
+
+
+def interpolate(before: Analysis, after: Analysis, share: float) -> Analysis:
+    """The analysis of a frame `share` (0..1) of the time from `before` to `after`, both of one tracker.
+
+    A face in both moves on a straight line from box to box. A face only in `before` is shown for the first half of the
+    time, a face only in `after` for the second half. Probabilities and labels are those of the nearer analysis.
+    """
+    later = {face.id: face for face in after.faces}
+    kept = {face.id for face in before.faces} & later.keys()
+    moved = [_moved(face, later[face.id], share) for face in before.faces if face.id in kept]
+    nearer = before if share < 0.5 else after
+    return replace(nearer, faces=(*moved, *(face for face in nearer.faces if face.id not in kept)))
+
+
+def _moved(before: Face, after: Face, share: float) -> Face:
+    box = Box(*(a + share * (b - a) for a, b in zip(before.box, after.box, strict=True)))
+    return replace(before if share < 0.5 else after, box=box)

@@ -1,7 +1,7 @@
-"""The index of an MP4 or QuickTime file, looked through before FFmpeg takes it for what it says.
+"""Limits on the index of an MP4 or QuickTime file, checked before FFmpeg reads it.
 
-Three kilobytes can announce so many frames that FFmpeg reserves gigabytes for them (74 bytes a frame were measured).
-The counts of the tables are summed here, wherever in the file's headers they stand (ISO/IEC 14496-12, section 8).
+Three kilobytes can announce so many frames that FFmpeg allocates gigabytes (74 bytes per frame were measured). The
+entries of all tables in the headers are summed (ISO/IEC 14496-12, section 8).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from facemotion.errors import CorruptVideo
 
 MAX_HEADER_BYTES = 20_000_000
-"""Of all that is not picture or sound; three minutes of a phone have half a million."""
+"""Limit of all boxes except the media; three minutes of a phone have 0.5 MB."""
 
 MAX_SAMPLES = 1_000_000
 """Frames and packets of sound in the tables of one kind; three minutes have 21,600 and 8,500 at the most."""
@@ -35,7 +35,7 @@ _EXCESSIVE = (
 
 
 def check(file: BinaryIO) -> None:
-    """Leaves the file at its beginning.
+    """Check the tables of the index, and rewind the file.
 
     Raises:
         CorruptVideo: an index that no camera writes.
@@ -54,7 +54,7 @@ def check(file: BinaryIO) -> None:
 
 
 def _headers(file: BinaryIO) -> Iterator[int]:
-    """Goes from one outermost box to the next, but those of the media, and yields the length of each."""
+    """Seek to each top-level box except the media, and yield its length."""
     end = os.fstat(file.fileno()).st_size
     start = 0
     while start + 8 <= end:
@@ -63,7 +63,7 @@ def _headers(file: BinaryIO) -> Iterator[int]:
         size, kind = int.from_bytes(head[:4], "big"), head[4:8]
         if size == 1:
             size = int.from_bytes(head[8:16], "big")
-        if size < 8:  # 0: to the end of the file; from 2 to 7: broken, and FFmpeg may look for boxes in what follows
+        if size < 8:  # 0: to the end of the file; from 2 to 7: broken, and FFmpeg may look for boxes in the rest
             size = end - start
         size = min(size, end - start)
         if kind not in _SKIPPED:
@@ -73,12 +73,12 @@ def _headers(file: BinaryIO) -> Iterator[int]:
 
 
 def _counts(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """(kind, how many) of each table in some boxes, found by its name at any depth, as FFmpeg nests them freely."""
+    """(kind, entries) of each table in some boxes, found by name at any depth."""
     for match in _TABLES.finditer(data):
         kind, body = match[0], data[match.end() : match.end() + 12]
         if kind == b"cmov" or (kind == b"elst" and _number(body, 4) > MAX_EDITS):
             raise CorruptVideo(_EXCESSIVE)
-        if kind == b"stsz" and _number(body, 4) in (1, 2, 3, 4, 6, 8):  # bytes of one sample of sound in each channel
+        if kind == b"stsz" and _number(body, 4) in (1, 2, 3, 4, 6, 8):  # bytes per sound sample and channel
             yield b"pcm", _number(body, 8)
         elif kind in (b"stsz", b"stz2"):
             yield kind, _number(body, 8)
@@ -89,7 +89,7 @@ def _counts(data: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 def _runs(kind: bytes, data: bytes, start: int, entries: int) -> tuple[bytes, int]:
-    """The sum of a table of runs, each of which is a count and a value."""
+    """Total of a table of runs, each a count and a value."""
     entries = min(entries, (len(data) - start - 8) // 8)
     table = np.frombuffer(data, ">u4", 2 * max(0, entries), start + 8).reshape(-1, 2)
     is_pcm = kind == b"stts" and len(table) == 1 and table[0, 1] == 1

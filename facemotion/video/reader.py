@@ -1,7 +1,7 @@
-"""The only decoder of strangers' videos: bounded, local, one frame at a time.
+"""The only decoder of untrusted videos: bounded, local, one frame at a time.
 
-FFmpeg, through PyAV, reads from a file that is already open, in the format that `containers.sniff` found. It may open
-nothing else: no protocol is allowed, references to other files are refused, and so are codecs that no camera writes.
+FFmpeg, through PyAV, reads from a file that is already open, in the format that `sniff.sniff` returns. It may open
+nothing else: no protocol is allowed, and references to other files and unusual codecs are refused.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ from facemotion.video.frames import Frame, Geometry
 VIDEO_CODECS = (
     "h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "h263", "mjpeg", "prores",
 )  # fmt: skip
-"""FFmpeg's decoders that are let loose on a stranger's file; it has hundreds."""
+"""Allowed video decoders of FFmpeg, which has hundreds."""
 
 SOUND_CODECS = (
     "aac", "mp3", "mp3float", "opus", "libopus", "vorbis", "ac3", "eac3", "flac", "alac", "amrnb", "amrwb",
     "libopencore_amrnb", "libopencore_amrwb", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le",
     "pcm_f32le", "pcm_u8", "pcm_mulaw", "pcm_alaw", "adpcm_ms", "adpcm_ima_wav",
 )  # fmt: skip
-"""The same for sound; any other is left out."""
+"""Allowed sound decoders; other sound is dropped."""
 
-MAX_RATE = 120  # frames a second, on average; what has more is refused as too long
-_LONGEST_FRAME_S = 10.0  # of a frame on the screen, as of the slowest rate that is believed
-_MOST_EARLY_BYTES = 20_000_000  # of sound before the first frame; the rest of so odd a file is silent
-_SHUT = {
+MAX_RATE = 120  # frames per second on average; faster videos are refused as too long
+_MAX_FRAME_S = 10.0  # longest plausible duration of a frame
+_MAX_EARLY_SOUND_BYTES = 20_000_000  # sound held back before the first frame; more is dropped
+_OPEN_OPTIONS = {
     "protocol_whitelist": "",
     "format_whitelist": "mov,matroska,avi",
     "codec_whitelist": ",".join((*VIDEO_CODECS, *SOUND_CODECS)),
 }
-# One thread: a video may take one of the cores, and leaves the others to photos and cameras.
-_BOUNDED = {"max_pixels": str(settings.MAX_VIDEO_PIXELS), "threads": "1"}
+# One thread: the other cores are for photos and cameras.
+_DECODER_OPTIONS = {"max_pixels": str(settings.MAX_VIDEO_PIXELS), "threads": "1"}
 _ENCRYPTED_TAGS = ("encv", "drmi")
 _DAMAGED = "This video is damaged or breaks off at the start. Please choose it again, or convert it to MP4."
 _NO_CODEC = "This video's pictures are stored in a way that is not read here ({}). Please convert it to MP4 with H.264."
 _ENCRYPTED = "This video is encrypted (copy protection), so its pictures cannot be read. Please choose another."
 
-logging.getLogger("libav").setLevel(logging.CRITICAL)  # FFmpeg's remarks on damaged files, which quote from them
+logging.getLogger("libav").setLevel(logging.CRITICAL)  # its messages on damaged files quote their content
 
 
 class Reader:
-    """An open video: its facts, then its frames and its sound in the order of the file. Close it, or use `with`.
+    """An open video: its facts, then its frames and sound in the order of the file. Close it, or use `with`.
 
     Raises:
         InputError: it is no video that can be read here; see `open_video`'s kinds in `facemotion.errors`.
@@ -82,28 +82,28 @@ class Reader:
         self.sound = _sound_stream(self._container)
         """The first sound that can be decoded, as PyAV's stream, or None."""
         self._start_s = (self._container.start_time or 0) / av.time_base
-        self._shown = 0
+        self._frame_count = 0
         self.geometry: Geometry | None = None
         """Known from the first frame on."""
 
     @property
     def duration_s(self) -> float:
-        """Seconds, as the file says; 0 when it does not."""
+        """Duration in seconds from the header; 0 without one."""
         return max(0.0, (self._container.duration or 0) / av.time_base)
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second on average, as the file says; 25 when it does not, or says what cannot be."""
+        """Average frames per second from the header; 25 without a plausible one."""
         rate = self._video.average_rate or self._video.guessed_rate
         return Fraction(rate) if rate and Fraction(1, 10) <= rate <= MAX_RATE else Fraction(25)
 
     def sound_time_s(self, pts: int) -> float:
-        """When a packet or frame of the sound is heard, in seconds from the beginning of the video."""
+        """Time of a sound packet or frame, in seconds from the beginning of the video."""
         assert self.sound is not None and self.sound.time_base is not None
         return float(pts * self.sound.time_base) - self._start_s
 
     def __iter__(self) -> Iterator[Frame | av.Packet[Any]]:
-        """The frames, in the order of their times, and between them the packets of the sound.
+        """Iterate over frames in order of time, and the packets of the sound between them.
 
         A packet that cannot be decoded is passed over, as players do.
 
@@ -112,18 +112,18 @@ class Reader:
             UnsupportedVideo: it is encrypted.
             VideoTooLong: it goes on beyond the limit, whatever its header says.
         """
-        early: list[av.Packet[Any]] | None = []  # sound before the first frame, which is to be the first of all
+        early: list[av.Packet[Any]] | None = []  # sound before the first frame, which must come first
         early_bytes, last_s = 0, -1.0
-        for packet in _packets(self._container, [one for one in (self._video, self.sound) if one is not None]):
+        for packet in _packets(self._container, [stream for stream in (self._video, self.sound) if stream is not None]):
             if packet.stream is not self._video:
                 early_bytes += packet.size
                 if early is None:
                     yield packet
-                elif early_bytes < _MOST_EARLY_BYTES:
+                elif early_bytes < _MAX_EARLY_SOUND_BYTES:
                     early.append(packet)
                 continue
             for frame in self._decoded(packet):
-                if frame.time_s <= last_s:  # a file may repeat a time, or go back; no player shows that
+                if frame.time_s <= last_s:  # repeated or earlier times are not shown by players either
                     continue
                 last_s = frame.time_s
                 yield frame
@@ -143,24 +143,24 @@ class Reader:
             if frame.pts is None or frame.time is None:
                 continue
             time_s = frame.time - self._start_s
-            self._shown += 1
-            if time_s > settings.MAX_VIDEO_SECONDS + 1 or self._shown > settings.MAX_VIDEO_SECONDS * MAX_RATE:
+            self._frame_count += 1
+            if time_s > settings.MAX_VIDEO_SECONDS + 1 or self._frame_count > settings.MAX_VIDEO_SECONDS * MAX_RATE:
                 raise _too_long(None)
             if self.geometry is None:
                 self.geometry = Geometry.of(frame, self._video.sample_aspect_ratio)
             try:
                 pixels = self.geometry.apply(frame)
-            except (FFmpegError, ValueError):  # a damaged header that changes the kind of pixels on the way
+            except (FFmpegError, ValueError):  # a damaged header changed the pixel format
                 continue
-            yield Frame(pixels, max(0.0, time_s), self._lasts_s(frame))
+            yield Frame(pixels, max(0.0, time_s), self._frame_duration_s(frame))
 
-    def _lasts_s(self, frame: av.VideoFrame) -> float:
-        """For how long the frame is shown, as the file says; the average where it does not, or says what cannot be."""
+    def _frame_duration_s(self, frame: av.VideoFrame) -> float:
+        """Duration of a frame in seconds from the file; the average without a plausible one."""
         seconds = float((frame.duration or 0) * (frame.time_base or 0))
-        return seconds if 0 < seconds <= _LONGEST_FRAME_S else float(1 / self.rate)
+        return seconds if 0 < seconds <= _MAX_FRAME_S else float(1 / self.rate)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._container.close()
         self._file.close()
 
@@ -181,7 +181,7 @@ def _open(file: BinaryIO) -> Any:
         )
     name = sniff.sniff(file.read(sniff.HEAD_BYTES))
     file.seek(0)
-    bounds: dict[str, Any] = {"format": name, "container_options": _SHUT, "options": _BOUNDED}
+    bounds: dict[str, Any] = {"format": name, "container_options": _OPEN_OPTIONS, "options": _DECODER_OPTIONS}
     if name == "mov":
         mp4_limits.check(file)
     try:
@@ -195,8 +195,8 @@ def _refuse(url: str, flags: int, options: dict[str, str]) -> Any:
 
 
 def _picture_stream(container: Any) -> Any:
-    """The first stream of moving pictures, held against the limits and ready to decode."""
-    streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
+    """The first video stream, checked against the limits and ready to decode."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not streams:
         kind = "sound, without pictures" if container.streams.audio else "no video: there are no pictures in it"
         raise NotAVideo(f"This file is {kind}. {sniff.ACCEPTED}; please choose one of these.")
@@ -221,7 +221,7 @@ def _check(container: Any, stream: Any) -> None:
     seconds = (container.duration or 0) / av.time_base
     if seconds > settings.MAX_VIDEO_SECONDS + 1:
         raise _too_long(seconds)
-    context.options = _BOUNDED
+    context.options = _DECODER_OPTIONS
 
 
 def _too_long(seconds: float | None) -> VideoTooLong:

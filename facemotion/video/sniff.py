@@ -1,7 +1,7 @@
-"""What a video file is, read from its first bytes; its name is never asked, and FFmpeg is never left to guess.
+"""Video format detection from the first bytes; the file name is ignored.
 
-FFmpeg knows hundreds of formats, among them play lists that name other files and addresses to open. It is told which of
-three to read, so that none of the others can be chosen.
+FFmpeg knows hundreds of formats, among them play lists that open other files and URLs. It is given the format, one of
+three, so that it cannot choose another.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ def _refuse_video(head: bytes) -> None:
 
 
 def _refuse_picture(head: bytes) -> None:
-    """Says so where it is a picture, which people mistake the tab for, or whatever else can be told."""
+    """Raise an error that names what the file is, such as an image chosen in the wrong tab."""
     try:
         kind = image_kinds.sniff(head)
     except UnsupportedFormat as error:
         raise _not_a_video("a picture") from error
     except FacemotionError as error:
         if head[4:8] in _MOV_BOXES:
-            return  # an MP4 or QuickTime video, as the pictures' decoder says too
+            return  # an MP4 or QuickTime video, as the images' decoder says too
         raise _not_a_video("text, a document or sound" if image_kinds._is_text(head) else "no video") from error
     raise _not_a_video(f"a {kind} picture; choose the Image tab for it")
 

@@ -1,4 +1,4 @@
-"""Drawn frames and the sound -> an MP4 that every browser plays: H.264 in 4:2:0 and AAC, MP3 or Opus, index first."""
+"""MP4 writer for annotated frames and sound, playable in every browser: H.264 in 4:2:0 with AAC, MP3 or Opus."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from facemotion.errors import CorruptVideo, StorageError
 
-_CLOCK = Fraction(1, 90_000)  # of a second: the frames keep their own times, whatever the rate
-_H264 = {"preset": "veryfast", "crf": "23"}  # twice the speed of the default at about the same look
+_CLOCK = Fraction(1, 90_000)  # seconds; frames keep their own times at any rate
+_H264 = {"preset": "veryfast", "crf": "23"}  # twice the speed of the default at similar quality
 _BT709, _LIMITED = 1, 1  # AVCOL_SPC_BT709 (its primaries and transfer have the same number) and AVCOL_RANGE_MPEG
-_COPIED = ("aac", "mp3", "mp3float", "opus", "libopus")  # what browsers play from an MP4 goes over as it is
-_OF_THE_DISK = (
+_COPIED_CODECS = ("aac", "mp3", "mp3float", "opus", "libopus")  # copied as they are: browsers play them from an MP4
+_DISK_ERRNOS = (
     errno.ENOSPC,
     errno.EACCES,
     errno.EPERM,
@@ -36,7 +36,7 @@ _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 120
 
 
 class Writer:
-    """An MP4 being written to a path. Close it, or use `with`; after an exception the file is of no use.
+    """Writes an MP4 to a path. Close it, or use `with`; after an exception the file is incomplete.
 
     Args:
         target: where to; an existing file is replaced.
@@ -57,47 +57,47 @@ class Writer:
                 f"file:{os.fspath(target)}", "w", format="mp4", options={"movflags": "+faststart"}
             )
         except (FFmpegError, OSError) as error:
-            raise _failure(target, error) from error
+            raise _write_error(target, error) from error
         self._pictures = _add_pictures(self._container, size, rate)
         self._sound = None if sound is None else _add_sound(self._container, sound)
 
     @property
     def sound(self) -> str:
-        """What becomes of the sound: "kept" as it is, "encoded" anew, or "none"."""
+        """How the sound is written: "kept" as it is, "encoded" anew, or "none"."""
         return "none" if self._sound is None else self._sound.name
 
-    def write(self, pixels: NDArray[np.uint8], time_s: float, lasts_s: float) -> None:
-        """The next frame, RGB uint8 [H, W, 3] of `size`, and for how long it is shown; times only rise."""
+    def write(self, pixels: NDArray[np.uint8], time_s: float, duration_s: float) -> None:
+        """Write the next frame, RGB uint8 [H, W, 3] of `size`, and its duration; times only rise."""
         frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(
             format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
         )
-        frame.pts, frame.duration, frame.time_base = round(time_s / _CLOCK), round(lasts_s / _CLOCK), _CLOCK
+        frame.pts, frame.duration, frame.time_base = round(time_s / _CLOCK), round(duration_s / _CLOCK), _CLOCK
         self._mux(self._pictures.encode(frame))
 
     def write_sound(self, packet: av.Packet[Any], time_s: float) -> None:
-        """The next packet of the sound, which begins at `time_s`."""
+        """Write the next packet of the sound, which begins at `time_s`."""
         if self._sound is not None:
-            self._mux(self._sound.take(packet, time_s))
+            self._mux(self._sound.convert(packet, time_s))
 
     def _mux(self, packets: Iterator[av.Packet[Any]] | list[av.Packet[Any]]) -> None:
         try:
             for packet in packets:
                 self._container.mux(packet)
         except FFmpegError as error:
-            raise _failure(self._target, error) from error
+            raise _write_error(self._target, error) from error
 
     def close(self) -> None:
-        """Writes what the encoders still hold, and the index."""
+        """Flush the encoders and write the index."""
         self._mux(self._pictures.encode(None))
         if self._sound is not None:
             self._mux(self._sound.finish())
-        self._shut()
+        self._close_container()
 
-    def _shut(self) -> None:
+    def _close_container(self) -> None:
         try:
             self._container.close()
         except FFmpegError as error:
-            raise _failure(self._target, error) from error
+            raise _write_error(self._target, error) from error
 
     def __enter__(self) -> Writer:
         return self
@@ -106,21 +106,21 @@ class Writer:
         if kind is None:
             self.close()
         else:
-            self._shut()
+            self._close_container()
 
 
-class _Copied:
-    """Packets that go over as they are."""
+class _CopiedSound:
+    """Sound packets that are copied unchanged."""
 
     name = "kept"
 
     def __init__(self, container: Any, source: Any) -> None:
         self._stream = container.add_stream_from_template(source)
-        self._stream.metadata.clear()  # who made the sound, and with what, is nobody's business
+        self._stream.metadata.clear()  # removes private metadata
         self._last: int | None = None
 
-    def take(self, packet: av.Packet[Any], time_s: float) -> list[av.Packet[Any]]:
-        """The packet at its new time; one that does not come after the last is passed over."""
+    def convert(self, packet: av.Packet[Any], time_s: float) -> list[av.Packet[Any]]:
+        """The packet at its new time; a packet not later than the last is skipped."""
         if packet.pts is None or packet.is_corrupt or not packet.size:
             return []
         pts = round(time_s / packet.time_base)
@@ -134,7 +134,7 @@ class _Copied:
         return []
 
 
-class _Encoded:
+class _EncodedSound:
     """Sound that is decoded and encoded as AAC, in stereo at most."""
 
     name = "encoded"
@@ -146,8 +146,8 @@ class _Encoded:
         self._stream = container.add_stream("aac", rate=rate, layout=layout)
         self._resampler = av.AudioResampler("fltp", layout, rate)
 
-    def take(self, packet: av.Packet[Any], time_s: float) -> Iterator[av.Packet[Any]]:
-        """What the encoder makes of a packet; one that cannot be decoded is silence."""
+    def convert(self, packet: av.Packet[Any], time_s: float) -> Iterator[av.Packet[Any]]:
+        """Encode a packet; one that cannot be decoded is silence."""
         try:
             frames = packet.decode() if packet.pts is not None else []
         except (FFmpegError, ValueError):
@@ -173,19 +173,23 @@ def _add_pictures(container: Any, size: tuple[int, int], rate: Fraction) -> Any:
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context
     context.time_base = _CLOCK
-    context.flags |= Flags.frame_duration  # else the last frame is shown for the average, whatever the source says
+    context.flags |= Flags.frame_duration  # else the last frame gets the average duration
     context.thread_count = 1  # as in reading
     context.colorspace, context.color_range = _BT709, _LIMITED
     context.color_primaries = context.color_trc = _BT709
     return stream
 
 
-def _add_sound(container: Any, source: Any) -> _Copied | _Encoded:
-    return _Copied(container, source) if source.codec_context.codec.name in _COPIED else _Encoded(container, source)
+def _add_sound(container: Any, source: Any) -> _CopiedSound | _EncodedSound:
+    return (
+        _CopiedSound(container, source)
+        if source.codec_context.codec.name in _COPIED_CODECS
+        else _EncodedSound(container, source)
+    )
 
 
-def _failure(target: Path, error: Exception) -> StorageError | CorruptVideo:
-    if getattr(error, "errno", None) in _OF_THE_DISK:
+def _write_error(target: Path, error: Exception) -> StorageError | CorruptVideo:
+    if getattr(error, "errno", None) in _DISK_ERRNOS:
         return StorageError(
             f"The video {target.name!r} could not be written. Is the disk full, or its folder read-only?"
         )

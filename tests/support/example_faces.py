@@ -1,10 +1,12 @@
-"""The example photos that hold one face each, and where it is."""
+"""Example photos with one face each, and its box."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+from facemotion.detectors.boxes import ious
 
 PHOTOS = ("astronaut.png", "grace_hopper.jpg", "fr_obama.jpg")
 FACES = {  # roughly, x0 y0 x1 y1, read off the photos by eye
@@ -14,6 +16,6 @@ FACES = {  # roughly, x0 y0 x1 y1, read off the photos by eye
 }
 
 
-def iou(a: Any, b: Any) -> float:
-    shared = np.prod(np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0))
-    return float(shared / (np.prod(np.subtract(a[2:], a[:2])) + np.prod(np.subtract(b[2:], b[:2])) - shared))
+def iou(box: Any, other: Any) -> float:
+    """Overlap of two boxes, each of four numbers."""
+    return float(ious(np.array([box], float), np.array([other], float))[0, 0])

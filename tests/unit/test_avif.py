@@ -93,7 +93,7 @@ def test_what_breaks_off_is_damaged_or_short(end: int) -> None:
 
 def test_many_cells_that_say_less_than_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each within the limit: together they would be decoded for minutes."""
-    monkeypatch.setattr(LOAD, "_MAX_PIXELS_AT_ONCE", PIXELS)
+    monkeypatch.setattr(LOAD, "_PIXELS_AT_ONCE", PIXELS)
     assert images.load(half_transparent()).shape == (100, 200, 3)
     monkeypatch.setattr(LOAD, "_CODED_RENDERINGS", 1)
     with pytest.raises(TooManyPixels):

@@ -1,4 +1,4 @@
-"""The README's ways to read the results, run as they stand there, and the columns of docs/batch.md against the code."""
+"""docs/batch.md: its ways to read the results, run as they stand there, and its columns against the code."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from facemotion.batch.rows import SCHEMA
 from tests.support.batch_runs import finish_all, rows, tiny_pictures, worker
 from tests.support.processes import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^```py\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+SNIPPETS = re.findall(r"^```py\n(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")

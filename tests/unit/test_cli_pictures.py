@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from facemotion.cli.inputs import meant
+from facemotion.cli.inputs import find_photos
 from facemotion.pipeline import Pipeline
 from tests.support.synthetic_videos import Recipe, write
 from tests.unit.test_cli import FakePipeline, fake, photos, run  # noqa: F401 - fixtures
@@ -130,7 +130,7 @@ def test_a_pattern_that_nothing_matches_is_called_one(
         capsys.readouterr().err
     )
     (photos / "[1].jpg").write_bytes((photos / "a.jpg").read_bytes())
-    assert [one.path.name for one in meant(["[1].jpg"]).pictures] == ["[1].jpg"]  # a name, not a pattern
+    assert [one.path.name for one in find_photos(["[1].jpg"]).pictures] == ["[1].jpg"]  # a name, not a pattern
 
 
 @pytest.mark.usefixtures("photos")

@@ -32,7 +32,7 @@ os.execv(sys.executable, sys.argv[1:])
 """
 
 
-@pytest.fixture(params=interrupts.ENDING, ids=lambda number: signal.Signals(number).name)
+@pytest.fixture(params=interrupts.SIGNALS, ids=lambda number: signal.Signals(number).name)
 def ending(request: pytest.FixtureRequest) -> Iterator[int]:
     """A signal that is not ignored: shells start background jobs without Ctrl-C, and nohup ignores a hangup."""
     number: int = request.param
@@ -103,16 +103,16 @@ def test_a_hangup_that_nohup_ignores_stays_ignored(
 
 
 def test_only_ctrl_c_repeats_a_wish_and_nothing_is_raised_while_held() -> None:
-    came = interrupts.Signals()
-    with came.held():
-        came.take(signal.SIGTERM, None)
-    with pytest.raises(interrupts.Stopped) as caught:
-        came.check()
-    assert interrupts.status(caught.value) == 128 + signal.SIGTERM
-    came.take(signal.SIGTERM, None)  # a second one must not cut off what the first one lets through
-    with pytest.raises(interrupts.Stopped):
-        came.take(signal.SIGINT, None)
-    assert interrupts.status(KeyboardInterrupt()) == 130
+    handler = interrupts.SignalHandler()
+    with handler.deferred():
+        handler.handle(signal.SIGTERM, None)
+    with pytest.raises(interrupts.Interrupted) as caught:
+        handler.raise_pending()
+    assert interrupts.exit_status(caught.value) == 128 + signal.SIGTERM
+    handler.handle(signal.SIGTERM, None)  # a second one must not cut off what the first one lets through
+    with pytest.raises(interrupts.Interrupted):
+        handler.handle(signal.SIGINT, None)
+    assert interrupts.exit_status(KeyboardInterrupt()) == 130
 
 
 @pytest.fixture

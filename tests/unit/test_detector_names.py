@@ -12,7 +12,7 @@ import pytest
 
 from facemotion import settings, weights
 from facemotion.detectors import FaceDetector
-from facemotion.detectors.base import Picture
+from facemotion.detectors.base import Image
 from facemotion.errors import HubUnavailable, UnknownModel, WeightsError, WeightsMismatch
 from tests.support.example_faces import FACES, PHOTOS, iou
 from tests.support.hub import Hub
@@ -65,7 +65,7 @@ def test_which_detectors_serve(
 
 
 def test_the_default_falls_back_on_the_embedded_one_and_says_so(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch, photos: dict[str, Picture]
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, photos: dict[str, Image]
 ) -> None:
     hub.__exit__()
     monkeypatch.setenv("FACEMOTION_DETECTOR", ARNABDHAR)
@@ -85,7 +85,7 @@ def checkpoint(test_assets: Path) -> bytes:
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", [ARNABDHAR, "default"])
 def test_a_yolo_from_the_hub(  # noqa: PLR0917
-    hub: Hub, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch, photos: dict[str, Picture], face: Picture, name: str
+    hub: Hub, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch, photos: dict[str, Image], face: Image, name: str
 ) -> None:
     monkeypatch.setenv("FACEMOTION_DETECTOR", ARNABDHAR)
     revision = hub.publish(ARNABDHAR, {"model.pt": checkpoint})
@@ -108,7 +108,7 @@ def test_a_yolo_from_the_hub(  # noqa: PLR0917
 
 
 @pytest.mark.parametrize("detail", settings.DETAILS)
-def test_a_yolo_export_by_its_path(test_assets: Path, photos: dict[str, Picture], detail: str) -> None:
+def test_a_yolo_export_by_its_path(test_assets: Path, photos: dict[str, Image], detail: str) -> None:
     path = test_assets / "reference" / "yolov8n-face.onnx"
     detector = FaceDetector.from_pretrained(str(path))
     assert detector.description == f"yolov8n-face.onnx (local, {weights.sha256(path)[:8]})"
@@ -118,7 +118,7 @@ def test_a_yolo_export_by_its_path(test_assets: Path, photos: dict[str, Picture]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter
-def test_an_openvino_export(test_assets: Path, photos: dict[str, Picture], tmp_path: Path) -> None:
+def test_an_openvino_export(test_assets: Path, photos: dict[str, Image], tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="openvino is not installed")
     from facemotion.detectors import ultralytics_compat
 

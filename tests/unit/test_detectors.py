@@ -12,8 +12,7 @@ import pytest
 
 from facemotion import settings
 from facemotion.detectors import FaceDetector
-from facemotion.detectors.base import Picture
-from facemotion.detectors.boxes import suppress
+from facemotion.detectors.base import Image
 from facemotion.detectors.tiling import TILE_OVERLAP, tiles
 from facemotion.errors import BadArray, BadOption
 from tests.support.example_faces import FACES, PHOTOS, iou
@@ -26,13 +25,13 @@ def detector(request: pytest.FixtureRequest) -> FaceDetector:
     return FaceDetector.from_pretrained(request.param)
 
 
-def resized(picture: Picture, width: int, height: int) -> Picture:
+def resized(picture: Image, width: int, height: int) -> Image:
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @pytest.mark.parametrize("detail", settings.DETAILS)
 @pytest.mark.parametrize("name", PHOTOS)
-def test_one_face_in_each_photo(detector: FaceDetector, photos: dict[str, Picture], name: str, detail: str) -> None:
+def test_one_face_in_each_photo(detector: FaceDetector, photos: dict[str, Image], name: str, detail: str) -> None:
     boxes, scores = detector.detect(photos[name], detail)
     assert boxes.shape == (1, 4) and scores.shape == (1,)
     assert boxes.dtype == scores.dtype == np.float32
@@ -41,7 +40,7 @@ def test_one_face_in_each_photo(detector: FaceDetector, photos: dict[str, Pictur
 
 
 @pytest.mark.parametrize("side", [48, 0, 640, 2000])
-def test_a_face_that_fills_the_picture(detector: FaceDetector, face: Picture, side: int) -> None:
+def test_a_face_that_fills_the_picture(detector: FaceDetector, face: Image, side: int) -> None:
     picture = resized(face, side * 90 // 115, side) if side else face
     boxes, _ = detector.detect(picture)
     assert len(boxes) == 1
@@ -50,7 +49,7 @@ def test_a_face_that_fills_the_picture(detector: FaceDetector, face: Picture, si
 
 
 @pytest.mark.parametrize("upright", [False, True], ids=["wide", "tall"])
-def test_small_faces_in_a_panorama(detector: FaceDetector, photos: dict[str, Picture], upright: bool) -> None:
+def test_small_faces_in_a_panorama(detector: FaceDetector, photos: dict[str, Image], upright: bool) -> None:
     """Five faces of 64 pixels in 4000 x 1000, side by side or one above the other."""
     x0, y0, x1, y1 = FACES["astronaut.png"]
     scale = 64 / (y1 - y0)
@@ -67,7 +66,7 @@ def test_small_faces_in_a_panorama(detector: FaceDetector, photos: dict[str, Pic
 
 @pytest.mark.parametrize("part", [np.s_[:, 215:], np.s_[:, :240], np.s_[110:, :], np.s_[:150, :]])
 def test_a_face_over_the_edge_has_a_clipped_box(
-    detector: FaceDetector, photos: dict[str, Picture], part: tuple[slice, slice]
+    detector: FaceDetector, photos: dict[str, Image], part: tuple[slice, slice]
 ) -> None:
     picture = photos["astronaut.png"][part]
     boxes, _ = detector.detect(picture, threshold=0.4)
@@ -78,7 +77,7 @@ def test_a_face_over_the_edge_has_a_clipped_box(
 
 
 @pytest.mark.slow
-def test_faces_of_sixteen_pixels_in_twelve_megapixels(detector: FaceDetector, photos: dict[str, Picture]) -> None:
+def test_faces_of_sixteen_pixels_in_twelve_megapixels(detector: FaceDetector, photos: dict[str, Image]) -> None:
     """Some lie over the borders of tiles, one is large; each is found once. Our own may miss two small ones."""
     canvas = np.full((3000, 4000, 3), 120, np.uint8)
     small = resized(photos["astronaut.png"][0:260, 90:360], 48, 46)  # the face in it is 16 pixels wide
@@ -94,7 +93,7 @@ def test_faces_of_sixteen_pixels_in_twelve_megapixels(detector: FaceDetector, ph
     assert max(hits) == 1 and sum(hits) == len(centers) >= len(places) - 2 * detector.description.startswith("yolo ")
 
 
-def test_a_hundred_faces(detector: FaceDetector, photos: dict[str, Picture]) -> None:
+def test_a_hundred_faces(detector: FaceDetector, photos: dict[str, Image]) -> None:
     tile = resized(photos["astronaut.png"][20:240, 110:340], 92, 88)
     boxes, scores = detector.detect(np.tile(tile, (10, 10, 1)))
     assert len(boxes) == 100
@@ -102,7 +101,7 @@ def test_a_hundred_faces(detector: FaceDetector, photos: dict[str, Picture]) -> 
 
 
 def test_at_most_max_faces_are_kept_the_largest(
-    detector: FaceDetector, photos: dict[str, Picture], monkeypatch: pytest.MonkeyPatch
+    detector: FaceDetector, photos: dict[str, Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings, "MAX_FACES", 1)
     pair = np.zeros((600, 1024, 3), np.uint8)
@@ -113,7 +112,7 @@ def test_at_most_max_faces_are_kept_the_largest(
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_a_mirrored_picture_gives_mirrored_boxes(detector: FaceDetector, photos: dict[str, Picture], name: str) -> None:
+def test_a_mirrored_picture_gives_mirrored_boxes(detector: FaceDetector, photos: dict[str, Image], name: str) -> None:
     picture = photos[name]
     boxes, _ = detector.detect(picture)
     mirrored, _ = detector.detect(picture[:, ::-1])
@@ -147,21 +146,19 @@ def test_no_face_is_an_ordinary_answer(detector: FaceDetector, shape: tuple[int,
         pytest.param(10**5000, id="5001 digits"),
     ],
 )
-def test_a_threshold_outside_its_range_is_refused(detector: FaceDetector, face: Picture, threshold: Any) -> None:
+def test_a_threshold_outside_its_range_is_refused(detector: FaceDetector, face: Image, threshold: Any) -> None:
     with pytest.raises(BadOption, match="from 0 to 1"):
         detector.detect(face, threshold=threshold)
 
 
 @pytest.mark.parametrize("threshold", [0, 0.3, np.float32(0.5), 1])
-def test_a_threshold_inside_its_range_is_used(
-    detector: FaceDetector, photos: dict[str, Picture], threshold: Any
-) -> None:
+def test_a_threshold_inside_its_range_is_used(detector: FaceDetector, photos: dict[str, Image], threshold: Any) -> None:
     _, scores = detector.detect(photos["astronaut.png"], "fast", threshold)
     assert (scores >= threshold).all()
 
 
 @pytest.mark.parametrize("detail", ["", "FAST", None, 3, ["fast"]])
-def test_an_unknown_detail_is_refused(detector: FaceDetector, face: Picture, detail: Any) -> None:
+def test_an_unknown_detail_is_refused(detector: FaceDetector, face: Image, detail: Any) -> None:
     with pytest.raises(BadOption, match="fast, auto, thorough"):
         detector.detect(face, detail)
 
@@ -176,7 +173,7 @@ def test_what_is_no_picture_is_refused(detector: FaceDetector, image: Any) -> No
         detector.detect(image)
 
 
-def test_the_picture_may_be_read_only_and_is_left_alone(detector: FaceDetector, photos: dict[str, Picture]) -> None:
+def test_the_picture_may_be_read_only_and_is_left_alone(detector: FaceDetector, photos: dict[str, Image]) -> None:
     view = photos["astronaut.png"][::-1]
     view.flags.writeable = False
     before = view.copy()
@@ -184,7 +181,7 @@ def test_the_picture_may_be_read_only_and_is_left_alone(detector: FaceDetector, 
     assert (view == before).all()
 
 
-def test_threads_do_not_disturb_each_other(detector: FaceDetector, photos: dict[str, Picture]) -> None:
+def test_threads_do_not_disturb_each_other(detector: FaceDetector, photos: dict[str, Image]) -> None:
     """The network's size and threshold are state, and every picture has another size."""
     expected = {name: detector.detect(picture)[0] for name, picture in photos.items()}
     wrong: list[str] = []
@@ -222,7 +219,7 @@ def test_tiles_overlap_no_more_than_they_must() -> None:
     assert [start + 1120 - after for start, after in pairwise(starts)] == [TILE_OVERLAP] * 3
 
 
-def test_one_pass_is_one_size_and_nothing_more(detector: FaceDetector, photos: dict[str, Picture]) -> None:
+def test_one_pass_is_one_size_and_nothing_more(detector: FaceDetector, photos: dict[str, Image]) -> None:
     picture = photos["astronaut.png"]
     boxes, scores = detector.detect_once(picture, 640)
     assert len(boxes) == len(scores) == 1 and iou(boxes[0], np.array(FACES["astronaut.png"], float)) > 0.75
@@ -251,7 +248,7 @@ class Coarse(FaceDetector):
         super().__init__("coarse")
         self.face, self.side = np.array(face, np.float32), side
 
-    def _run(self, picture: Picture, threshold: float) -> tuple[Any, Any]:
+    def _run(self, picture: Image, threshold: float) -> tuple[Any, Any]:
         scale = max(picture.shape[:2]) / self.side
         box = self.face * scale + np.array([0, 0, 1, 1], np.float32) * 3  # off by three pixels of the pass
         return box[None].astype(np.float32), np.array([0.6 if scale > 0.3 else 0.9], np.float32)
@@ -267,19 +264,13 @@ def test_a_face_is_taken_from_the_pass_that_sees_it_well(width: int, of_pass: in
 
 def test_a_small_face_of_a_large_photo_is_taken_from_its_tile() -> None:
     class Everywhere(Coarse):
-        def _run(self, picture: Picture, threshold: float) -> tuple[Any, Any]:
+        def _run(self, picture: Image, threshold: float) -> tuple[Any, Any]:
             whole = picture.shape[0] < 700
             box = self.face * (640 / 2000 if whole else 1) + np.array([0, 0, 6, 6], np.float32)
             return box[None].astype(np.float32), np.array([0.9 if whole else 0.6], np.float32)
 
     found, _ = Everywhere((100, 100, 140, 140), 2000).detect(np.zeros((2000, 2000, 3), np.uint8), "thorough")
     assert [100, 100, 146, 146] in found.tolist() and [100, 100, 158.75, 158.75] not in found.tolist()
-
-
-def test_suppression_keeps_the_best_of_each_cluster() -> None:
-    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10], [0, 0, 3, 3]], np.float32)
-    assert suppress(boxes, np.array([0.5, 0.9, 0.7, 0.6], np.float32), 0.4).tolist() == [1, 2, 3]
-    assert suppress(boxes[:0], np.zeros(0, np.float32), 0.4).tolist() == []
 
 
 def test_the_description_names_the_weights(detector: FaceDetector) -> None:

@@ -53,35 +53,6 @@ def test_a_box_measures_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "iou"),
-    [
-        ((0, 0, 10, 10), (0, 0, 10, 10), 1),
-        ((0, 0, 10, 10), (5, 0, 15, 10), 1 / 3),
-        ((0, 0, 10, 10), (2, 2, 7, 7), 1 / 4),
-        ((0, 0, 10, 10), (10, 0, 20, 10), 0),
-        ((0, 0, 10, 10), (20, 20, 30, 30), 0),
-    ],
-)
-def test_iou(one: tuple[float, ...], other: tuple[float, ...], iou: float) -> None:
-    assert Box(*one).iou(Box(*other)) == pytest.approx(iou)
-
-
-@given(boxes(), boxes())
-def test_iou_is_symmetric_and_within_0_and_1(one: Box, other: Box) -> None:
-    assert 0 <= one.iou(other) <= 1 + 1e-9
-    assert one.iou(other) == pytest.approx(other.iou(one))
-    assert one.iou(one) == pytest.approx(1)
-
-
-@given(boxes(), boxes(), st.floats(-1000, 1000), st.floats(-1000, 1000))
-def test_iou_is_the_same_for_shifted_and_mirrored_boxes(one: Box, other: Box, dx: float, dy: float) -> None:
-    shifted = [Box(box.x0 + dx, box.y0 + dy, box.x1 + dx, box.y1 + dy) for box in (one, other)]
-    mirrored = [Box(-box.x1, box.y0, -box.x0, box.y1) for box in (one, other)]
-    assert shifted[0].iou(shifted[1]) == pytest.approx(one.iou(other), abs=1e-6)
-    assert mirrored[0].iou(mirrored[1]) == pytest.approx(one.iou(other))
-
-
-@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"id": 0}, "count from 1"),

@@ -1,4 +1,4 @@
-"""One viewer's stream: lasting ids, the rate, the bounded record, the tally of the whole."""
+"""One viewer's stream: lasting ids, the rate, the bounded record, the timeline of the whole."""
 
 import csv
 import io
@@ -11,8 +11,8 @@ import pytest
 
 from facemotion import EMOTIONS, LiveSession
 from facemotion.errors import BadOption, CorruptImage
-from facemotion.tracking.live import TIMELINE_MOMENTS, TIMELINE_SECONDS, timeline_csv
-from facemotion.tracking.screen_time import GAP_S, MAX_PEOPLE, tally_csv
+from facemotion.tracking.live import HISTORY_MOMENTS, HISTORY_SECONDS, moments_csv
+from facemotion.tracking.timeline import GAP_S, MAX_PEOPLE, people_csv
 from tests.support.scenes import FRAME, Scene, Turnstile
 
 
@@ -46,11 +46,11 @@ def test_the_rate_starts_again_after_a_pause():
 
 def test_the_record_is_bounded_in_time_and_in_number():
     session = LiveSession(Scene(people=5))
-    run(session, TIMELINE_SECONDS + 20, fps=4)
+    run(session, HISTORY_SECONDS + 20, fps=4)
     times = [moment.time_s for moment in session.moments()]
-    assert times[-1] - times[0] <= TIMELINE_SECONDS
+    assert times[-1] - times[0] <= HISTORY_SECONDS
     run(session, 20, fps=80, start=200)
-    assert len(session.moments()) == TIMELINE_MOMENTS
+    assert len(session.moments()) == HISTORY_MOMENTS
 
 
 def test_a_frame_that_fails_does_not_end_the_session():
@@ -95,7 +95,7 @@ def test_sessions_share_nothing():
 def test_the_record_as_csv():
     session = LiveSession(Scene("surprise"))
     run(session, 1, start=50)
-    rows = list(csv.DictReader(io.StringIO(timeline_csv(session.moments()))))
+    rows = list(csv.DictReader(io.StringIO(moments_csv(session.moments()))))
     assert len(rows) == 10
     assert (rows[3]["time_s"], rows[3]["id"], rows[3]["expression"]) == ("0.30", "1", "surprise")
     assert sum(float(rows[0][name]) for name in EMOTIONS) == pytest.approx(1)
@@ -111,11 +111,11 @@ def eager_switching():
 
 def test_the_record_can_be_read_while_frames_come(eager_switching):
     session = LiveSession(Scene(people=6))
-    run(session, TIMELINE_SECONDS, fps=10)
+    run(session, HISTORY_SECONDS, fps=10)
     done = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(lambda: [timeline_csv(session.moments()) for _ in iter(done.is_set, True)])
-        run(session, 20, fps=10, start=TIMELINE_SECONDS)
+        reading = pool.submit(lambda: [moments_csv(session.moments()) for _ in iter(done.is_set, True)])
+        run(session, 20, fps=10, start=HISTORY_SECONDS)
         done.set()
         assert all(text.startswith("time_s,id") for text in reading.result())
 
@@ -130,7 +130,7 @@ def test_two_threads_in_one_session_take_turns():
     assert len(session.moments()) == 20
 
 
-def test_the_tally_knows_how_long_who_showed_what():
+def test_the_timeline_knows_how_long_who_showed_what():
     scene = Scene("happy", people=2)
     session = LiveSession(scene)
     run(session, 3)
@@ -152,23 +152,23 @@ def test_pauses_count_for_nothing():
     assert sum(one.in_view_s for one in session.people()) == pytest.approx(3.8)
 
 
-def test_the_tally_is_bounded():
+def test_the_timeline_is_bounded():
     session = LiveSession(Scene())
     for start in range(0, 3 * (MAX_PEOPLE + 10), 3):  # after each gap the face is another person
         session.step(FRAME, start)
     assert len(session.people()) == MAX_PEOPLE
 
 
-def test_the_tally_goes_back_beyond_the_record_and_is_forgotten_with_it():
+def test_the_timeline_goes_back_beyond_the_record_and_is_forgotten_with_it():
     session = LiveSession(Scene())
-    run(session, 2 * TIMELINE_SECONDS, fps=4)
-    assert session.people()[0].in_view_s == pytest.approx(2 * TIMELINE_SECONDS, abs=0.5)
+    run(session, 2 * HISTORY_SECONDS, fps=4)
+    assert session.people()[0].in_view_s == pytest.approx(2 * HISTORY_SECONDS, abs=0.5)
     session.forget()
     assert (session.people(), session.duration_s) == ((), 0)
 
 
-def test_the_tally_as_csv():
+def test_the_timeline_as_csv():
     session = LiveSession(Scene("surprise"))
     run(session, 2)
-    [row] = csv.DictReader(io.StringIO(tally_csv(session.people())))
+    [row] = csv.DictReader(io.StringIO(people_csv(session.people())))
     assert (row["id"], row["in_view_s"], row["surprise"], row["happy"]) == ("1", "1.90", "1.0000", "0.0000")

@@ -128,7 +128,7 @@ def test_the_training_commands_are_understood(part: str, given: list[str], monke
         "reports.detector_report": detector_report.parse_arguments,
         "detector.speed": speed.parse_arguments,
         "detector.evaluate": evaluate_detector.parse_arguments,
-        "expression.train": lambda: config.chosen(config.parse()),
+        "expression.train": lambda: config.new_config(config.parse()),
         "expression.evaluation.test_protocol": test_protocol.parse_arguments,
         "expression.evaluation.evaluate": evaluate.parse_arguments,
         "expression.export": export.parse_arguments,
@@ -173,7 +173,7 @@ def test_the_table_of_settings_is_complete_and_right() -> None:
     source = (ROOT / "facemotion" / "settings.py").read_text(encoding="utf-8")
     in_code = {
         f"FACEMOTION_{name}": value.replace("_", "")
-        for name, value in re.findall(r'_number\("(\w+)", ([\d_]+)\)', source)
+        for name, value in re.findall(r'_number\(\s*"(\w+)", ([\d_]+)\b', source)
     }
     rows = dict(re.findall(r"^\| `(FACEMOTION_\w+)` \| (.+?) \|", TEXTS["docs/configuration.md"], re.MULTILINE))
     assert in_code

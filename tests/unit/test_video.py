@@ -17,10 +17,10 @@ import pytest
 from facemotion import Analysis
 from facemotion.errors import ModelFailure, StorageError
 from facemotion.faces import EMOTIONS
-from facemotion.tracking.interpolate import between
 from facemotion.tracking.timeline import MAX_PEOPLE, MAX_RUNS, Timeline
 from facemotion.video import VideoJob, annotate_video
 from facemotion.video.frames import LONG_SIDE
+from facemotion.video.job import interpolate
 from tests.support.builders import analysis, face
 from tests.support.synthetic_videos import ONE, Recipe, Scene, turn, write, write_frames
 
@@ -277,7 +277,7 @@ def test_a_model_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_between_two_moments() -> None:
     before = analysis(face(1, (0, 0, 10, 10), "happy"), face(2, (50, 0, 60, 10)))
     after = analysis(face(3, (80, 0, 90, 10)), face(1, (20, 0, 30, 20), "sad"))
-    early, late = between(before, after, 0.25), between(before, after, 0.75)
+    early, late = interpolate(before, after, 0.25), interpolate(before, after, 0.75)
     assert [(one.id, tuple(one.box), one.expression) for one in early.faces] == [
         (1, (5, 0, 15, 12.5), "happy"),
         (2, (50, 0, 60, 10), "happy"),
@@ -291,7 +291,7 @@ def test_between_two_moments() -> None:
 def test_runs_of_expressions() -> None:
     timeline = Timeline()
     for time_s, expression in [(0, "happy"), (0.5, "happy"), (1, "sad"), (1.5, "sad"), (4, "sad"), (4.5, "sad")]:
-        timeline.add(analysis(face(1, expression=expression)), time_s)
+        timeline.add([face(1, expression=expression)], time_s)
     (one,) = timeline.people
     assert [(run.start_s, run.end_s, run.expression) for run in one.runs] == [
         (0, 1, "happy"),
@@ -304,7 +304,7 @@ def test_runs_of_expressions() -> None:
 def test_a_hostile_crowd_stays_bounded() -> None:
     timeline = Timeline()
     for index in range(3 * MAX_PEOPLE):
-        timeline.add(analysis(face(index + 1), face(1, expression="sad" if index % 2 else "happy")), index / 10)
+        timeline.add([face(index + 1), face(1, expression="sad" if index % 2 else "happy")], index / 10)
     for index in range(MAX_RUNS):
-        timeline.add(analysis(face(1, expression="sad" if index % 2 else "happy")), 200 + index / 10)
+        timeline.add([face(1, expression="sad" if index % 2 else "happy")], 200 + index / 10)
     assert len(timeline.people) == MAX_PEOPLE and len(timeline.people[0].runs) == MAX_RUNS

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
+import resource
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -115,28 +114,14 @@ def test_the_command_line_says_what_it_could_not_write(
     assert contents(disk) == before
 
 
-class FullStream:
-    """A file on a disk that is full after the first byte."""
-
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
-
-    def __enter__(self) -> FullStream:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        os.close(self._handle)
-
-    def write(self, data: bytes) -> None:
-        os.write(self._handle, data[:1])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def test_the_one_write_of_results_is_whole_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as full:
-        full.setattr(atomic_files.os, "fdopen", lambda handle, _: FullStream(handle))
-        with pytest.raises(OSError, match="No space left"):
-            atomic_files.save_bytes(b"result", "result.csv", str(tmp_path))
+def test_the_one_write_of_results_is_whole_or_nothing(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))  # writing more fails as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            atomic_files.save_bytes(bytes(1_000_001), "result.csv", str(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
     path = Path(atomic_files.save_bytes(b"result", "result.csv", str(tmp_path)))
     assert (path.name, path.read_bytes()) == ("result.csv", b"result")

@@ -1,1 +1,1 @@
-"""What both models' training shares: errors, files, devices, provenance, constants."""
+"""Shared by the training of both models: errors, files, devices, provenance, constants."""

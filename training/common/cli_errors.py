@@ -1,4 +1,4 @@
-"""How the commands of the kit end when something won't do: with a sentence on standard error, and status 2."""
+"""Exit of the commands after an expected error: a sentence on standard error, and status 2."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from training.common.errors import DataError
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Ends the program where the data, the weights, or a file that cannot be read or written are at fault. All else
-    is a fault of the program, and keeps its traceback."""
+    """Exit with status 2 after an error of data, weights or files; other errors keep their traceback."""
     try:
         yield
     except (DataError, FacemotionError) as error:

@@ -1,4 +1,4 @@
-"""The device a run computes on, and in which numbers."""
+"""Device and precision of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 
 @dataclass(frozen=True)
 class Precision:
-    """In which numbers the products are computed; weights and losses are float32 always.
+    """Data type of matrix products; weights and losses are always float32.
 
     `scaled`: the loss is multiplied before its gradients are taken, because small ones vanish in float16.
     """
@@ -30,7 +30,7 @@ FLOAT32 = Precision(torch.float32)
 
 
 def precision_for(kind: str, bf16: bool) -> Precision:
-    """The fastest sound numbers.
+    """The fastest precision that trains reliably on a kind of device.
 
     bfloat16 has float32's range and needs no care; processors and old GPUs without units for it emulate it, slower than
     float32. Old GPUs have units for float16. On Apple's GPUs float32 is used: there float16 gains little with a network

@@ -1,5 +1,4 @@
-"""Pictures that should not stand twice: equal ones, nearly equal ones, and blank ones. Pure functions of uint8
-[N, 48, 48]."""
+"""Duplicate, nearly duplicate and blank images. Pure functions of uint8 [N, 48, 48]."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ class Pair:
 
 
 def digests(pictures: Pictures) -> list[bytes]:
-    """A short name for each picture's exact pixels."""
+    """A hash of the pixels of each image."""
     return [hashlib.sha256(picture.tobytes()).digest() for picture in pictures]
 
 
@@ -59,13 +58,13 @@ def conflicting(pictures: Pictures, labels: NDArray[np.int64]) -> NDArray[np.boo
 
 
 def exact_matches(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
-    """Which of `pictures` also stand in `others`, pixel for pixel: bool [N]."""
+    """Which of `pictures` are also in `others`, pixel for pixel: bool [N]."""
     known = set(digests(others))
     return np.array([digest in known for digest in digests(pictures)], bool)
 
 
 def near_matches(pictures: Pictures, others: Pictures) -> NDArray[np.bool_]:
-    """Which of `pictures` also stand in `others`, equal or nearly so: bool [N]."""
+    """Which of `pictures` are also in `others`, exactly or nearly: bool [N]."""
     count = len(others)
     pairs = near_pairs(np.concatenate([others, pictures]))
     near = [pair.second - count for pair in pairs if pair.first < count <= pair.second]

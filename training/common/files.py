@@ -1,5 +1,4 @@
-"""Files that are whole or not there: each is written beside itself and then renamed; the pictures of a folder; the
-assets' checksums."""
+"""Atomic writes of arrays, JSON and text; images of a folder; checksums of the assets."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from facemotion import atomic
+from facemotion.atomic import atomic_write
 from facemotion.weights import CHECKSUMS, sha256
 from training.common.constants import SUFFIXES
 
@@ -31,12 +30,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file under a temporary name beside `path`, then rename it.
+    """Write a file atomically.
 
     Raises:
-        StorageError: the file cannot be written.
+        OSError: the file cannot be written.
     """
-    with atomic.under_other_names(path) as (temporary,), temporary.open("wb") as file:
+    with atomic_write(path) as (temporary,), temporary.open("wb") as file:
         write(file)
 
 

@@ -59,12 +59,12 @@ def _add_knob(section: Section, field: dataclasses.Field[Any], help: str) -> Non
     if isinstance(field.default, bool):
         section.add_argument(flag(field.name), action=argparse.BooleanOptionalAction, **shared)
         return
-    nargs, is_tuple = field.metadata["nargs"], isinstance(field.default, tuple)
-    if is_tuple and nargs is not None:
-        kind: Callable[[str], Any] = type(next(iter(field.default), ""))
-        shared["nargs"] = nargs
-    else:
-        kind = names if is_tuple else type(field.default)
+    kind: Callable[[str], Any] = type(field.default)
+    if isinstance(field.default, tuple):
+        kind = names
+        if field.metadata["nargs"] is not None:
+            shared["nargs"] = field.metadata["nargs"]
+            kind = type(field.default[0]) if field.default else str
     metavar = field.metadata["metavar"] or {int: "N", float: "X", tuple: "LIST"}.get(type(field.default), "NAME")
     section.add_argument(flag(field.name), type=kind, metavar=metavar, **shared)
 

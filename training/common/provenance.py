@@ -1,4 +1,4 @@
-"""What a run ran on: the commit of the code, versions, and the machine. No names of people, hosts or folders."""
+"""Provenance of a run: commit, versions and machine, without names of people, hosts or folders."""
 
 from __future__ import annotations
 

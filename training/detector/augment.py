@@ -1,4 +1,4 @@
-"""What is done to pictures before and while a face detector learns from them: parts blanked, cut out, made worse.
+"""Augmentation for the face detector: blanking, close-ups, pasting, degradation. Pure functions.
 
 Pictures are uint8 [H, W, 3]; boxes float32 [N, 4], x0 y0 x1 y1 in their pixels. Everything random comes from the
 generator that is handed in.
@@ -32,7 +32,7 @@ COARSENESS = (25, 60)  # of JPEG's quality
 
 
 def blank(picture: Picture, boxes: Boxes, kept: Boxes) -> Picture:
-    """A copy in which `boxes` are blurred beyond recognition, but for what lies in the `kept` ones.
+    """A copy in which `boxes` are blurred beyond recognition, except where they overlap `kept`.
 
     So are faces ignored: a network has no notion of "may be found, need not be". Left in the picture without a label,
     a tiny face would teach that faces are background.
@@ -134,7 +134,7 @@ def paste(picture: Picture, boxes: Boxes, donors: list[Picture], random: np.rand
 
 
 def pattern(random: np.random.Generator) -> Picture:
-    """A picture of stripes, squares, rings or discs in two colours and a little noise: what takes detectors in."""
+    """An image of stripes, squares, rings or discs with noise, a frequent cause of false alarms."""
     rows, columns = np.mgrid[:PATTERN_PX, :PATTERN_PX].astype(np.float32)
     angle, period = random.uniform(0, np.pi), random.uniform(8, 60)
     along = columns * np.cos(angle) + rows * np.sin(angle)
@@ -150,7 +150,7 @@ def pattern(random: np.random.Generator) -> Picture:
 
 
 def worsen(picture: Picture, random: np.random.Generator) -> Picture:
-    """Now and then grey, dark with noise, blurred by motion, or as coarse as a bad JPEG: what cameras deliver."""
+    """Degrade an image at random: grey, dark and noisy, motion blur, or strong JPEG compression."""
     if random.random() < GREY:
         picture = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2).astype(np.uint8)
     if random.random() < DARK:

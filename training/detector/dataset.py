@@ -1,4 +1,4 @@
-"""Photos with faces -> the folder that a detector is trained from, its labels cleaned; every change counted.
+"""Training data of the detector: photos with cleaned labels, written in the layout of Ultralytics.
 
     data.yaml  images/{train,val}  labels/{train,val}   as ultralytics reads them: class, center, size, in shares
     changes.json    what was changed, by set; changes.jpg   some of it, to judge by eye
@@ -130,7 +130,7 @@ def prepare(source: Source, out: Path, teachers: Sequence[str] = (), plan: Plan 
 
 
 def read_teacher_boxes(chosen: Sequence[Photo], folders: Sequence[Path]) -> dict[str, list[TeacherDetections]]:
-    """What a teacher found in each photo, by its name, as `training.detector.teacher_boxes` wrote it to the `folders`.
+    """Read the detections of a teacher, by photo name, that `training.detector.teacher_boxes` wrote.
 
     Raises:
         DataError: a photo's boxes are in none of them, or cannot be read.
@@ -152,7 +152,7 @@ def read_teacher_boxes(chosen: Sequence[Photo], folders: Sequence[Path]) -> dict
 
 
 def look(chosen: Sequence[Photo], teachers: Sequence[str], cache: Path) -> dict[str, list[TeacherDetections]]:
-    """What each teacher, named as `FaceDetector.from_pretrained` takes it, finds in each photo; by photo name."""
+    """Run the teachers, named as for `FaceDetector.from_pretrained`, on photos; detections by photo name."""
     known: dict[str, Any] = json.loads(cache.read_text()) if cache.is_file() else {}
     seen: dict[str, list[TeacherDetections]] = {photo.name: [] for photo in chosen}
     for name in teachers:

@@ -1,4 +1,4 @@
-"""Judges face detectors: first on photos that nobody trained on, then on the held-out tenth of each training set.
+"""Evaluates face detectors on test photos, and on the held-out tenth of each training set.
 
     python -m training.detector.evaluate --test faces_test --data faces faces_more --detectors yolov8n-face yolo yunet
 
@@ -118,7 +118,7 @@ def load(data: Sequence[Path], everything: bool = False) -> list[yolo_format.Pho
 
 
 def evaluate_detectors(sets: Sequence[Group], names: Sequence[str], looks: Sequence[str]) -> JSON:
-    """All figures: for each set one row for each detector and way of looking.
+    """Evaluate detectors on several sets: one row for each detector and detail.
 
     Raises:
         WeightsError: a detector cannot be had.
@@ -133,7 +133,7 @@ def evaluate_detectors(sets: Sequence[Group], names: Sequence[str], looks: Seque
 
 
 def described(chosen: Sequence[yolo_format.Photo]) -> JSON:
-    """How many photos a set has, how many without faces or filled by one, and its faces by size."""
+    """Statistics of a set: photos, photos without faces, close-ups, and faces by size."""
     faces = [Found(*_nothing(), counted(photo)) for photo in chosen]
     return {
         "photos": len(chosen),
@@ -166,7 +166,7 @@ def score(detector: FaceDetector, chosen: Sequence[yolo_format.Photo], how: str)
 
 
 def missed_largest(found: Sequence[Found], threshold: float) -> int:
-    """In how many photos the largest face is not found."""
+    """The number of photos whose largest face is missed."""
     largest = [int(areas(f.faces).argmax()) for f in found]
     alone = [Found(f.boxes, f.scores, f.faces[[at]]) for f, at in zip(found, largest, strict=True)]
     return sum(at_threshold([photo], threshold, 0)["recall"] < 1 for photo in alone)

@@ -1,4 +1,4 @@
-"""A run of `training.detector.train` -> the folder that `facemotion` loads: model.onnx and config.json.
+"""Exports a run of `training.detector.train` to the folder that `facemotion` loads: model.onnx and config.json.
 
     python -m training.detector.export --run runs/faces --out facemotion/assets/yolo
 
@@ -157,7 +157,7 @@ def pictures(run: Path) -> list[Path]:
 
 
 def compare(weights: Path, file: Path, photos: Sequence[Path]) -> dict[str, Any]:
-    """How far the file's rows are from the checkpoint's at most, by runtime: pixels of a corner, and score.
+    """The largest differences between the file and the checkpoint, by runtime: corner in pixels, and score.
 
     Raises:
         DataError: further than `MAX_PX` and `MAX_SCORE`.

@@ -1,4 +1,4 @@
-"""Better face labels: from several detectors that agree, or from one large teacher's boxes and scores. Pure functions.
+"""Label cleaning: fusion of several detectors, or distillation of one teacher. Pure functions.
 
 Boxes are float32 [N, 4], x0 y0 x1 y1 in pixels of the picture.
 """
@@ -31,7 +31,7 @@ ADDED_PX = 10.0  # the smallest face that is added (`detection_metrics.sides`): 
 
 @dataclass(frozen=True)
 class TeacherDetections:
-    """What one teacher found in a picture: boxes [N, 4], scores [N], and the score from which it shows a face."""
+    """Detections of a teacher in an image: boxes [N, 4], scores [N], and its threshold."""
 
     boxes: Boxes
     scores: NDArray[np.float32]
@@ -93,7 +93,7 @@ def distill_labels(labels: Boxes, teacher: TeacherDetections, labelled_by: str =
 
 
 def softened(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The confidence to learn from a teacher's scores: certain from `CERTAIN_SCORE`, in proportion below."""
+    """Target confidence from a teacher's scores: 1 from `CERTAIN_SCORE` on, proportional below."""
     return np.asarray(np.clip(scores / CERTAIN_SCORE, 0, 1), np.float32)
 
 
@@ -110,7 +110,7 @@ def _pairs(shares: NDArray[np.float32]) -> list[tuple[int, int]]:
 def tighten(labels: Boxes, teachers: Sequence[Boxes]) -> Boxes:
     """Each label as the mean of the teachers' boxes on it, if at least two have one there, all of these agree, and
     the label is neither far from the mean nor already as tight: [M, 4]."""
-    tight = labels.copy()
+    tight: Boxes = labels.copy()
     for row, label in enumerate(labels):
         nearest = [box for boxes in teachers if (box := _nearest(label, boxes)) is not None]
         if len(nearest) < 2:

@@ -1,4 +1,4 @@
-"""How good boxes are: average precision as COCO computes it, and precision and recall at a threshold."""
+"""Detection metrics: average precision as COCO computes it, precision and recall at a threshold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_BOXES = 300  # per picture
 
 @dataclass(frozen=True)
 class Found:
-    """What a detector said of one picture, and what is there: boxes [N, 4] x0 y0 x1 y1, scores [N], faces [M, 4]."""
+    """Detections and ground truth of an image: boxes [N, 4] x0 y0 x1 y1, scores [N], faces [M, 4]."""
 
     boxes: Boxes
     scores: NDArray[np.float32]

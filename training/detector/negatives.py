@@ -35,8 +35,8 @@ def files(folder: Path) -> list[Path]:
 def is_cut_out(file: Path) -> bool:
     """Whether something would be seen behind it."""
     with Image.open(file) as picture:
-        lowest, _ = picture.convert("RGBA").getchannel("A").getextrema()
-    return bool(lowest < 255)
+        alpha = np.asarray(picture.convert("RGBA"))[..., 3]
+    return bool(alpha.min() < 255)
 
 
 def over(file: Path, behind: NDArray[np.uint8]) -> NDArray[np.uint8]:

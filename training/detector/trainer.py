@@ -63,6 +63,8 @@ class FaceTraining(DetectionTrainer):  # type: ignore[misc]
         self, overrides: dict[str, Any], data: Path, freeze_epochs: int, augmentation: Augmentation = Augmentation()
     ) -> None:
         self.folder, self.freeze_epochs, self.epoch = data, freeze_epochs, 0
+        self.last: Path
+        self.best: Path
         self.augmentation = augmentation
         with ultralytics_compat.keep_threads():  # on the CPU it takes one thread less than there are cores
             super().__init__(overrides=overrides)
@@ -179,7 +181,7 @@ def load_resized(dataset: Any, load: Callable[[int], Loaded], index: int) -> Loa
     if own >= largest:
         return picture, (height, width), resized
     side = own if random.random() < OWN_SIZE else own * (largest / own) ** random.random()
-    small = cv2.imread(dataset.im_files[index])  # the other one has been enlarged
+    small = np.asarray(cv2.imread(dataset.im_files[index]), np.uint8)  # `picture` has been enlarged
     size = (max(1, round(width * side / own)), max(1, round(height * side / own)))
     small = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
     return small, (height, width), small.shape[:2]

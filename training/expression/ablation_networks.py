@@ -1,5 +1,4 @@
-"""Architectures that are trained beside those that are served: what the table of candidates in the report compares,
-and what teaches.
+"""Networks that are only trained: the candidates of the ablations, and a teacher.
 
     python -m training.expression.train --preset modern --network candidate-vgg --data official ...
 

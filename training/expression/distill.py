@@ -1,4 +1,4 @@
-"""Learning from other networks' answers: the runs that teach, and what they say of pictures."""
+"""Distillation: teacher networks from finished runs, and their mean probabilities."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH = 1024  # pictures
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network that has learned, the recipe it learned by, and `folder#sha256`, which pins it."""
+    """A trained network, its recipe, and the pin `folder#sha256`."""
 
     network: nn.Module
     config: Config

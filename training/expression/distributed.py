@@ -1,4 +1,4 @@
-"""Training in several processes, as torchrun starts them: who takes which rows, and how gradients become one.
+"""Distributed training under torchrun: shares of a batch, averaged gradients, summed metrics.
 
 Each step's batch is dealt out to the processes, so a recipe means the same with any number of them: every row is seen
 once in an epoch, no row twice to fill a batch up, and the averaged gradient is that of the whole batch. Shares may
@@ -29,7 +29,7 @@ LEAST_SHARE = 2  # rows: batch norm cannot train on one
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """The processes of a run: how many, and which of them this is. Rank 0 alone judges, prints and writes."""
+    """Rank and number of the processes of a run; only rank 0 validates, prints and writes."""
 
     rank: int = 0
     size: int = 1
@@ -37,7 +37,7 @@ class DistributedContext:
 
     @classmethod
     def from_environment(cls) -> DistributedContext:
-        """As torchrun tells; alone without it."""
+        """The context that torchrun set; a single process without it."""
         return cls(*(int(os.environ.get(name, default)) for name, default in VARIABLES.items()))
 
     @property
@@ -47,7 +47,7 @@ class DistributedContext:
 
     @contextmanager
     def joined(self, device: torch.device) -> Iterator[None]:
-        """A context in which the processes can talk to each other.
+        """A context in which the process group is initialised.
 
         Raises:
             DataError: the device cannot be used by several processes.
@@ -70,7 +70,7 @@ class DistributedContext:
         return rows[self.rank :: self.size]
 
     def wrap(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """The network to train: its gradients come out averaged over the processes. Its parameters are `network`'s."""
+        """The network with gradients that are averaged over the processes; it shares `network`'s parameters."""
         if self.size == 1:
             return network
         if device.type == "cuda":
@@ -81,7 +81,7 @@ class DistributedContext:
         return DistributedDataParallel(network)
 
     def loss(self, losses: Tensor, batch_rows: int) -> Tensor:
-        """What to differentiate.
+        """The loss of this process's share, to differentiate.
 
         Args:
             losses: [n], of this process's share.

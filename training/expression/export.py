@@ -1,4 +1,4 @@
-"""A finished run -> the folder that `facemotion` loads: model.safetensors and config.json.
+"""Exports a finished run to the folder that `facemotion` loads: model.safetensors and config.json.
 
     python -m training.expression.export --run runs/study --data fer2013 --out facemotion/assets/simplecnn
     python -m training.expression.export --run runs/modern --data official rafdb --votes fer2013new.csv --out model
@@ -54,7 +54,7 @@ LEFT_OUT = {
 SERVED_AT_ONCE = 256  # pictures
 MIX_STEP = 0.05  # of a head's weight
 FULL_BYTES = 10e6  # weights that take less as float32 are published so, larger ones as float16
-MAX_RUN_ERROR = 0.02  # of a probability, between the checkpoint and what the run recorded, as float16
+MAX_RUN_ERROR = 0.05  # of a probability: runs on processors with bfloat16 units recorded answers in bfloat16
 # Likewise, between PyTorch with the run's weights and what serves the published ones.
 MAX_PARITY_ERRORS = {torch.float32: 1e-3, torch.float16: 0.02}
 
@@ -105,7 +105,8 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
     origin = KNOWN_SPLITS.get((len(known), len(judged)))
     split = limited(mixture.validation_split(judged, photos, config), config.limit, config.seed)
     check_run(run, config, saved, split)
-    trained = mixed_heads(config, saved["network"], split)
+    parts = [len(part) for part in mixture.validation_parts(judged, photos, config)]
+    trained = mixed_heads(config, saved["network"], split, parts)
     numbers = storage_dtype(trained)
     tensors = cast_tensors(trained, numbers)
     logits = served_logits(config, tensors, split)
@@ -149,8 +150,13 @@ def check_run(run: Path, config: Config, saved: dict[str, Any], split: Split) ->
         raise DataError(f"{run / 'best.pt'} answers otherwise than the run recorded of epoch {saved['epoch']}")
 
 
-def mixed_heads(config: Config, tensors: dict[str, torch.Tensor], split: Split) -> dict[str, torch.Tensor]:
-    """The tensors with the heads' weights fitted on a fixed half of the validation rows, if it has several."""
+def mixed_heads(
+    config: Config, tensors: dict[str, torch.Tensor], split: Split, parts: Sequence[int]
+) -> dict[str, torch.Tensor]:
+    """The tensors with the heads' weights fitted on a fixed half of the validation rows, if there are several heads.
+
+    `parts` are the sizes of the sources that the rows come from, in order: each source counts alike.
+    """
     if "mix" not in tensors:
         return tensors
     heads = np.stack(
@@ -158,43 +164,49 @@ def mixed_heads(config: Config, tensors: dict[str, torch.Tensor], split: Split) 
     )
     chosen_on, _ = metrics.halves(len(split))
     active = (tensors["mix"] > 0).numpy()
-    return tensors | {"mix": torch.from_numpy(fit_mix(heads[chosen_on], split.labels[chosen_on], active))}
+    counts = np.concatenate([np.full(size, 1 / size) for size in parts]) if sum(parts) == len(split) else None
+    rows = np.ones(len(split)) if counts is None else counts  # of a run with a limit, whose rows are drawn at random
+    mix = fit_mix(heads[chosen_on], split.labels[chosen_on], active, rows[chosen_on])
+    return tensors | {"mix": torch.from_numpy(mix)}
 
 
-def fit_mix(log_probabilities: np.ndarray, labels: np.ndarray, active: np.ndarray) -> np.ndarray:
+def fit_mix(
+    log_probabilities: np.ndarray, labels: np.ndarray, active: np.ndarray, row_weights: np.ndarray | None = None
+) -> np.ndarray:
     """The weights of the heads, float32 [3], that give the labels the smallest cross entropy; in steps of `MIX_STEP`.
 
     Args:
         log_probabilities: of each head, [N, 3, 7].
         labels: int [N].
         active: bool [3]: which heads may get a weight.
+        row_weights: how much each row counts, [N]; all alike without it.
     """
     rows = np.arange(len(labels))
     steps = round(1 / MIX_STEP)
     grid = [np.array(parts) / steps for parts in product(range(steps + 1), repeat=len(HEADS)) if sum(parts) == steps]
     grid = [weights for weights in grid if not weights[~active].any()]
     right = np.exp(log_probabilities[rows, :, labels])
-    losses = [-np.log(np.maximum(right @ weights, 1e-9)).mean() for weights in grid]
+    losses = [np.average(-np.log(np.maximum(right @ weights, 1e-9)), weights=row_weights) for weights in grid]
     return np.asarray(grid[int(np.argmin(losses))], np.float32)
 
 
 def weights_of_heads(tensors: dict[str, torch.Tensor]) -> dict[str, float]:
-    """How much each head counts in what is served."""
+    """The weight of each head in the served network."""
     return {name: round(float(weight), 4) for name, weight in zip(HEADS, tensors["mix"], strict=True)}
 
 
 def storage_dtype(tensors: dict[str, torch.Tensor]) -> torch.dtype:
-    """In which numbers a network is published: float32, or where that takes more than `FULL_BYTES`, float16."""
+    """Data type of published weights: float32, or float16 where float32 takes more than `FULL_BYTES`."""
     return torch.float32 if 4 * sum(t.numel() for t in tensors.values()) < FULL_BYTES else torch.float16
 
 
 def cast_tensors(tensors: dict[str, torch.Tensor], numbers: torch.dtype) -> dict[str, torch.Tensor]:
-    """The tensors as such numbers; counters of whole numbers stay as they are."""
+    """The tensors in that data type; integer counters stay as they are."""
     return {n: (t.to(numbers) if t.is_floating_point() else t).contiguous() for n, t in tensors.items()}
 
 
 def calibrate_and_measure(logits: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str, Any]:
-    """Fits temperature and thresholds on one half of the rows, and measures on the other and on all."""
+    """Fit temperature and thresholds on one half of the rows, and measure on the other and on all."""
     chosen_on, reported_on = metrics.halves(len(labels))
     temperature = metrics.fit_temperature(logits[chosen_on], labels[chosen_on])
     probabilities = metrics.softmax(logits, temperature)
@@ -243,7 +255,7 @@ def served_logits(config: Config, tensors: dict[str, torch.Tensor], split: Split
 
 
 def recorded_logits(run: Path, epoch: int) -> np.ndarray:
-    """What the network said during the run: [N, 7]."""
+    """The logits that the run recorded: [N, 7]."""
     return np.asarray(np.load(run / "predictions" / f"{epoch:03d}.npy"), np.float32)
 
 
@@ -258,19 +270,19 @@ def epochs_run(run: Path) -> int:
 
 
 def trained_on(run: Path, known: Split) -> int:
-    """How many pictures the run learned from, as it recorded; without a record (or an end), all that are `known`."""
+    """The number of training images that the run recorded; without a record, all that are `known`."""
     file = run / "metrics.json"
     counts = json.loads(file.read_text()).get("pictures") if file.is_file() else None
     return sum(counts["training"].values()) if counts else len(known)
 
 
 def colours(network: str) -> str:
-    """What the network is given of a colour picture, in words."""
+    """The colour channels of the network's input, in words."""
     return "grey" if networks.input_channels(network) == 1 else "grey, repeated over three channels"
 
 
 def describe_data(config: Config, trained: int, judged: int, origin: str | None, photos: int = 0) -> str:
-    """What the model was trained and judged on, in a few sentences.
+    """The training and validation data, in a few sentences.
 
     Args:
         config: the recipe.
@@ -281,7 +293,7 @@ def describe_data(config: Config, trained: int, judged: int, origin: str | None,
     """
     source = f"{FER2013['name']} in {origin}" if origin else "Pictures of the publisher's own"
     without = f", without {' and '.join(LEFT_OUT[name] for name in config.drop)}" if config.drop else ""
-    extra = f", with the held-out tenth of {RAF_DB} that it learned from too" if photos else ""
+    extra = f" and of the held-out tenth of {RAF_DB}, from the rest of which it learned too" if photos else ""
     sentences = [
         f"{source}: trained on {trained:,} pictures of {config.train_split}{without}; the epoch was chosen and judged "
         f"on the {judged:,} of {config.validation_split}{extra}."

@@ -1,4 +1,4 @@
-"""Pictures -> what the network takes -> logits, the same in training, judging and exporting."""
+"""Preprocessing and inference, shared by training, evaluation and export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published weights to begin a run from, instead of random ones: for fine-tuning on one's own pictures."""
+"""Initial weights from a published model, for fine-tuning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.expression.networks import HEADS, MULTI_HEAD, MultiHeadNet
 
 
 def load_initial(network: nn.Module, config: Config) -> str:
-    """Fills `network` with the weights that `config.init_weights` names; returns what pins them.
+    """Load the weights that `config.init_weights` names into `network`, and return their pin.
 
     Raises:
         ConfigError: they are of another network or normalisation.
@@ -43,7 +43,7 @@ def load_initial(network: nn.Module, config: Config) -> str:
 
 
 def load_heads_from_single(network: MultiHeadNet, single: nn.Module, config: Mapping[str, Any]) -> None:
-    """Takes the trunk of `EmotionNet` over, and its one linear layer for every head.
+    """Copy the trunk of `EmotionNet`, and its linear layer into every head.
 
     Versions up to 0.1 added seven numbers to the biases of the published layer; they are taken off again.
     """

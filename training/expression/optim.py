@@ -1,4 +1,4 @@
-"""How the weights move: the optimizer, its step size over the run, the running average of the weights, and the loss."""
+"""Optimizer, learning-rate schedule, moving average of the weights, loss, and mixup."""
 
 from __future__ import annotations
 
@@ -43,15 +43,16 @@ def learning_rate_at(config: Config, progress: float) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
-    """For all parameters alike."""
+    """Set the learning rate of all parameter groups."""
     for group in optimizer.param_groups:
         group["lr"] = value
 
 
 def ema_of(network: nn.Module, decay: float) -> AveragedModel:
-    """A running average of the weights, which is better than they are at any one step (Polyak); of batch norm's
-    statistics too. `update_parameters` after every step moves it by 1 - `decay`, at first by more, so that it soon
-    forgets where it began."""
+    """An exponential moving average of the weights and of batch norm's statistics (Polyak).
+
+    Call `update_parameters` after every step. The first steps use a smaller decay, to forget the initial weights.
+    """
 
     def move(averages: Sequence[Tensor], values: Sequence[Tensor], _: object) -> None:
         if not averages[0].is_floating_point():
@@ -65,7 +66,7 @@ def ema_of(network: nn.Module, decay: float) -> AveragedModel:
 
 
 def log_priors(targets: Tensor) -> Tensor:
-    """How frequent each class is among targets [N, 7], as log shares [7]."""
+    """Log share of each class among targets [N, 7]: [7]."""
     return targets.double().mean(0).clamp_min(1e-6).log().float()
 
 
@@ -87,7 +88,7 @@ def classification_losses(logits: Tensor, targets: Tensor, config: Config, prior
 
 
 def mixup(pictures: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Every picture blended with another of the batch, and their targets likewise (Zhang et al., "mixup", 2018).
+    """Mix each image and its targets with another of the batch (Zhang et al., "mixup", 2018).
 
     Args:
         pictures: float [N, ...].
@@ -101,6 +102,6 @@ def mixup(pictures: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tens
 
 
 def count_correct(logits: Tensor, targets: Tensor) -> Tensor:
-    """How many rows have their highest logit where the target is highest."""
+    """The number of rows whose highest logit is at the highest target."""
     labels = targets.argmax(1) if targets.ndim == 2 else targets
     return (logits.argmax(1) == labels).sum()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -113,12 +114,21 @@ class Run:
 
     def finish_epoch(self, row: Row, logits: Tensor) -> None:
         """Record an epoch, save the best weights, and write a checkpoint."""
-        former = max((r["validation_accuracy"] for r in self.history), default=-1.0)
+        former = max((quality(r, self.config) for r in self.history), default=-math.inf)
         self.epoch = int(row["epoch"])
         self.history.append(row)
         self.directory.write_epoch(
-            logits.cpu(), self.state(), self.eval_network.state_dict() if row["validation_accuracy"] > former else None
+            logits.cpu(), self.state(), self.eval_network.state_dict() if quality(row, self.config) > former else None
         )
         if self.board:
             self.board.add(row)
         print(", ".join(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
+
+
+def quality(row: Row, config: Config) -> float:
+    """Figure of an epoch by which the best is chosen, more is better.
+
+    The accuracy, as in the study; of several heads the validation loss, negated: their weights are fitted at export,
+    and until then the accuracy of their plain mean says little.
+    """
+    return -row["validation_loss"] if config.network == networks.MULTI_HEAD else row["validation_accuracy"]

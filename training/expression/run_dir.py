@@ -1,4 +1,4 @@
-"""The files of a run: the one place that knows their names, and that writes each beside itself and then renames it.
+"""The files of a run directory and their names; each is written atomically.
 
 config.json             the recipe, with the commit it ran on, and what pins the weights that it began from
 environment.json        versions and machine, once for each time the run was started or resumed
@@ -87,7 +87,7 @@ class RunDirectory:
     def write_start(
         self, recipe: dict[str, Any], environment: dict[str, Any], validation: Split, history: list[Row]
     ) -> None:
-        """What stands fast before the first epoch, or before the first one after a stop."""
+        """Write what is known before the first epoch, or before the first after a stop."""
         (self.folder / "predictions").mkdir(parents=True, exist_ok=True)
         file = self.folder / "environment.json"
         write_json(file, [*self._sessions(file), environment])
@@ -100,7 +100,7 @@ class RunDirectory:
             self.write_history(history)
 
     def _sessions(self, file: Path) -> list[dict[str, Any]]:
-        """The environments in which the run went on so far; of a run that kept none, what its recipe tells."""
+        """The environments of earlier starts of the run; of an older run, what its recipe tells."""
         if not self.last.exists():
             return []
         if file.exists():
@@ -109,7 +109,7 @@ class RunDirectory:
         return [{name: recipe[name] for name in ("commit", "torch") if name in recipe}]
 
     def write_epoch(self, logits: Tensor, content: dict[str, Any], best: dict[str, Any] | None) -> None:
-        """Everything after an epoch; last.pt at last, so that a run killed on the way goes on from the one before.
+        """Write everything after an epoch; last.pt last, so that a killed run resumes from the epoch before.
 
         Args:
             logits: of the validation pictures, [N, 7].

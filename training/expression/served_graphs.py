@@ -1,4 +1,4 @@
-"""The networks of training/expression/networks.py -> the ONNX graphs that serve them, in facemotion/assets/graphs.
+"""Exports the networks of training/expression/networks.py to ONNX graphs in facemotion/assets/graphs.
 
     python -m training.expression.served_graphs  # after a change of the networks, or for one that is new there
 

@@ -49,7 +49,7 @@ from training.expression.optim import (
     mixup,
     set_learning_rate,
 )
-from training.expression.run import Run
+from training.expression.run import Run, quality
 from training.expression.run_dir import RunDirectory
 
 SHOW_EVERY = 20  # steps: asking a GPU for the loss makes it wait
@@ -87,7 +87,7 @@ def train(
     draw: bool = False,
     photos: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """Runs a recipe, or its part of it where torchrun started several processes.
+    """Run a recipe; under torchrun, this process's part of it.
 
     Args:
         config: the recipe; with `resume` only its epochs, votes and teachers count, the rest is the checkpoint's.
@@ -130,7 +130,7 @@ def train(
 
 
 def fit(run: Run, epoch_data: EpochData | mixture.Mixture, validation: tuple[Tensor, Tensor]) -> None:
-    """Trains from where the run stands to its last epoch; the first process judges and writes after each."""
+    """Train from the current epoch to the last; the first process validates and writes after each."""
     for epoch in range(run.epoch + 1, run.config.epochs + 1):
         started = time.perf_counter()
         seed_everything(run.config.seed, epoch)
@@ -151,7 +151,7 @@ def fit(run: Run, epoch_data: EpochData | mixture.Mixture, validation: tuple[Ten
 
 
 def train_epoch(run: Run, epoch_data: EpochData | mixture.Mixture, epoch: int) -> tuple[float, float]:
-    """One pass over the training pictures in random order; returns the mean loss and accuracy on the way."""
+    """Train for one epoch; returns the mean training loss and accuracy."""
     run.parallel.train()
     title = f"epoch {epoch}/{run.config.epochs}"
     order = batches(
@@ -194,7 +194,7 @@ def step(run: Run, epoch_data: EpochData | mixture.Mixture, rows: Tensor, batch_
 
 
 def losses_and_correct(run: Run, epoch_data: EpochData, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The losses [n] of the rows, and how many answers are right."""
+    """The losses [n] of the rows, and the number of correct predictions."""
     pictures, targets = epoch_data.batch(rows)
     if run.config.mixup:
         pictures, targets = mixup(pictures, targets, run.config.mixup)
@@ -203,23 +203,23 @@ def losses_and_correct(run: Run, epoch_data: EpochData, rows: Tensor) -> tuple[T
 
 
 def head_losses_and_correct(run: Run, sources: mixture.Mixture, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Likewise for a network of several heads."""
+    """The same for a network of several heads."""
     batch = sources.batch(rows)
     logits = forward(run, batch.pictures)
     return mixture.head_losses(logits, batch), mixture.count_correct_of_heads(logits, batch)
 
 
 def forward(run: Run, pictures: Tensor) -> Tensor:
-    """Logits of normalised pictures, computed in the run's numbers."""
+    """Logits of normalised images, computed in the precision of the run."""
     with run.precision.autocast(run.device.type):
         logits: Tensor = run.parallel(as_input(pictures, run.network))
     return logits
 
 
 def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str, Any]:
-    """Judges the best epoch and the last, writes metrics.json, and draws."""
+    """Evaluate the best and the last epoch, write metrics.json, and draw the figures."""
     fresh = ~duplicates.exact_matches(validation.pictures, training.pictures)
-    best = max(run.history, key=lambda row: row["validation_accuracy"])
+    best = max(run.history, key=lambda row: quality(row, run.config))
 
     def judged(epoch: float) -> dict[str, Any]:
         return evaluate.evaluate_logits(run.directory.logits(int(epoch)), validation.labels, fresh=fresh)
@@ -253,7 +253,7 @@ def seed_everything(seed: int, epoch: int) -> None:
 
 
 def resume_hint(data: Sequence[Path], out: Path | None) -> str:
-    """What to tell a person who pressed Ctrl-C."""
+    """The message after Ctrl-C: the command that resumes the run."""
     if out is None or not RunDirectory(out).last.exists():
         return "Stopped before an epoch was finished: there is nothing to go on from; give the same command again."
     epoch = RunDirectory(out).read_checkpoint(torch.device("cpu"))["epoch"]

@@ -1,4 +1,4 @@
-"""Convolutions with fewer multiplications, for training on processors without bfloat16 units.
+"""Winograd convolutions, for training on processors without bfloat16 units.
 
 Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015) computes an
 m x m tile of outputs of an r x r kernel with (m + r - 1)^2 multiplications instead of m^2 r^2. The result is that of

@@ -114,7 +114,7 @@ def publish_space(options: argparse.Namespace) -> None:
 
 
 def commit_of(options: argparse.Namespace) -> dict[str, Any]:
-    """How the command line wants its commit."""
+    """Options of the commit from the command line."""
     return {"commit_message": options.message, "create_pr": options.pr}
 
 

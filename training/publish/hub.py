@@ -1,4 +1,4 @@
-"""The Hub, spoken to with a token: what goes up in one commit, and what goes wrong as a sentence."""
+"""Uploads to the Hub with a token, in one commit; errors of the library become sentences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOSTING = (
 
 
 class PublishError(Exception):
-    """It was not published, or is not what was published; the message says why and what to do."""
+    """Publishing failed, or the download differs from the upload; the message says what to do."""
 
 
 def connect() -> Any:
@@ -54,7 +54,7 @@ def is_closed(api: Any, repo: str) -> bool:
 
 
 def upload_model(api: Any, repo: str, files: Mapping[str, bytes], weights_file: str, **how: Any) -> Reference:
-    """One commit, or one pull request; returns what pins it.
+    """Upload files in one commit or pull request, and return the pinned reference.
 
     Args:
         api: of `connect`.
@@ -72,7 +72,7 @@ def upload_model(api: Any, repo: str, files: Mapping[str, bytes], weights_file: 
 
 
 def upload_space(api: Any, repo: str, files: Mapping[str, bytes], variables: Mapping[str, str]) -> None:
-    """The variables first, so that the first start finds them; then one commit that leaves nothing else there."""
+    """Set the variables, then replace all files in one commit."""
     from huggingface_hub import CommitOperationDelete  # noqa: PLC0415
 
     with publish_errors(repo):
@@ -92,7 +92,7 @@ def additions(files: Mapping[str, bytes]) -> list[Any]:
 
 @contextmanager
 def publish_errors(repo: str) -> Iterator[None]:
-    """Turns what the library raises into a sentence; nothing that the Hub wrote, and no token, is passed on."""
+    """Translate errors of the library into sentences without text of the Hub or tokens."""
     from huggingface_hub import errors  # noqa: PLC0415
 
     try:

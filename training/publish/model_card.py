@@ -47,7 +47,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Onnx:
-    """What the card says of model.onnx: its parity error, and on how many pictures it was measured."""
+    """Parity error of model.onnx, and the number of images it was measured on."""
 
     parity: float
     samples: int
@@ -106,7 +106,7 @@ def fill(template: str, metadata: Mapping[str, Any], **values: Any) -> str:
 
 
 def dataset(config: Mapping[str, Any]) -> dict[str, str]:
-    """What the model was judged on: `FER2013`, also where an older configuration does not say, or `OWN`."""
+    """The data set of the metrics: `FER2013`, also where an older configuration does not say, or `OWN`."""
     return OWN if config.get("dataset") == OWN["type"] else FER2013
 
 

@@ -1,4 +1,4 @@
-"""A finished run, or a model folder -> every file of the model's repository on the Hub."""
+"""The files of a classifier's repository on the Hub, from a run or a model folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app as a Space: which files travel, and the README that configures it."""
+"""Files of the app as a Space, and the README that configures it."""
 
 from __future__ import annotations
 

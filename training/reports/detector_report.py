@@ -1,4 +1,4 @@
-"""The report of a face detector: how it was trained, and how it fares beside others. Markdown, its figures beside it.
+"""Writes the report of a face detector: training, and comparison with others; Markdown and figures.
 
     python -m training.detector.evaluate --test faces_test --data faces --detectors runs/faces/export --out runs/faces
     python -m training.detector.speed --networks runs/faces/export a.pt --out runs/faces

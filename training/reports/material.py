@@ -1,4 +1,4 @@
-"""What a run's report is made of: the run's record, its data, and what is computed from them."""
+"""Inputs of a run's report: the record of the run, its data, and what is computed from them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Material:
 
     @cached_property
     def fresh(self) -> NDArray[np.bool_]:
-        """Which of the judged pictures don't stand in train, pixel for pixel: bool [N]."""
+        """Which of the validation images are not in train, pixel for pixel: bool [N]."""
         judged = run_figures.validation_pictures(self.record, self.splits[self.record.split])
         return ~duplicates.exact_matches(judged.pictures, self.splits[self.config["train_split"]].pictures)
 
@@ -46,7 +46,7 @@ class Material:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """What `check` says of the data."""
+        """The report of `training.expression.data.inspect` on the data."""
         return inspect.describe(self.splits, votes=self.votes)
 
     def counts(self, epoch: int) -> NDArray[np.int64]:
@@ -54,7 +54,7 @@ class Material:
         return metrics.confusion(self.record.logits[epoch], self.record.labels)
 
     def accuracy_on_fresh(self, epoch: int) -> float | None:
-        """Accuracy on the judged pictures that don't stand in train; None when all do."""
+        """Accuracy on the validation images that are not in train; None when all are."""
         if not self.fresh.any():
             return None
         return metrics.accuracy(self.record.logits[epoch][self.fresh], self.record.labels[self.fresh])

@@ -1,5 +1,4 @@
-"""What the study and a reference run of its recipe reported, and whether a run of ours agrees: numbers in, sentences
-out."""
+"""Comparison of a run with the results of the original study and of a reference run."""
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ class Finding:
 
 
 def findings(first: Counts, last: Counts, epoch: int) -> list[Finding]:
-    """The study's statements held against our confusion matrices.
+    """Compare the statements of the study with our confusion matrices.
 
     Args:
         first: counts [7, 7] after epoch 1, a row per true class.
@@ -91,7 +90,7 @@ def answer(fulfilled: int, of: int) -> str:
 
 
 def deviations(config: Mapping[str, Any]) -> list[str]:
-    """In what a run's recipe, config.json, is not the study's."""
+    """The differences between a run's recipe, config.json, and the study's."""
     return [
         f"{name} {config[name]!r} instead of {value!r}"
         for name, value in PRESETS["study"].to_dict().items()

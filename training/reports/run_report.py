@@ -1,4 +1,4 @@
-"""The report of a run: Markdown with its figures beside it, all computed from the run directory and the data.
+"""Writes the report of a run: Markdown and figures, computed from the run directory and the data.
 
     python -m training.reports.run_report --run runs/study --data fer2013 --out training/reports/simplecnn.md
     python -m training.reports.run_report --run runs/study --data fer2013 --out report.md --photo photo.jpg

@@ -1,4 +1,4 @@
-"""The sections of a run's report, in the order of reading: what was gathered in, Markdown out."""
+"""The sections of a run's report as Markdown, in the order of reading."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def mistakes(material: Material, show: Mapping[str, str]) -> str:
 
 
 def data(material: Material, show: Mapping[str, str]) -> str:
-    """What the pictures are, and what is wrong with them."""
+    """Counts of images and the problems found in them."""
     facts = material.data
     return "\n".join(
         [

@@ -55,7 +55,7 @@ def explanation(pipeline: Pipeline, shown: Any) -> str:
 
 def sentence(face: Face, fall: float) -> str:
     """Describe the heatmap in a sentence. `fall` is its highest value."""
-    points = 100 * (face.confidence - occlusion.lowered(face.confidence, fall))
+    points = 100 * (face.confidence - occlusion.reduced_probability(face.confidence, fall))
     if points < PLAIN_POINTS:
         least = f"less than {PLAIN_POINTS} points of a hundred"
         return f"No single part decides: hiding the one that matters most lowers “{face.expression}” by {least}."

@@ -5,8 +5,6 @@ Gradio 6.31.0 leaves partial files when the disk is full, or when the visitor di
 
 from __future__ import annotations
 
-import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 
 from facemotion import settings
+from facemotion.atomic import atomic_write
 from facemotion.suffixes import VIDEO_SUFFIXES
 
 
@@ -37,14 +36,8 @@ def save_bytes(data: bytes, file_name: str, cache_dir: str) -> str:
     folder.mkdir(exist_ok=True, parents=True)
     target = folder / Path(file_name).name
     try:
-        handle, part = tempfile.mkstemp(dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            Path(part).replace(target)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        with atomic_write(target) as (temporary,):
+            temporary.write_bytes(data)
     except OSError:
         with suppress(OSError):  # it holds the same content under another name
             folder.rmdir()

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from facemotion.faces import EMOTIONS
 from facemotion.tracking.live import Moment
+from facemotion.tracking.timeline import GAP_S
 from facemotion.webui.html import text
-from facemotion.webui.html.timeline import GAP_S
 
 BINS_A_SECOND = 4  # as often as the readout is shown; finer would only make the page larger
 

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
 from facemotion.faces import EMOTIONS
 from facemotion.output.draw import COLOURS, text_colour
 from facemotion.tracking.live import Moment
+from facemotion.tracking.timeline import Run, runs
 from facemotion.webui.html import text
 
 SPAN_S = 20.0  # length of the timeline; the whole record can be downloaded
-GAP_S = 1.0  # without a face for longer, the strip is empty
 MAX_PEOPLE = 4  # strips, of the faces seen last
 MAX_NAMED = 4  # expressions named per face, the longest shown first
 NAMED_SHARE = 0.13  # of the strip's width, from which the expression's name fits on a phone
-
-
-class Stretch(Protocol):
-    """Interval in which a face showed an expression, in seconds."""
-
-    start_s: float
-    end_s: float
-    expression: str
-
-
-@dataclass(slots=True)
-class _Piece:
-    """Interval in which a face showed an expression, in seconds."""
-
-    start_s: float
-    end_s: float
-    expression: str
 
 
 def strips(timeline: Iterable[Moment], now_s: float) -> str:
@@ -42,40 +23,27 @@ def strips(timeline: Iterable[Moment], now_s: float) -> str:
     people = sorted(sorted(last_seen, key=lambda face_id: -last_seen[face_id])[:MAX_PEOPLE])
     if not people:
         return ""
-    return "".join(
-        strip(face_id, _pieces([m for m in recent if m.id == face_id]), now_s - SPAN_S, SPAN_S) for face_id in people
-    )
+    sightings = {face_id: [(m.time_s, _expression(m)) for m in recent if m.id == face_id] for face_id in people}
+    return "".join(strip(face_id, runs(sightings[face_id]), now_s - SPAN_S, SPAN_S) for face_id in people)
 
 
-def strip(identity: int, pieces: Iterable[Stretch], start_s: float, span_s: float) -> str:
+def strip(identity: int, shown: Iterable[Run], start_s: float, span_s: float) -> str:
     """Timeline of a face, starting at `start_s` and `span_s` seconds long."""
-    blocks = "".join(_block(piece, start_s, span_s) for piece in pieces)
+    blocks = "".join(_block(run, start_s, span_s) for run in shown)
     return f'<div class="fm-strip"><span class="fm-who">Face {identity}</span><div class="fm-band">{blocks}</div></div>'
-
-
-def _pieces(moments: list[Moment]) -> list[_Piece]:
-    """Intervals of constant expression. Each lasts until the next begins, unless the face was away in between."""
-    pieces: list[_Piece] = []
-    for moment in moments:
-        goes_on = bool(pieces) and moment.time_s - pieces[-1].end_s <= GAP_S
-        if goes_on:
-            pieces[-1].end_s = moment.time_s
-        if not goes_on or pieces[-1].expression != _expression(moment):
-            pieces.append(_Piece(moment.time_s, moment.time_s, _expression(moment)))
-    return pieces
 
 
 def _expression(moment: Moment) -> str:
     return EMOTIONS[moment.probabilities.index(max(moment.probabilities))]
 
 
-def _block(piece: Stretch, start_s: float, span_s: float) -> str:
-    left = (piece.start_s - start_s) / span_s
-    share = max((piece.end_s - piece.start_s) / span_s, 0.004)
-    name = piece.expression if share >= NAMED_SHARE else ""
-    colours = f"background:{text.css_colour(piece.expression)};color:rgb{text_colour(COLOURS[piece.expression])}"
+def _block(run: Run, start_s: float, span_s: float) -> str:
+    left = (run.start_s - start_s) / span_s
+    share = max((run.end_s - run.start_s) / span_s, 0.004)
+    name = run.expression if share >= NAMED_SHARE else ""
+    colours = f"background:{text.css_colour(run.expression)};color:rgb{text_colour(COLOURS[run.expression])}"
     place = f"left:{left * 100:.2f}%;width:{share * 100:.2f}%"
-    return f'<span title="{piece.expression}" style="{place};{colours}">{name}</span>'
+    return f'<span title="{run.expression}" style="{place};{colours}">{name}</span>'
 
 
 def people_table(people: Iterable[tuple[int, Mapping[str, float]]]) -> str:

@@ -56,8 +56,8 @@ def summary(result: Result) -> str:
 
 def shown(result: Result) -> list[Person]:
     """The faces longest in view, ordered by id."""
-    seen = [person for person in result.people if _seconds(person) >= min(SHORTEST_S, result.duration_s / 2)]
-    return sorted(sorted(seen, key=lambda person: -_seconds(person))[:MAX_PEOPLE], key=lambda person: person.id)
+    seen = [person for person in result.people if person.in_view_s >= min(SHORTEST_S, result.duration_s / 2)]
+    return sorted(sorted(seen, key=lambda person: -person.in_view_s)[:MAX_PEOPLE], key=lambda person: person.id)
 
 
 def timeline(result: Result) -> str:
@@ -74,7 +74,3 @@ def timeline(result: Result) -> str:
 def table(result: Result) -> str:
     """Time in view of each face, and its expressions by share."""
     return people_table((person.id, person.seconds) for person in shown(result))
-
-
-def _seconds(person: Person) -> float:
-    return sum(person.seconds.values())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from facemotion import settings
 from facemotion.faces import Analysis, Face
 from facemotion.tracking.live import Moment
-from facemotion.tracking.screen_time import Share
+from facemotion.tracking.timeline import Person
 from facemotion.webui.html import text
 from facemotion.webui.html.probability_chart import curve
 from facemotion.webui.html.timeline import SPAN_S, duration, people_table, strips
@@ -77,7 +77,7 @@ def _timeline(moments: Sequence[Moment], followed: int | None, now_s: float) -> 
     return f'<section class="fm-timeline" aria-label="The last {SPAN_S:.0f} seconds">{areas}{rows}{axis}</section>'
 
 
-def summary(people: Sequence[Share], duration_s: float) -> str:
+def summary(people: Sequence[Person], duration_s: float) -> str:
     """Running time of the camera, and expressions of each face by share; empty when it did not run."""
     if duration_s <= 0:
         return ""

@@ -12,8 +12,8 @@ from facemotion.errors import MissingInput
 from facemotion.images import Picture
 from facemotion.output.tables import CSV_FILE_ENCODING
 from facemotion.pipeline import Pipeline
-from facemotion.tracking.live import timeline_csv
-from facemotion.tracking.screen_time import tally_csv
+from facemotion.tracking.live import moments_csv
+from facemotion.tracking.timeline import people_csv
 from facemotion.webui.components import camera
 from facemotion.webui.components.photo_input import PhotoInput
 from facemotion.webui.gradio_patches import session_cleanup
@@ -138,13 +138,13 @@ def _stopped(reason: str, sessions: WebcamSessions, session: str) -> list[Any]:
 def _summary_file(session: WebcamSession | None, folder: str) -> str:
     if session is None or not (people := session.live.people()):
         raise _nothing()
-    return save_bytes(tally_csv(people).encode(CSV_FILE_ENCODING), "facemotion-summary.csv", folder)
+    return save_bytes(people_csv(people).encode(CSV_FILE_ENCODING), "facemotion-summary.csv", folder)
 
 
 def _minute_file(session: WebcamSession | None, folder: str) -> str:
     if session is None or not (moments := session.live.moments()):
         raise _nothing()
-    return save_bytes(timeline_csv(moments).encode(CSV_FILE_ENCODING), "facemotion.csv", folder)
+    return save_bytes(moments_csv(moments).encode(CSV_FILE_ENCODING), "facemotion.csv", folder)
 
 
 def _nothing() -> MissingInput:

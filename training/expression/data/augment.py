@@ -1,4 +1,4 @@
-"""Random variations of a batch of training pictures, drawn anew in every epoch and computed for all at once.
+"""Augmentation of a batch of training images, drawn anew in every epoch.
 
 One bilinear sampling does flip, rotation, shift, scale and stretch; contrast, gamma, low resolution, blur, noise, JPEG
 and erasing follow. A batch of 128 takes a few milliseconds, so nothing is stored.
@@ -24,7 +24,7 @@ RARE, OCCASIONAL = 0.12, 0.25  # share of a batch that is damaged in one way
 
 
 def augment(pictures: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """Pictures as serving might meet them: another box, light, resolution, or something in front.
+    """Augment images: crop, flip, rotation, light, resolution, blur, noise, compression, occlusion.
 
     Args:
         pictures: grey float32 [N, 1, S, S], 0..1, on the CPU.

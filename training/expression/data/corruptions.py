@@ -1,4 +1,4 @@
-"""What happens to a face on its way to the network, one function each: for augmentation, and for the robustness table.
+"""Image corruptions, one function each, for augmentation and the robustness table.
 
 Pictures are grey uint8 [S, S]; each function returns a new picture of the same form. `STRENGTHS` names three strengths
 of each, mild ones being what ordinary photos and a good detector do.

@@ -1,4 +1,4 @@
-"""How much of its surroundings a FER2013 picture shows around the face, in units of a detector's box.
+"""Measures the crop margin of FER2013: the surroundings of a face, in units of a detector's box.
 
     python -m training.expression.data.crop_margin --data fer2013 --pictures 1500
 

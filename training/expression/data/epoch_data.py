@@ -19,7 +19,7 @@ from training.expression.optim import log_priors
 
 
 class EpochData:
-    """The training pictures of a run.
+    """Inputs and targets of the training images for each epoch.
 
     `labels` are int64 [N], or distributions float32 [N, 7] where the recipe blends labels, pictures or teachers;
     `prior` is the log share of each class among them, [7].

@@ -1,5 +1,6 @@
-"""FER+: what ten people each saw in every picture of FER2013 (Barsoum et al. 2016, "Training Deep Networks for Facial
-Expression Recognition with Crowd-Sourced Label Distribution"), read by row.
+"""Reader of FER+, the votes of ten people on each image of FER2013.
+
+Barsoum et al. 2016, "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution".
 
 Two forms of the file are read: FER+'s own fer2013new.csv, whose lines are in the order of fer2013.csv and whose last
 column is NF, and any CSV with a column `row` and the columns named as in `VOTES`.

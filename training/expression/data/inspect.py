@@ -1,4 +1,4 @@
-"""Looks at the data before anything trains: counts, unreadable and blank pictures, and those that stand twice.
+"""Inspects a data set: counts, unreadable and blank images, duplicates.
 
     python -m training.expression.data.inspect --data fer2013                                    # prints the report
     python -m training.expression.data.inspect --data fer2013.csv --votes fer2013new.csv  # with "not a face" from FER+
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def inspect(data: Path, votes: Path | None = None, near: bool = True) -> Report:
-    """Reads every split of `data` and says what is in it, ready for JSON.
+    """Read every split of `data` and report its content, ready for JSON.
 
     A picture is named `split/emotion/name`. "equal" pictures are so pixel for pixel; "blank" is defined in
     `duplicates.blank`, "not a face" in `votes.not_a_face`.

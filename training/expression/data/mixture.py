@@ -214,15 +214,22 @@ def consensus(split: Split, votes: Path) -> Split:
 def validation_split(split: Split, photos: Sequence[Path], config: Config) -> Split:
     """Pictures to choose epochs by: FER2013's validation part by its vote, and the photos' held-out tenth, in the
     network's size. Of a network of a single head, the validation part with its own labels."""
-    if config.network != MULTI_HEAD:
-        return split
-    parts = [consensus(split, Path(config.votes)) if config.ferplus_weight else split]
-    parts += [load_photos(root, config.train_split, SIDE, held_out=True) for root in photos]
+    parts = validation_parts(split, photos, config)
+    if len(parts) == 1:
+        return parts[0]
     return Split(
         np.concatenate([part.pictures for part in parts]),
         np.concatenate([part.labels for part in parts]),
         tuple(name for part in parts for name in part.names),
     )
+
+
+def validation_parts(split: Split, photos: Sequence[Path], config: Config) -> list[Split]:
+    """The parts of `validation_split`: FER2013's pictures, and the held-out photos of each tree."""
+    if config.network != MULTI_HEAD:
+        return [split]
+    first = consensus(split, Path(config.votes)) if config.ferplus_weight else split
+    return [first, *(load_photos(root, config.train_split, SIDE, held_out=True) for root in photos)]
 
 
 def set_initial_head_weights(network: MultiHeadNet, config: Config, photos: int) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of a run by its recipe: what it learns from, and what its epochs are chosen by."""
+"""Training and validation images of a run, selected by its recipe."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def load_training(config: Config, data: Path, quiet: bool = False) -> Split:
 
 
 def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> Split:
-    """The pictures to judge on: all, whatever the training leaves out, but for the limit.
+    """The validation images: all of them up to the limit; `drop` does not apply.
 
     Raises:
         DataError: there are fewer than two, too few to choose a temperature on one half and judge on the other.

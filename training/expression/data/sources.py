@@ -1,4 +1,4 @@
-"""Where the pictures come from: a tree of folders, the challenge's fer2013.csv, or Kaggle -> one `Entry` a picture.
+"""Readers of image data: a tree of folders, the challenge's fer2013.csv, or Kaggle.
 
 The tree is that of the Kaggle data set jonathanoheix/face-expression-recognition-dataset,
 `images/{train,validation}/<emotion>/<row>.jpg`, or the same without `images/`, with or without a `test` folder: the

@@ -1,4 +1,4 @@
-"""Ablations: a table of runs, on the pictures that may be chosen by.
+"""A table of ablations: runs that differ in their recipe, compared on validation images.
 
     python -m training.expression.evaluation.ablations --runs runs/plain runs/wide --out training/reports/ablations.md
 
@@ -80,8 +80,7 @@ def cells(run: Path, first: Config | None) -> list[str]:
 
 
 def recipe_differences(config: Config, first: Config | None) -> str:
-    """The knobs that differ from the first run's, as flags; of the first run itself, those that differ from the
-    defaults."""
+    """The knobs that differ from the first run's, or for that run from the defaults, as flags."""
     other = Config() if first is None else first
     names = [name for name in Config.__dataclass_fields__ if name not in SAME_FOR_ALL]
     changed = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(other, name)}
@@ -89,7 +88,7 @@ def recipe_differences(config: Config, first: Config | None) -> str:
 
 
 def as_flag(name: str, value: object) -> str:
-    """A knob as the command line takes it; of a pinned run only its name."""
+    """A knob as a flag of the command line; of a pinned run only its name."""
     if isinstance(value, bool):
         return flag(name if value else f"no_{name}")
     values = value if isinstance(value, tuple) else (value,)

@@ -213,7 +213,7 @@ def logits_of(score: Scorer, pictures: Pictures) -> metrics.Floats:
 def evaluate(
     model: Model, split: Split, known: Split | None = None, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
-    """Scores `split` and judges the answers, ready for JSON.
+    """Evaluate a model on a split; the result is ready for JSON.
 
     Args:
         model: see `load_model`, or `Model("mine", any_scorer)`.

@@ -1,4 +1,4 @@
-"""Faces cut out of photos, in colour and of any size: how right a model trained on small grey pictures is on them.
+"""Evaluates classifiers on face crops from photos, in colour and of any size.
 
     python -m training.expression.evaluation.in_the_wild --faces wild --weights emotionnet simplecnn
 

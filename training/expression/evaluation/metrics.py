@@ -1,4 +1,4 @@
-"""How good a classifier is: pure functions of logits or probabilities [N, 7] and labels int64 [N]."""
+"""Classification metrics: pure functions of logits or probabilities [N, 7] and labels int64 [N]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much accuracy each distortion of serving costs: a box that is off, low resolution, blur, noise, light, a hand.
+"""Measures the accuracy lost to each corruption: shifted box, low resolution, blur, noise, light, occlusion.
 
     python -m training.expression.evaluation.robustness --weights emotionnet simplecnn --data official \\
         --out reports/robustness.json

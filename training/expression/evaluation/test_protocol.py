@@ -1,4 +1,4 @@
-"""Everything that a finished classifier is judged on once: photos, votes, search-word labels, cut-outs, corruptions.
+"""Runs the test protocol: every measurement of a finished classifier on held-out data, in one report.
 
     python -m training.expression.evaluation.test_protocol --weights emotionnet --beside simplecnn --data official \\
         --votes fer2013new.csv --photos rafdb --wild wild --out training/reports/emotionnet.json

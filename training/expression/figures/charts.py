@@ -54,7 +54,7 @@ Counts = NDArray[np.int64]
 
 
 def style() -> AbstractContextManager[None]:
-    """The one look of all figures."""
+    """The style of all figures."""
     return mpl.rc_context(STYLE)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""Every figure of a run, from its run directory and the data, without running the network again.
+"""Draws every figure of a run from its directory and the data; the network is not run again.
 
     python -m training.expression.figures.run_figures --run runs/study --data fer2013 --out reports/figures
     python -m training.expression.figures.run_figures --run runs/study --data fer2013 --out reports/figures \\
@@ -113,7 +113,7 @@ def draw_all(arguments: argparse.Namespace) -> list[str]:
 
 
 class FigureWriter:
-    """Saves figures under their names in one folder."""
+    """Saves figures by name in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.names = folder, list[str]()
