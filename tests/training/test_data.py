@@ -323,7 +323,7 @@ OFFICIAL = {"train": 28709, "validation": 3589, "test": 3589}
 def test_the_numbers_of_fer2013(monkeypatch, fer2013, form, sizes, shared):
     pictures, rows, votes = fer2013
 
-    def scan(data, split):
+    def scan(data, split, side=0):
         for number, row in enumerate(rows):
             if sources.USAGES.get(row[form], row[form]) == split:
                 yield sources.Entry(str(number), EMOTIONS.index(row["emotion"]), pictures[number])

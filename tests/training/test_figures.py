@@ -117,7 +117,7 @@ def test_refuses_a_folder_that_is_no_run(run, tmp_path, missing):
 
 def test_refuses_predictions_of_other_pictures(run, data, tmp_path, monkeypatch, capsys):
     record = run_figures.read_run(run)
-    with pytest.raises(DataError, match=r"picture \('0', 0\), which the data don't hold"):
+    with pytest.raises(DataError, match=r"image \('0', 0\), which the data don't hold"):
         others = load_split(data, "validation").where(np.arange(21) > 3)
         run_figures.draw_mistakes(run_figures.FigureWriter(tmp_path), record, record.logits[1], others)
     monkeypatch.setattr(sys, "argv", ["figures", "--run", str(tmp_path), "--out", str(tmp_path / "out")])

@@ -172,14 +172,14 @@ def test_the_run_records_what_it_began_from_and_no_path(run: Path, model: Path) 
     text = (run / "config.json").read_text()
     assert json.loads(text)["init_weights"] == f"model#{sha256(model / WEIGHTS_FILE)}"
     assert str(run.parent) not in text
-    assert paper_results.deviations(json.loads(text))[0].startswith("start 'model#")
+    assert paper_results.deviations(json.loads(text))[0].startswith("init_weights 'model#")
     assert evaluate.load_model(str(run)).description.startswith("simplecnn, epoch ")
 
 
 def test_its_export_says_so(run: Path, tree: Path, tmp_path: Path) -> None:
     config = export.export(run, tree, tmp_path / "model")
     assert config["data"].startswith("Pictures of the publisher's own: trained on 42 pictures of train;")
-    assert "It began from other weights, model#" in config["data"]
+    assert "It was initialised with model#" in config["data"]
 
 
 def test_it_goes_on_with_the_same_flag_or_none_but_no_other(run: Path, tree: Path) -> None:

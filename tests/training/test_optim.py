@@ -177,7 +177,7 @@ def test_a_modern_run_keeps_its_average_and_resumes_exactly(arithmetic: str, tre
         train.train(config, tree, tmp_path / "stopped")
     train.train(config, tree, tmp_path / "stopped", resume=True)
     one, other = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "stopped"))
-    for part in ("network", "average"):
+    for part in ("network", "ema"):
         assert all(torch.equal(value, other[part][name]) for name, value in one[part].items()), part
     best = torch.load(tmp_path / "whole" / "best.pt", weights_only=True)["network"]
     assert not torch.equal(best["stem.0.weight"], one["network"]["stem.0.weight"])  # the average is kept, not the last

@@ -32,9 +32,7 @@ def test_confusion_and_what_follows_from_it():
     labels = np.array([0, 0, 0, 3, 3, 6])
     predicted = np.array([0, 0, 3, 3, 3, 0])
     counts = metrics.confusion(np.eye(7)[predicted], labels)
-    assert counts[0, 0] == 2
-    assert counts[0, 3] == 1
-    assert counts[6, 0] == 1
+    assert (counts[0, 0], counts[0, 3], counts[6, 0]) == (2, 1, 1)
     rows = metrics.per_class(counts)
     assert rows["angry"] == {
         "precision": pytest.approx(2 / 3),
