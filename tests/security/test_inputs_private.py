@@ -13,6 +13,8 @@ from facemotion.errors import BadOption
 from facemotion.webui.components.select_events import ItemSelect, PointSelect
 from tests.web.test_server import META
 
+pytestmark = pytest.mark.slow
+
 MANY = 20  # no endpoint takes as many arguments
 DATA: dict[str, list[Any]] = {
     "nothing": [],

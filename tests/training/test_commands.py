@@ -12,6 +12,8 @@ import pytest
 
 from training.moved_commands import MOVED
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 KIT = ROOT / "training"
 

@@ -17,6 +17,7 @@ def test_the_embedded_network_answers_as_the_original(test_assets: Path) -> None
     assert parity["pixels"] < yolov8_face.MAX_PX and parity["score"] < yolov8_face.MAX_SCORE
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_the_conversion_can_be_repeated(test_assets: Path, tmp_path: Path) -> None:

@@ -316,6 +316,7 @@ KAGGLE = {"train": 28821, "validation": 7066}
 OFFICIAL = {"train": 28709, "validation": 3589, "test": 3589}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "sizes", "shared"),
     [("kaggle", KAGGLE, {"validation in train": 542}), ("official", OFFICIAL, {"test in train": 288})],

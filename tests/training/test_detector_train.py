@@ -89,6 +89,7 @@ def test_a_run_is_stopped_resumed_exported_and_served(
     assert boxes.shape == (len(scores), 4)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_an_older_head_is_distilled_exported_and_served(

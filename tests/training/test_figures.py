@@ -65,6 +65,7 @@ def made(run, data, tmp_path_factory):
     return out, run_figures.draw_all(run_figures.parse_arguments([*map(str, arguments)]))
 
 
+@pytest.mark.slow
 def test_makes_every_figure(made):
     out, names = made
     assert names == [*OF_THE_DATA, *OF_THE_RUN, *OF_THE_BEST, "mistakes.png"]

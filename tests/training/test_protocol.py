@@ -24,6 +24,8 @@ from training.expression.data.soft_labels import majority_label
 from training.expression.evaluation import evaluate, in_the_wild, metrics, robustness, test_protocol
 from training.expression.evaluation.evaluate import Model
 
+pytestmark = pytest.mark.slow
+
 ANGRY, HAPPY = EMOTIONS.index("angry"), EMOTIONS.index("happy")
 SURE = 8.0  # a logit this far ahead is nearly a probability of 1
 

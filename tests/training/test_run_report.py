@@ -21,6 +21,8 @@ from training.expression.evaluation import metrics
 from training.expression.inference import predict, to_device, torch_network
 from training.reports import paper_results, run_report, run_report_sections
 
+pytestmark = pytest.mark.slow
+
 ANGRY, DISGUST, FEAR, HAPPY, NEUTRAL, SAD, SURPRISE = range(7)
 COLUMNS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
 

@@ -26,6 +26,8 @@ from training.expression.data.soft_labels import FERPLUS_NAMES
 from training.expression.evaluation import evaluate, metrics
 from training.expression.networks import HEADS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("active", "expected"),

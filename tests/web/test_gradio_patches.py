@@ -15,6 +15,8 @@ import pytest
 
 import facemotion
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("mcp", reason="gradio's extra is not installed: pip install 'gradio[mcp]'")
 
 ROOT = Path(facemotion.__file__).resolve().parent.parent

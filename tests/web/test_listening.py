@@ -18,6 +18,8 @@ from facemotion.webui.gradio_patches import listening, proxies
 from tests.support import crafted, running
 from tests.support.processes import ROOT, free_port, server_environment
 
+pytestmark = pytest.mark.slow
+
 DEAD = "127.0.0.1:9"  # where nobody listens
 PROXIES = {"HTTP_PROXY": f"http://{DEAD}", "ALL_PROXY": f"socks5://{DEAD}", "NO_PROXY": "", "no_proxy": ""}
 

@@ -17,7 +17,7 @@ from facemotion.batch.sources import Listing
 from tests.support.batch_runs import finish, finish_all, rows, start, tiny_pictures, without_paths, worker
 
 # moto's own, in a thread of its own, at the end of the process
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
 
 
 @pytest.fixture(scope="module")

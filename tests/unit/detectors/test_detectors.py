@@ -181,6 +181,7 @@ def test_the_picture_may_be_read_only_and_is_left_alone(detector: FaceDetector, 
     assert (view == before).all()
 
 
+@pytest.mark.slow
 def test_threads_do_not_disturb_each_other(detector: FaceDetector, photos: dict[str, Image]) -> None:
     """The network's size and threshold are state, and every picture has another size."""
     expected = {name: detector.detect(picture)[0] for name, picture in photos.items()}

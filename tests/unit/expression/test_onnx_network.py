@@ -94,6 +94,7 @@ def test_an_unknown_network_is_none(tmp_path: Path) -> None:
         onnx_network.Network("../yunet", tmp_path)
 
 
+@pytest.mark.slow
 def test_the_list_of_tensors_is_what_the_command_writes(tmp_path: Path) -> None:
     exporting.write("simplecnn", tmp_path)
     known = exporting.ASSETS / onnx_network.FOLDER / "simplecnn.json"

@@ -81,6 +81,7 @@ def skip_without_tools(snippet: Snippet) -> None:
         pytest.skip("curl is not installed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snippet", RUN, ids=label)
 def test_a_snippet_finds_the_face(snippet: Snippet, folder: Path, request: pytest.FixtureRequest) -> None:
     skip_without_tools(snippet)

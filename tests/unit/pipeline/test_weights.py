@@ -65,6 +65,7 @@ def test_an_unpinned_one_in_the_cache_serves_while_the_hub_is_down(hub: Hub, rev
     assert weights.resolve(Reference(REPO), "model.safetensors") == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("faults", "reason"),
     [
@@ -86,6 +87,7 @@ def test_no_answer_is_bounded_by_our_own_limit(
     assert time.monotonic() - started < 4
 
 
+@pytest.mark.slow
 def test_a_body_that_crawls_but_moves_is_waited_for(hub: Hub, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "HUB_TIMEOUT_S", 3)
     hub.faults.pause_s = 0.6  # eight pieces: 4.8 seconds in all, with never three of silence
@@ -149,6 +151,7 @@ def test_what_is_not_there_is_named(  # noqa: PLR0917
         weights.resolve(reference, filename)
 
 
+@pytest.mark.slow
 def test_a_body_that_breaks_off_is_resumed(hub: Hub, revision: str) -> None:
     hub.faults.cut = 1
     assert weights.resolve(Reference(REPO, revision, SHA256), "model.safetensors").read_bytes() == CONTENT

@@ -231,6 +231,7 @@ def test_says_where_it_cannot_write(tmp_path: Path) -> None:
         annotate_video(Finder(), source, tmp_path / "nowhere" / "out.mp4")
 
 
+@pytest.mark.slow
 def test_the_memory_needed_does_not_grow_with_the_length(tmp_path: Path) -> None:
     """400 frames of 640 x 360 are 276 MB when they are all held."""
     for name, count in (("short", 40), ("long", 400)):
