@@ -15,6 +15,8 @@ MOVED = {
     "training.check": "expression/data/inspect.py",
     "training.detector_report": "reports/detector_report.py",
     "training.detector_speed": "detector/speed.py",
+    "training.figures": "expression/figures/run_figures.py",
+    "training.robustness": "expression/evaluation/robustness.py",
     "training.evaluate": "expression/evaluation/evaluate.py",
     "training.evaluate_detector": "detector/evaluate.py",
     "training.export": "expression/export.py",

@@ -214,7 +214,8 @@ def to_markdown(result: Mapping[str, Any]) -> str:
             beside_section(result),
             "## Confusion matrices\n\nA row for each expression as labelled, a column for each answer.\n",
             *(confusion_table(TITLES[name], numbers["confusion"]) for name, numbers in result["sets"].items()),
-            "## Corruptions\n\nAccuracy on PublicTest by FER2013's labels, corrupted at three strengths, mild first.\n",
+            "## Corruptions\n\nAccuracy on PublicTest by FER2013's labels, corrupted at three strengths, mild first. "
+            "Compare each model with its own first row: SimpleCNN learned from most of these images.\n",
             robustness.to_markdown(result["robustness"]),
             costs_section(result["networks"]),
         ]
