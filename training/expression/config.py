@@ -311,4 +311,4 @@ def resumed_config(saved: Config, wanted: Mapping[str, Any]) -> Config:
     if different:
         names = ", ".join(f"{flag(name)} {json.dumps(getattr(saved, name))}" for name in different)
         raise ConfigError(f"a run goes on with its own recipe, which has {names}: only --epochs may change")
-    return dataclasses.replace(saved, **{name: value for name, value in wanted.items() if name in movable})
+    return dataclasses.replace(saved, **{name: value for name, value in wanted.items() if name in movable and value})

@@ -113,7 +113,9 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
     parity = max_difference(logits, logits_of(config, trained, split))
     if parity > MAX_PARITY_ERRORS[numbers]:
         raise DataError(f"publishing changes a probability by {parity:.1e}, more than {MAX_PARITY_ERRORS[numbers]}")
-    figures = calibrate_and_measure(logits, split.labels, ~duplicates.exact_matches(split.pictures, known.pictures))
+    apart = "other_splits" in config.drop  # then no validation picture was learned from
+    fresh = np.zeros(0, bool) if apart else ~duplicates.exact_matches(split.pictures, known.pictures)
+    figures = calibrate_and_measure(logits, split.labels, fresh)
     temperature, thresholds = figures.pop("temperature"), figures.pop("uncertain")
     content = {
         "network": config.network,
@@ -218,7 +220,7 @@ def calibrate_and_measure(logits: np.ndarray, labels: np.ndarray, fresh: np.ndar
         "temperature": round(temperature, 4),
         "uncertain": thresholds,
         **({"accuracy_not_in_train": metrics.accuracy(probabilities[fresh], labels[fresh])} if fresh.any() else {}),
-        "rows_not_in_train": int(fresh.sum()),
+        **({"rows_not_in_train": int(fresh.sum())} if len(fresh) else {}),
         "ece": metrics.calibration_error(probabilities[reported_on], labels[reported_on]),
         "ece_before_temperature": metrics.calibration_error(raw[reported_on], labels[reported_on]),
         "coverage": float(kept.sum() / reported_on.sum()),

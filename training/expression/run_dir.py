@@ -5,7 +5,7 @@ environment.json        versions and machine, once for each time the run was sta
 history.csv             a row per epoch: losses, accuracies, seconds
 tensorboard/            the same, for `tensorboard --logdir`
 last.pt                 all that is needed to go on: weights, optimizer, recipe, history
-best.pt                 the weights of the epoch with the highest validation accuracy, the first of equal ones
+best.pt                 the weights of the best epoch: highest validation accuracy; of several heads, least loss
 predictions/NNN.npy     the validation logits after each epoch, float16 [N, 7]: every figure is drawn from these
 validation_labels.npy   their labels, int64 [N]; validation_names.json their names
 metrics.json            when the run has ended: the best epoch, the last five, and the metrics of both

@@ -15,9 +15,10 @@ from facemotion.webui.html import text
 _MEANING = """
 <h2>What the labels mean, and what they do not</h2>
 <p>The label is the expression that <b>most people would name</b>: angry, disgust, fear, happy, neutral, sad or
-surprise. For the default classifier, consensus labels decide what is trained, chosen and shown: the votes of FER+, ten
+surprise. For the default classifier, consensus labels decide what is chosen and shown: the votes of FER+, ten
 voters for each image, and the labels of RAF-DB, about forty annotators for each photo. FER2013's own labels come from
-search words; they are kept as the benchmark of the original study.</p>
+search words; the network learns from them
+too, in a head of their own that gives no answers here, as the benchmark of the original study.</p>
 <p>A label says nothing about what a person feels, thinks, intends or is like. People smile without joy and are sad
 without showing it; how feelings are shown differs between persons, situations and cultures, and a single picture holds
 none of that.</p>
@@ -54,7 +55,7 @@ prohibited, except for medical or safety reasons: AI Act, Regulation (EU) 2024/1
 
 _TEST_SETS = {
     "photos": "Photos whose label about forty people agreed on (RAF-DB's test part)",
-    "votes": "Small grey photos on which most of ten people agreed (FER+, FER2013's private test)",
+    "votes": "Small grey photos on which most people who named one of the seven agreed (FER+, FER2013's private test)",
     "wild": "Cut-out faces labelled by search words, equally many of each expression",
 }
 _HALF = " Measured on the half of these faces that the calibration was not fitted on."
