@@ -44,8 +44,6 @@ class Pipeline:
     """A face detector and an expression classifier; several threads may call it.
 
     Pickling stores what it was built from, so a process pool takes `pipeline.analyze` as it is.
-
-    It can be pickled, by what it was built from, so that a pool of processes takes `pipeline.analyze` as it is.
     """
 
     def __init__(self, detector: FaceDetector, classifier: EmotionClassifier) -> None:

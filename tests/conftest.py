@@ -20,6 +20,8 @@ from tests.support.hub import Faults, Hub
 from tests.support.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
 if TYPE_CHECKING:
+    from gradio_client import Client
+
     from tests.support.running import Server
 
 EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
@@ -154,6 +156,16 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the server of `app_url` has its log.txt, and in uploads/ its visitors' files."""
     return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def client(app_url: str) -> Iterator[Client]:
+    """A `gradio_client` of that server."""
+    from gradio_client import Client
+
+    client = Client(app_url, verbose=False)
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="session")

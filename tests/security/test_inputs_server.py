@@ -35,13 +35,6 @@ ONE_A_ROW = list({(case.row, case.error): case for case in SERVED if case.row !=
 
 
 @pytest.fixture(scope="module")
-def client(app_url: str) -> Iterator[Client]:
-    client = Client(app_url, verbose=False)
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
 def http(app_url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=app_url, timeout=120) as http:
         yield http

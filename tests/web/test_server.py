@@ -24,13 +24,6 @@ META = {"_type": "gradio.FileData"}
 
 
 @pytest.fixture(scope="module")
-def client(app_url: str) -> Iterator[Client]:
-    client = Client(app_url, verbose=False)
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
 def http(app_url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=app_url, timeout=60) as http:
         yield http

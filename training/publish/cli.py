@@ -63,12 +63,9 @@ def publish_model(options: argparse.Namespace) -> None:
         folder = options.folder or model_repo.from_run(options.run, options.data, Path(scratch))
         figures = options.figures or model_repo.figures_of(options.run)
         classifier, files = model_repo.collect(folder, options.repo, figures, Path(scratch))
-    show(files, options.repo)
-    if api is None:
-        print(f"\n{files[CARD].decode()}\nDry run: nothing was sent.")
+    reference = upload(api, files, WEIGHTS_FILE, options)
+    if reference is None:
         return
-    reference = hub.upload_model(api, options.repo, files, WEIGHTS_FILE, **commit_of(options))
-    print(f"\n{reference}\n")
     verify(reference, files, classifier)
     if options.write_env:
         write_env(options.write_env, reference)
@@ -80,16 +77,24 @@ def publish_detector(options: argparse.Namespace) -> None:
     check_name(options.repo)
     api = None if options.dry_run else hub.connect()
     detector, files = detector_card.collect(options.folder, options.repo, options.results, options.figures)
-    show(files, options.repo)
-    if api is None:
-        print(f"\n{files[CARD].decode()}\nDry run: nothing was sent.")
+    reference = upload(api, files, DETECTOR_FILE, options)
+    if reference is None:
         return
-    reference = hub.upload_model(api, options.repo, files, DETECTOR_FILE, **commit_of(options))
-    print(f"\n{reference}\n")
     verify_detector(reference, files, detector)
     if options.write_env:
         write_env(options.write_env, reference, DETECTOR_VARIABLE)
     print(f"Downloaded and compared: the same files, the same boxes. Serve it: {DETECTOR_VARIABLE}={reference}")
+
+
+def upload(api: Any, files: Mapping[str, bytes], weights_file: str, options: argparse.Namespace) -> Reference | None:
+    """Shows the files, and uploads them in one commit; returns the pinned reference, None for a dry run."""
+    show(files, options.repo)
+    if api is None:
+        print(f"\n{files[CARD].decode()}\nDry run: nothing was sent.")
+        return None
+    reference = hub.upload_model(api, options.repo, files, weights_file, **commit_of(options))
+    print(f"\n{reference}\n")
+    return reference
 
 
 def publish_space(options: argparse.Namespace) -> None:
