@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from facemotion import EmotionClassifier
-from facemotion.expression import onnx_network
+from facemotion.expression import crops, onnx_network
 from training.expression import networks
 from training.expression.data.dataset import Split
 
@@ -58,10 +59,26 @@ def normalised(pictures: NDArray[np.uint8], config: Normalisation, device: torch
     return (grey.float().div_(255) - config.mean) / config.std
 
 
+def resized(grey: Tensor, side: int) -> Tensor:
+    """Square pictures [N, 1, S, S] in another size, as `crops.resize` makes it."""
+    if grey.shape[-1] > side:
+        return functional.interpolate(grey, size=(side, side), mode="area")
+    if grey.shape[-1] < side:
+        return functional.interpolate(grey, size=(side, side), mode="bilinear", align_corners=False)
+    return grey
+
+
+def resized_pictures(pictures: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Grey uint8 [N, S, S] -> [N, side, side], by `crops.resize`; the same array where nothing changes."""
+    if pictures.shape[-1] == side:
+        return pictures
+    return np.stack([crops.resize(picture, side) for picture in pictures]).reshape(-1, side, side)
+
+
 def as_input(grey: Tensor, network: nn.Module) -> Tensor:
-    """Grey [N, 1, H, W] repeated to the channels that the network takes."""
-    channels = int(network.input_channels)  # type: ignore[arg-type]
-    return grey.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
+    """Grey [N, 1, H, W] in the size and with the channels that the network takes."""
+    channels, side = int(network.input_channels), int(network.input_size)  # type: ignore[arg-type]
+    return resized(grey, side).expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()

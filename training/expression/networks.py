@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from facemotion.faces import EMOTIONS
 
-HEADS = ("labels", "votes", "photos")
+HEADS = ("labels", "votes", "photos", "consensus")
 """The sources of labels that `MultiHeadNet` has heads for: FER2013's own labels, which come from search words; the
-votes of FER+ on the same pictures; photos that many people labelled (RAF-DB)."""
+votes of FER+ on the same pictures; photos that many people labelled (RAF-DB); both of the last two together."""
 
 MULTI_HEAD = "multihead"  # the name of `MultiHeadNet` in `NETWORKS`
 LEAST_PROBABILITY = 1e-9  # before a logarithm
@@ -93,11 +93,14 @@ class EmotionNet(nn.Module):
 class MultiHeadNet(EmotionNet):
     """The trunk of `EmotionNet` with a linear head for each source of labels; one head's answers do not bend another's.
 
-    In training mode the output is the logits of every head, float [N, 3, 7], in the order of `HEADS`. In evaluation
+    In training mode the output is the logits of every head, float [N, 4, 7], in the order of `HEADS`. In evaluation
     mode it is the logarithm of the heads' mean probabilities, weighted by the buffer `mix`, float [N, 7].
 
-    Input: float [N, 1, 48, 48], grey, normalised.
+    Input: float [N, 1, 64, 64], grey, normalised: a face in a photo has more pixels than FER2013's 48. That makes
+    119 million multiply-adds; the parameters are EmotionNet's and those of three more heads.
     """
+
+    input_size = 64
 
     def __init__(self, dropout: float = 0.3) -> None:
         super().__init__(dropout)
@@ -175,6 +178,11 @@ def input_channels(name: str) -> int:
     return int(NETWORKS[name].input_channels)  # type: ignore[attr-defined]
 
 
+def input_size(name: str) -> int:
+    """The side of the square pictures that a network takes, in pixels."""
+    return int(NETWORKS[name].input_size)  # type: ignore[attr-defined]
+
+
 def channels_last(network: nn.Module, device: torch.device | str = "cpu") -> nn.Module:
     """The network on the device, its convolutions in the memory format that is fastest there."""
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
@@ -196,4 +204,5 @@ __all__ = [
     "channels_last",
     "count_parameters",
     "input_channels",
+    "input_size",
 ]

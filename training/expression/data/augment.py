@@ -28,13 +28,13 @@ def augment(pictures: Tensor, side: int, generator: torch.Generator) -> Tensor:
 
     Args:
         pictures: grey float32 [N, 1, S, S], 0..1, on the CPU.
-        side: of what comes out. Pictures of twice that size and more are sampled finely and averaged, against aliasing.
+        side: of what comes out. Larger ones are sampled finely and averaged, against aliasing.
         generator: all chance is drawn from it.
 
     Returns:
         grey float32 [N, 1, side, side], 0..1.
     """
-    fine = 2 if pictures.shape[-1] >= 2 * side else 1
+    fine = 2 if pictures.shape[-1] > side else 1
     grid = functional.affine_grid(
         _transforms(len(pictures), generator), [len(pictures), 1, side * fine, side * fine], align_corners=False
     )

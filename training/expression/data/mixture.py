@@ -2,6 +2,7 @@
 
 The first source is FER2013 or a tree in its form: its labels train the head "labels", FER+'s votes the head "votes".
 Further sources are trees of photos that many people labelled, in colour and of any size: they train the head "photos".
+The head "consensus" learns from votes and photos alike.
 """
 
 from __future__ import annotations
@@ -21,23 +22,25 @@ from facemotion.faces import EMOTIONS
 from training.common import duplicates
 from training.common.constants import SIDE
 from training.common.errors import DataError
-from training.expression import distill
+from training.expression import distill, networks
 from training.expression.config import Config
 from training.expression.data.augment import augment
 from training.expression.data.dataset import Split, collect, limited
 from training.expression.data.ferplus import load_votes
 from training.expression.data.soft_labels import plurality_label, soft_targets, vote_distributions
 from training.expression.data.sources import available
+from training.expression.inference import resized, resized_pictures
 from training.expression.networks import HEADS, MULTI_HEAD, MultiHeadNet
 
-PHOTO_SIDE = 2 * SIDE  # of stored photos: twice the network's input, so that a smaller crop of them is still sharp
+PHOTO_SIDE = 100  # of stored photos, as RAF-DB's are: a smaller crop of them is still sharp in the network's input
+CONSENSUS_WEIGHT = 0.5  # of the head that learns from both sources, beside the heads of each
 HELD_OUT = 10  # one photo in so many of a tree's training part
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs and targets of a step: `pictures` float32 [n, 1, 48, 48], normalised; `targets` float32 [n, 3, 7],
-    distributions for each head; `weights` float32 [n, 3], how much each head learns from the picture."""
+    """Inputs and targets of a step: `pictures` float32 [n, 1, side, side], normalised; `targets` float32
+    [n, 4, 7], distributions for each head; `weights` float32 [n, 4], how much each head learns from the picture."""
 
     pictures: Tensor
     targets: Tensor
@@ -58,6 +61,7 @@ class Mixture:
 
     def __init__(self, sources: Sequence[Split], config: Config, device: torch.device) -> None:
         self.sources, self.config, self.device = sources, config, device
+        self.side = networks.input_size(config.network)
         self.teachers: list[distill.Teacher] = []
         self.starts = np.cumsum([0, *(len(source) for source in sources)])
         pairs = [fer2013_targets(sources[0], config), *(photo_targets(source) for source in sources[1:])]
@@ -86,20 +90,16 @@ class Mixture:
         return Batch(*(part.to(self.device) for part in (normal, self.targets[rows], self.weights[rows])))
 
     def grey(self, rows: Tensor) -> Tensor:
-        """The pictures of the rows, float32 [n, 1, 48, 48], 0..1, on the CPU."""
+        """The pictures of the rows, float32 [n, 1, side, side], 0..1, on the CPU."""
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-        grey = torch.empty(len(rows), 1, SIDE, SIDE)
+        grey = torch.empty(len(rows), 1, self.side, self.side)
         for start, source in zip(self.starts[:-1].tolist(), self.sources, strict=True):
             inside = torch.nonzero((rows >= start) & (rows < start + len(source))).flatten()
             if len(inside):
                 stored = torch.from_numpy(source.pictures[(rows[inside] - start).numpy()]).unsqueeze(1).float() / 255
-                grey[inside] = augment(stored, SIDE, generator) if self.config.augment else reduced(stored, SIDE)
+                augmented = self.config.augment
+                grey[inside] = augment(stored, self.side, generator) if augmented else resized(stored, self.side)
         return grey
-
-
-def reduced(grey: Tensor, side: int) -> Tensor:
-    """Pictures [N, 1, S, S] averaged down to [N, 1, side, side]; as they are where S is `side`."""
-    return functional.interpolate(grey, size=(side, side), mode="area")
 
 
 def class_sampling_weights(labels: NDArray[np.int64], power: float) -> Tensor:
@@ -112,7 +112,7 @@ def class_sampling_weights(labels: NDArray[np.int64], power: float) -> Tensor:
 
 
 def fer2013_targets(split: Split, config: Config) -> tuple[Tensor, Tensor]:
-    """Targets [N, 3, 7] and weights [N, 3] of FER2013's pictures: its labels, smoothed, and FER+'s votes."""
+    """Targets [N, 4, 7] and weights [N, 4] of FER2013's pictures: its labels, smoothed, and FER+'s votes."""
     own = smoothed(soft_targets(split.labels, None, 0), config.label_smoothing)
     blocks, weights = empty(len(split))
     blocks[:, HEADS.index("labels")] = torch.from_numpy(own)
@@ -120,24 +120,27 @@ def fer2013_targets(split: Split, config: Config) -> tuple[Tensor, Tensor]:
     if config.ferplus_weight:
         voted = vote_distributions(load_votes(Path(config.votes)), split.names)
         has_votes = voted.sum(1) > 0
-        blocks[:, HEADS.index("votes")] = torch.from_numpy(voted)
+        for head in ("votes", "consensus"):
+            blocks[:, HEADS.index(head)] = torch.from_numpy(voted)
         weights[:, HEADS.index("labels")] = torch.from_numpy(
             np.where(has_votes, 1 - config.ferplus_weight, 1.0).astype(np.float32)
         )
         weights[:, HEADS.index("votes")] = torch.from_numpy((has_votes * config.ferplus_weight).astype(np.float32))
+        weights[:, HEADS.index("consensus")] = torch.from_numpy((has_votes * CONSENSUS_WEIGHT).astype(np.float32))
     return blocks, weights
 
 
 def photo_targets(split: Split) -> tuple[Tensor, Tensor]:
     """Likewise of photos, whose labels are what many people agree on: they are not smoothed."""
     blocks, weights = empty(len(split))
-    blocks[:, HEADS.index("photos")] = torch.from_numpy(soft_targets(split.labels, None, 0))
-    weights[:, HEADS.index("photos")] = 1.0
+    for head, weight in (("photos", 1.0), ("consensus", CONSENSUS_WEIGHT)):
+        blocks[:, HEADS.index(head)] = torch.from_numpy(soft_targets(split.labels, None, 0))
+        weights[:, HEADS.index(head)] = weight
     return blocks, weights
 
 
 def empty(count: int) -> tuple[Tensor, Tensor]:
-    """Targets [N, 3, 7] and weights [N, 3] of 0."""
+    """Targets [N, 4, 7] and weights [N, 4] of 0."""
     return torch.zeros(count, len(HEADS), len(EMOTIONS)), torch.zeros(count, len(HEADS))
 
 
@@ -150,7 +153,7 @@ def head_losses(logits: Tensor, batch: Batch) -> Tensor:
     """Cross entropy of each picture, summed over the heads by their weights: [n].
 
     Args:
-        logits: float [n, 3, 7].
+        logits: float [n, 4, 7].
         batch: targets and weights.
     """
     entropies = -(batch.targets * functional.log_softmax(logits.float(), 2)).sum(2)
@@ -196,11 +199,9 @@ def load_training_photos(root: Path, config: Config) -> Split:
         DataError: no such part, or a picture that cannot be read.
     """
     photos = load_photos(root, config.train_split, PHOTO_SIDE, held_out=False)
-    small = load_photos(root, config.train_split, SIDE)
-    chosen = np.array([is_held_out(name) for name in small.names], bool)
-    held_out: list[NDArray[np.uint8]] = [small.pictures[chosen]]
+    held_out = [load_photos(root, config.train_split, SIDE, held_out=True).pictures]
     held_out += [load_photos(root, other, SIDE).pictures for other in available(root) if other != config.train_split]
-    fresh = ~duplicates.near_matches(small.pictures[~chosen], np.concatenate(held_out))
+    fresh = ~duplicates.near_matches(resized_pictures(photos.pictures, SIDE), np.concatenate(held_out))
     return limited(photos.where(fresh), config.limit, config.seed)
 
 
@@ -217,24 +218,27 @@ def validation_split(split: Split, photos: Sequence[Path], config: Config) -> Sp
     parts = validation_parts(split, photos, config)
     if len(parts) == 1:
         return parts[0]
+    side = networks.input_size(config.network)
     return Split(
-        np.concatenate([part.pictures for part in parts]),
+        np.concatenate([resized_pictures(part.pictures, side) for part in parts]),
         np.concatenate([part.labels for part in parts]),
         tuple(name for part in parts for name in part.names),
     )
 
 
 def validation_parts(split: Split, photos: Sequence[Path], config: Config) -> list[Split]:
-    """The parts of `validation_split`: FER2013's pictures, and the held-out photos of each tree."""
+    """The parts of `validation_split`: FER2013's pictures as they are, and the held-out photos of each tree."""
     if config.network != MULTI_HEAD:
         return [split]
     first = consensus(split, Path(config.votes)) if config.ferplus_weight else split
-    return [first, *(load_photos(root, config.train_split, SIDE, held_out=True) for root in photos)]
+    side = networks.input_size(config.network)
+    return [first, *(load_photos(root, config.train_split, side, held_out=True) for root in photos)]
 
 
 def set_initial_head_weights(network: MultiHeadNet, config: Config, photos: int) -> None:
     """Sets the heads' weights for training, before export fits them: the mean of the heads of consensus labels that
     learn, or the head of labels where neither does. `photos` is the number of trees of photos."""
-    learning = [bool(not config.ferplus_weight and not photos), bool(config.ferplus_weight), bool(photos)]
+    votes, several = bool(config.ferplus_weight), bool(photos)
+    learning = [not (votes or several), votes, several, votes or several]
     with torch.no_grad():
         network.mix.copy_(torch.tensor(learning) / sum(learning))
