@@ -51,7 +51,7 @@ def wild_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wild_faces(wild_folder: Path) -> in_the_wild.InTheWildFaces:
-    return in_the_wild.load(wild_folder, FaceDetector.from_pretrained("yunet"))
+    return in_the_wild.load(wild_folder, FaceDetector.from_pretrained("yunet"))[48]
 
 
 def test_every_real_face_that_cannot_be_read_is_named(wild_folder: Path, tmp_path: Path) -> None:
@@ -73,6 +73,9 @@ def test_real_faces_are_seen_whole_and_as_the_detector_cuts_them(
     assert np.array_equal(wild_faces.whole[4], np.rint(whole * 255))
     assert not np.array_equal(wild_faces.whole[4], wild_faces.framed[4])
     assert not wild_faces.framed[1].any()
+    larger = in_the_wild.load(wild_folder, FaceDetector.from_pretrained("yunet"), {64})[64]
+    assert larger.whole.shape == larger.framed.shape == (8, 64, 64)
+    assert np.array_equal(larger.whole[4], crops.resize(crops.to_grey(picture), 64))
 
 
 def test_a_face_that_was_not_found_counts_as_wrong(wild_faces: in_the_wild.InTheWildFaces) -> None:

@@ -14,6 +14,7 @@ own. Calibration errors, before and after, are always of the other half, all els
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from facemotion import EmotionClassifier
 from facemotion.faces import EMOTIONS
 from training.common import duplicates
 from training.common.cli_errors import exit_on_error
+from training.common.constants import SIDE
 from training.common.devices import choose_device, has_bf16_units
 from training.common.errors import DataError
 from training.common.files import write_json, write_text
@@ -38,15 +40,15 @@ from training.expression.config import Config
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.sources import has_split
 from training.expression.evaluation import metrics
-from training.expression.inference import normalised, predict, to_device, torch_network
-from training.expression.networks import HEADS, MULTI_HEAD
+from training.expression.inference import Normalisation, normalised, predict, to_device, torch_network
+from training.expression.networks import HEADS
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1)
 CHUNK = 512  # pictures handed to the model at once
 
 Pictures = NDArray[np.uint8]
 Scorer = Callable[[Pictures], metrics.Floats]
-"""Grey uint8 [N, 48, 48] -> logits, or logarithms of probabilities, float [N, 7], columns as in `EMOTIONS`."""
+"""Grey uint8 [N, S, S] -> logits, or logarithms of probabilities, float [N, 7], columns as in `EMOTIONS`."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,13 @@ class Normal:
 
 @dataclass(frozen=True)
 class Model:
-    """Something that scores pictures. `temperature` divides its logits; None where it is yet to be fitted."""
+    """Something that scores pictures. `temperature` divides its logits; None where it is yet to be fitted. `side` is
+    that of the pictures it takes, others are resized."""
 
     description: str
     score: Scorer
     temperature: float | None = None
+    side: int = SIDE
 
 
 def main() -> None:
@@ -118,36 +122,51 @@ def load_model(weights: str) -> Model:
     """
     if (Path(weights) / "best.pt").is_file():
         return from_run(Path(weights))
-    module, colon, function = weights.partition(":")
-    if colon and not Path(weights).exists():  # a folder's name may hold a colon
+    if is_function(weights):
+        module, _, function = weights.partition(":")
         return from_function(module, function)
     return from_classifier(EmotionClassifier.from_pretrained(weights))
 
 
+def is_function(weights: str) -> bool:
+    """Whether it is `package.module:function`; the name of a folder may hold a colon too."""
+    return ":" in weights and not Path(weights).exists()
+
+
 def load_heads(weights: str) -> dict[str, Model]:
-    """Each head of a published network of several heads by itself, by its name; empty for other models.
+    """Each head of a network of several heads by itself, by its name; empty for other models.
+
+    Args:
+        weights: as for `load_model`.
 
     Raises:
         WeightsError: the model cannot be had.
     """
-    if (Path(weights) / "best.pt").is_file() or ":" in weights:
+    if is_function(weights):
         return {}
-    classifier = EmotionClassifier.from_pretrained(weights)
-    if classifier.config["network"] != MULTI_HEAD:
+    if (run := Path(weights) / "best.pt").is_file():
+        config = Config.of_run(run.parent)
+        normalisation: Normalisation = config
+        network, description = ablation_networks.build(config.network), f"the run {run.parent.resolve().name}"
+        network.load_state_dict(torch.load(run, map_location="cpu", weights_only=True)["network"])
+    else:
+        classifier = EmotionClassifier.from_pretrained(weights)
+        network, description = torch_network(classifier), classifier.description
+        normalisation = Normal(**classifier.config["normalisation"])
+    if not isinstance(network, networks.MultiHeadNet):
         return {}
-    return {name: from_head(classifier, number) for number, name in enumerate(HEADS)}
+    return {name: from_head(network, normalisation, name, description) for name in HEADS}
 
 
-def from_head(classifier: EmotionClassifier, head: int) -> Model:
-    """A published network whose answers come from one of its heads, at a temperature of 1."""
-    network = torch_network(classifier)
-    network.mix.copy_(torch.eye(len(HEADS))[head])  # type: ignore[operator]
-    normalisation = Normal(**classifier.config["normalisation"])
+def from_head(network: networks.MultiHeadNet, normalisation: Normalisation, head: str, description: str) -> Model:
+    """A network whose answers come from one of its heads, at a temperature of 1."""
+    alone = copy.deepcopy(network).eval()
+    alone.mix.copy_(torch.eye(len(HEADS))[HEADS.index(head)])
 
     def score(pictures: Pictures) -> metrics.Floats:
-        return np.asarray(predict(network, normalised(pictures, normalisation)).numpy())
+        return np.asarray(predict(alone, normalised(pictures, normalisation)).numpy())
 
-    return Model(f"{classifier.description}, head {HEADS[head]}", score)
+    return Model(f"{description}, head {head}", score, side=network.input_size)
 
 
 def from_run(run: Path) -> Model:
@@ -161,9 +180,11 @@ def from_run(run: Path) -> Model:
     def score(pictures: Pictures) -> metrics.Floats:
         unlabelled = Split(pictures, np.zeros(len(pictures), np.int64), ())
         inputs, _ = to_device(unlabelled, config, device)
-        return np.asarray(predict(network, inputs, has_bf16_units(device.type)).cpu().numpy())
+        bf16 = device.type == "cpu" and has_bf16_units()  # a GPU validates in float32, as in training
+        return np.asarray(predict(network, inputs, bf16).cpu().numpy())
 
-    return Model(f"{config.network}, epoch {saved['epoch']} of the run {run.resolve().name}", score)
+    description = f"{config.network}, epoch {saved['epoch']} of the run {run.resolve().name}"
+    return Model(description, score, side=int(network.input_size))  # type: ignore[arg-type]
 
 
 def from_classifier(classifier: EmotionClassifier) -> Model:
@@ -174,7 +195,7 @@ def from_classifier(classifier: EmotionClassifier) -> Model:
         probabilities = classifier.classify([np.repeat(p[..., None], 3, axis=2) for p in pictures])
         return np.asarray(np.log(np.maximum(probabilities.astype(np.float64), 1e-30)) * temperature)
 
-    return Model(classifier.description, score, temperature)
+    return Model(classifier.description, score, temperature, classifier.config["input"]["size"])
 
 
 def from_function(module: str, function: str) -> Model:

@@ -10,7 +10,7 @@ box of the detector's largest face. A picture in which the detector finds none c
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from training.expression.evaluation import evaluate, metrics
 class InTheWildFaces:
     """Pictures in the form that networks take, and their labels.
 
-    `whole` uint8 [N, 48, 48]: each picture used as it is; `framed` likewise: as the detector's box cuts it;
+    `whole` uint8 [N, side, side]: each picture used as it is; `framed` likewise: as the detector's box cuts it;
     `found` bool [N]: whether there was a box (without one, `framed` is blank); `labels` int64 [N] into `EMOTIONS`.
     """
 
@@ -50,8 +50,9 @@ class InTheWildFaces:
 def main() -> None:
     arguments = parse_arguments()
     with exit_on_error():
-        faces = load(arguments.faces, FaceDetector.from_pretrained(arguments.detector))
-        results = [evaluate_faces(evaluate.load_model(weights), faces) for weights in arguments.weights]
+        models = [evaluate.load_model(weights) for weights in arguments.weights]
+        faces = load(arguments.faces, FaceDetector.from_pretrained(arguments.detector), {m.side for m in models})
+        results = [evaluate_faces(model, faces[model.side]) for model in models]
         print(to_markdown(results))
         if arguments.out:
             write_json(arguments.out, {"models": results})
@@ -69,28 +70,41 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load(root: Path, detector: FaceDetector) -> InTheWildFaces:
+def load(root: Path, detector: FaceDetector, sides: Collection[int] = (SIDE,)) -> dict[int, InTheWildFaces]:
     """Reads the folder and looks for a face in every picture.
+
+    Args:
+        root: a folder with a folder for each expression.
+        detector: whose largest box frames the face.
+        sides: of the pictures that the models take.
+
+    Returns:
+        the faces in each of the sizes.
 
     Raises:
         DataError: an expression has no folder or no pictures, or pictures cannot be read; all of these are named.
     """
     files = [(file, label) for label, emotion in enumerate(EMOTIONS) for file in _files(root / emotion)]
-    whole = np.empty((len(files), SIDE, SIDE), np.uint8)
-    framed, found, problems = np.zeros_like(whole), np.zeros(len(files), bool), list[str]()
+    whole = {side: np.empty((len(files), side, side), np.uint8) for side in sides}
+    framed = {side: np.zeros_like(pictures) for side, pictures in whole.items()}
+    found, problems = np.zeros(len(files), bool), list[str]()
     for row, (file, _) in enumerate(tqdm(files, desc="looking for faces", leave=False, mininterval=1)):
         try:
             picture = images.load(file)
         except InputError as error:
             problems.append(f"{file}: {error.message}")
             continue
-        whole[row] = _small(picture)
         boxes, _scores = detector.detect(picture)
-        if len(boxes):
-            found[row], framed[row] = True, _small(crops.square(picture, largest(boxes)))
+        found[row] = len(boxes) > 0
+        cut = crops.square(picture, largest(boxes)) if len(boxes) else None
+        for side in sides:
+            whole[side][row] = _small(picture, side)
+            if cut is not None:
+                framed[side][row] = _small(cut, side)
     if problems:
         raise naming_all(problems)
-    return InTheWildFaces(whole, framed, found, np.array([label for _, label in files], np.int64))
+    labels = np.array([label for _, label in files], np.int64)
+    return {side: InTheWildFaces(whole[side], framed[side], found, labels) for side in sides}
 
 
 def largest(boxes: NDArray[np.float32]) -> Box:
@@ -141,9 +155,9 @@ def _cells(numbers: dict[str, Any]) -> list[str]:
     return [*first, f"{numbers['macro_f1']:.3f}", *recalls, f"{numbers['lowest_recall_of_highest']:.2f}"]
 
 
-def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB [h, w, 3] -> grey [48, 48], as `crops.to_input` makes it."""
-    return crops.resize(crops.to_grey(picture), SIDE)
+def _small(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """RGB [h, w, 3] -> grey [side, side], as `crops.to_input` makes it."""
+    return crops.resize(crops.to_grey(picture), side)
 
 
 def _files(folder: Path) -> list[Path]:

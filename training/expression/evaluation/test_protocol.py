@@ -31,7 +31,6 @@ from facemotion.expression.classifier import CONFIG_FILE
 from facemotion.faces import EMOTIONS
 from facemotion.weights import CHECKSUMS
 from training.common.cli_errors import exit_on_error
-from training.common.constants import SIDE
 from training.common.errors import DataError
 from training.common.files import update_checksums, write_json, write_text
 from training.common.markdown import table
@@ -115,25 +114,33 @@ def run_protocol(arguments: argparse.Namespace) -> dict[str, Any]:
     private = load_split(arguments.data, "test")
     agreed = majority_label(vote_distributions(load_votes(arguments.votes), private.names))
     voted = Split(private.pictures, agreed, private.names).where(agreed >= 0)
-    photos = load_photos(arguments.photos, "test", SIDE)
-    faces = in_the_wild.load(arguments.wild, FaceDetector.from_pretrained(arguments.detector))
-    whole = Split(faces.whole, faces.labels, ())
+    sides = {each.side for each in (model, *beside)}
+    photos = {side: load_photos(arguments.photos, "test", side) for side in sides}
+    faces = in_the_wild.load(arguments.wild, FaceDetector.from_pretrained(arguments.detector), sides)
+    whole = {side: Split(found.whole, found.labels, ()) for side, found in faces.items()}
     return {
         "model": model.description,
         "sets": {
-            "photos": of_split(model, photos),
+            "photos": of_split(model, photos[model.side]),
             "votes": of_split(model, voted),
-            "wild": of_split(model, whole),
-            "wild, by the detector": in_the_wild.evaluate_faces(model, faces)["framed"],
+            "wild": of_split(model, whole[model.side]),
+            "wild, by the detector": in_the_wild.evaluate_faces(model, faces[model.side])["framed"],
             "labels": of_split(heads.get("labels", model), private),
             "labels, mirrored": of_split(with_mirror(heads.get("labels", model)), private),
         },
         "heads": {
-            name: {set_: of_split(head, split)["accuracy"] for set_, split in (("photos", photos), ("votes", voted))}
+            name: {
+                set_: of_split(head, split)["accuracy"]
+                for set_, split in (("photos", photos[model.side]), ("votes", voted), ("wild", whole[model.side]))
+            }
             for name, head in tqdm(heads.items(), desc="heads", leave=False)
         },
         "beside": {
-            other.description: {"photos": of_split(other, photos), "wild": of_split(other, whole)} for other in beside
+            other.description: {
+                "photos": of_split(other, photos[other.side]),
+                "wild": of_split(other, whole[other.side]),
+            }
+            for other in beside
         },
         "robustness": robustness.measure([model], load_split(arguments.data, "validation")),
         "networks": {name: cost(name) for name in networks.NETWORKS},
@@ -184,7 +191,7 @@ def with_mirror(model: evaluate.Model) -> evaluate.Model:
         mean = sum(metrics.softmax(model.score(view), temperature) for view in views) / len(views)
         return np.asarray(np.log(np.maximum(mean, 1e-30)) * temperature)
 
-    return evaluate.Model(f"{model.description}, mirrored", score, temperature)
+    return evaluate.Model(f"{model.description}, mirrored", score, temperature, model.side)
 
 
 def cost(name: str) -> dict[str, int]:
@@ -266,8 +273,10 @@ def heads_section(heads: Mapping[str, Mapping[str, float]]) -> str:
     """Accuracy of each head alone; empty for a network of a single head."""
     if not heads:
         return ""
-    rows = [(name, f"{row['photos']:.3f}", f"{row['votes']:.3f}") for name, row in heads.items()]
-    return f"## Each head alone\n\n{table(('head', TITLES['photos'], TITLES['votes']), rows, numbers_from=1)}"
+    sets = ("photos", "votes", "wild")
+    rows = [(name, *(f"{row[set_]:.3f}" for set_ in sets)) for name, row in heads.items()]
+    head = ("head", *(TITLES[set_] for set_ in sets))
+    return f"## Each head alone\n\n{table(head, rows, numbers_from=1)}"
 
 
 def beside_section(result: Mapping[str, Any]) -> str:
