@@ -62,7 +62,7 @@ def written(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     """The report of a run of which two of three epochs were run."""
     folder = tmp_path_factory.mktemp("report")
     run = write_run(folder / "run", data, planned=3)
-    return folder / "net.md", run_report.write(run, data, folder / "net.md", machine="an abacus")
+    return folder / "net.md", run_report.write(run, [data], folder / "net.md", machine="an abacus")
 
 
 def test_every_figure_is_shown_and_there(written: tuple[Path, list[Path]]) -> None:

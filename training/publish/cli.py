@@ -60,7 +60,7 @@ def publish_model(options: argparse.Namespace) -> None:
     check_name(options.repo)
     api = None if options.dry_run else hub.connect()
     with TemporaryDirectory() as scratch:
-        folder = options.folder or model_repo.from_run(options.run, options.data, Path(scratch))
+        folder = options.folder or model_repo.from_run(options.run, options.data, options.votes, Path(scratch))
         figures = options.figures or model_repo.figures_of(options.run)
         classifier, files = model_repo.collect(folder, options.repo, figures, Path(scratch))
     reference = upload(api, files, WEIGHTS_FILE, options)
@@ -221,7 +221,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     source = model.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=Path, help="a run directory of training.expression.train; needs --data")
     source.add_argument("--folder", type=Path, help="a model folder, as training.expression.export writes it")
-    model.add_argument("--data", type=Path, help="the pictures that the run was trained on")
+    model.add_argument("--data", type=Path, nargs="+", default=[], help="the pictures that the run was trained on")
+    model.add_argument("--votes", type=Path, help="FER+'s votes, where the run learned from them")
     finder = commands.add_parser("detector", help="an exported detector, with its card -> one commit")
     finder.set_defaults(command=publish_detector)
     finder.add_argument("--folder", type=Path, required=True, help="as training.detector.export writes it")

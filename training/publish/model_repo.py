@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from facemotion import EmotionClassifier
@@ -21,18 +22,19 @@ PICTURES_OF_DATA = {"samples", "equal", "near", "mistakes"}
 RUN_FILES = ("config.json", "best.pt", "history.csv", "predictions")
 
 
-def from_run(run: Path, data: Path | None, scratch: Path) -> Path:
-    """Exports a run's best epoch to a model folder in `scratch`.
+def from_run(run: Path, sources: Sequence[Path], votes: Path | None, scratch: Path) -> Path:
+    """Exports a run's best epoch to a model folder in `scratch`; `sources` and `votes` are what it was trained on.
 
     Raises:
-        ExportError: it is no run with a finished epoch, or `data` is missing.
+        ExportError: it is no run with a finished epoch, or no source is named.
         DataError: the pictures are not those it was trained on.
     """
     if missing := [name for name in RUN_FILES if not (run / name).exists()]:
         raise ExportError(f"{run} is no run with a finished epoch: it lacks {', '.join(missing)}.")
-    if data is None:
+    if not sources:
         raise ExportError("--run needs --data, the pictures it was trained on, to calibrate and evaluate the model.")
-    export(run, data, scratch / "model")
+    data, *photos = sources
+    export(run, data, scratch / "model", photos, votes)
     return scratch / "model"
 
 

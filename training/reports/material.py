@@ -23,20 +23,22 @@ class Material:
     """All that the sections are written from.
 
     `config` is the run's config.json, `machines` its environment.json, one entry for each time it was started;
-    `splits` are the data by name, `model` is the exported configuration, and `votes` FER+'s file.
+    `splits` are the first source of the data by name, `validation` what the run was validated on, of all sources,
+    48 x 48; `model` is the exported configuration, and `votes` FER+'s file.
     """
 
     record: Record
     config: dict[str, Any]
     machines: list[dict[str, Any]]
     splits: dict[str, Split]
+    validation: Split
     model: dict[str, Any]
     votes: Path | None = None
 
     @cached_property
     def fresh(self) -> NDArray[np.bool_]:
         """Which of the validation images are not in train, pixel for pixel: bool [N]."""
-        validation = run_figures.validation_pictures(self.record, self.splits[self.record.split])
+        validation = run_figures.validation_pictures(self.record, self.validation)
         return ~duplicates.exact_matches(validation.pictures, self.splits[self.config["train_split"]].pictures)
 
     @cached_property

@@ -2,6 +2,7 @@
 
     python -m training.reports.run_report --run runs/study --data fer2013 --out training/reports/simplecnn.md
     python -m training.reports.run_report --run runs/study --data fer2013 --out report.md --photo photo.jpg
+    python -m training.reports.run_report --run runs/modern --data official rafdb --votes fer2013new.csv --out report.md
 
 The figures go to a folder named like the report (simplecnn.md: simplecnn/); what lay there before is replaced. The
 report of a run that is not finished says so at the top.
@@ -10,8 +11,10 @@ report of a run that is not finished says so at the top.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,15 +23,18 @@ from PIL import Image
 
 import facemotion
 from training.common.cli_errors import exit_on_error
+from training.common.constants import SIDE
 from training.common.errors import DataError
 from training.common.knobs import current_names
 from training.expression import export
-from training.expression.config import FORMER
+from training.expression.config import FORMER, Config
 from training.expression.data.dataset import load_split
+from training.expression.data.mixture import validation_split
 from training.expression.data.sources import available
 from training.expression.evaluation import metrics
 from training.expression.figures import charts, run_figures
 from training.expression.figures.run_figures import FigureWriter
+from training.expression.inference import resized_pictures
 from training.reports import paper_results, run_report_sections
 from training.reports.material import Material
 
@@ -49,17 +55,17 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--run", type=Path, required=True, help="a run directory of training.expression.train, finished or not")
-    add("--data", type=Path, required=True, help="the data that it was trained on")
+    add("--data", type=Path, nargs="+", required=True, help="the data that it was trained on, all sources")
     add("--out", type=Path, required=True, help="the Markdown file to write")
     add("--photo", type=Path, default=PHOTO, help="the photo to show the whole chain on (an example photo)")
     add("--machine", help='what it ran on, for a run that did not record it: "two cores of an AMD EPYC"')
-    add("--votes", type=Path, help="FER+'s votes by row, a CSV file: which pictures are not a face")
+    add("--votes", type=Path, help="FER+'s votes by row, a CSV file: needed where the run learned from them")
     return parser.parse_args(given)
 
 
 def write(
     run: Path,
-    data: Path,
+    data: Sequence[Path],
     out: Path,
     *,
     photo: Path = PHOTO,
@@ -82,8 +88,9 @@ def write(
     return [out, *kept]
 
 
-def gather(run: Path, data: Path, model: Path, votes: Path | None = None) -> Material:
-    """Reads the run and the data, and exports the best epoch to the folder `model`."""
+def gather(run: Path, sources: Sequence[Path], model: Path, votes: Path | None = None) -> Material:
+    """Reads the run and the sources of its data, and exports the best epoch to the folder `model`."""
+    data, *photos = sources
     record = run_figures.read_run(run)
     if record.saved is None:
         raise DataError(
@@ -95,7 +102,13 @@ def gather(run: Path, data: Path, model: Path, votes: Path | None = None) -> Mat
     splits = {name: load_split(data, name) for name in available(data)}
     if missing := {record.split, config["train_split"]} - set(splits):
         raise DataError(f"{data} has no {', '.join(sorted(missing))}: name the data that the run was trained on")
-    return Material(record, config, machines, splits, export.export(run, data, model), votes)
+    exported = export.export(run, data, model, photos, votes)
+    recipe = Config.of_run(run)
+    if votes:
+        recipe = dataclasses.replace(recipe, votes=str(votes))
+    judged = validation_split(splits[record.split], photos, recipe)
+    small = dataclasses.replace(judged, pictures=resized_pictures(judged.pictures, SIDE))
+    return Material(record, config, machines, splits, small, exported, votes)
 
 
 def draw(material: Material, folder: Path, photo: Path, model: Path) -> list[Path]:
@@ -106,7 +119,7 @@ def draw(material: Material, folder: Path, photo: Path, model: Path) -> list[Pat
     figures.add("first_last", lambda: charts.two_confusions(material.counts(1), material.counts(last), titles))
     reference = paper_results.REFERENCE_LAST_FIVE if run_report_sections.is_study(material) else None
     probabilities = run_figures.draw_run(figures, record, reference)
-    run_figures.draw_mistakes(figures, record, probabilities, material.splits[record.split])
+    run_figures.draw_mistakes(figures, record, probabilities, material.validation)
     run_figures.draw_data(figures, material.splits)
     run_figures.draw_pipeline_stages(figures, photo, str(model))
     return [folder / name for name in figures.names if "/" not in name]  # the matrix of each epoch is in the animation

@@ -93,10 +93,12 @@ def recipe(material: Material, machine: str | None) -> str:
     knobs = {name: value for name, value in material.config.items() if name not in PROVENANCE}
     rows = [(name.replace("_", " "), f"`{value}`") for name, value in knobs.items() if value not in ([], "")]
     steps = "Adam at a constant rate, " if is_study(material) else ""
+    drawn = material.config.get("rare_class_sampling") or material.config.get("photo_weight", 1) != 1
+    order = "pictures drawn by their weights" if drawn else "every picture once an epoch"
     return "\n".join(
         [
             "## The run\n",
-            f"Cross entropy, {steps}every picture once an epoch in random order, and a validation after each epoch. "
+            f"Cross entropy, {steps}{order} in random order, and a validation after each epoch. "
             "From the run's config.json:\n",
             table(("knob", "value"), rows),
             machines(material, machine),
