@@ -12,6 +12,7 @@ from torch import Tensor
 
 from facemotion import EMOTIONS
 from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
+from training.expression import networks
 from training.expression.config import Config
 
 
@@ -23,7 +24,7 @@ def write(folder: Path, tensors: Mapping[str, Tensor], network: str = "simplecnn
     about = {
         "network": network,
         "labels": list(EMOTIONS),
-        "input": {"size": 48},
+        "input": {"size": networks.input_size(network)},
         "normalisation": {"mean": Config.mean, "std": Config.std},
         "temperature": 2.0,
         "uncertain": {"min_confidence": 0.4, "min_lead": 0.1},

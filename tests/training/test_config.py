@@ -64,7 +64,11 @@ def test_a_recipe_survives_json_and_checkpoints(tmp_path):
         ({"drop": ("ugly",)}, "--drop must be some of duplicates, conflicts, blank, not_a_face"),
         ({"network": "multihead", "mixup": 0.2}, "--mixup must be 0"),
         ({"network": "multihead", "balance": 0.5}, "--balance must be 0"),
-        ({"photo_weight": 0.0}, "--photo-weight must be above 0"),
+        (
+            {"network": "multihead", "photo_weight": 0.0},
+            "--photo-weight must be 1, or with --network multihead above 0",
+        ),
+        ({"photo_weight": 1.5}, "--photo-weight must be 1, or with --network multihead above 0"),
         ({"rare_class_sampling": 1.5}, "--rare-class-sampling must be from 0 to 1"),
         ({"drop": ("not_a_face",)}, "--votes must be given for --ferplus-weight and for --drop not_a_face"),
     ],

@@ -140,7 +140,7 @@ def test_several_heads_begin_from_the_one_of_emotionnet(tmp_path: Path, recipe: 
 
 def test_several_heads_begin_from_several(tmp_path: Path) -> None:
     torch.manual_seed(79)
-    tensors = networks.build("multihead").state_dict() | {"mix": torch.tensor([0.2, 0.5, 0.3])}
+    tensors = networks.build("multihead").state_dict() | {"mix": torch.tensor([0.2, 0.4, 0.3, 0.1])}
     folder = model_folders.write(tmp_path / "several", tensors, "multihead")
     found, _ = begun(str(folder), network="multihead")
     assert_same(found, folder / WEIGHTS_FILE)

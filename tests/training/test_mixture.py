@@ -16,7 +16,7 @@ from facemotion import EMOTIONS
 from tests.support.training_tree import write_photos, write_tree
 from training.expression import networks
 from training.expression.config import Config
-from training.expression.data import mixture
+from training.expression.data import epoch_data, mixture
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.ferplus import VOTES
 from training.expression.data.mixture import Batch, Mixture
@@ -24,7 +24,8 @@ from training.expression.networks import HEADS
 
 CPU = torch.device("cpu")
 ANGRY, DISGUST, FEAR, HAPPY, NEUTRAL, SAD, SURPRISE = range(7)
-LABELS, VOTED, PHOTOS = range(3)
+LABELS, VOTED, PHOTOS, CONSENSUS = range(4)
+SIDE = 64  # pixels of the network's input
 
 
 def config(**knobs: object) -> Config:
@@ -60,25 +61,26 @@ def test_fer2013_teaches_the_heads_of_labels_and_of_votes(votes: Path) -> None:
     assert targets[0, LABELS].tolist() == pytest.approx([0.94, *[0.01] * 6])
     assert targets[0, VOTED].tolist() == pytest.approx(distribution(happy=0.5, neutral=0.5))
     assert targets[2, VOTED].tolist() == pytest.approx(distribution(fear=0.2, surprise=0.8))
-    assert not targets[:, PHOTOS].any()
-    assert weights.tolist() == [[0.75, 0.25, 0], [1, 0, 0], [0.75, 0.25, 0]]
+    assert torch.equal(targets[:, CONSENSUS], targets[:, VOTED]) and not targets[:, PHOTOS].any()
+    assert weights.tolist() == [[0.75, 0.25, 0, 0.5], [1, 0, 0, 0], [0.75, 0.25, 0, 0.5]]
 
 
 def test_without_votes_the_labels_stand_alone() -> None:
     targets, weights = mixture.fer2013_targets(split_of([SAD, FEAR]), config())
     assert targets[:, LABELS].argmax(1).tolist() == [SAD, FEAR] and targets.sum() == 2
-    assert weights.tolist() == [[1, 0, 0]] * 2
+    assert weights.tolist() == [[1, 0, 0, 0]] * 2
 
 
-def test_photos_teach_their_head_alone_and_are_not_smoothed() -> None:
+def test_photos_teach_their_head_and_that_of_all_consensus_labels_and_are_not_smoothed() -> None:
     targets, weights = mixture.photo_targets(split_of([SAD, FEAR]))
-    assert targets[:, PHOTOS].argmax(1).tolist() == [SAD, FEAR] and targets.sum() == 2
-    assert weights.tolist() == [[0, 0, 1]] * 2
+    assert targets[:, PHOTOS].argmax(1).tolist() == [SAD, FEAR] and targets.sum() == 4
+    assert torch.equal(targets[:, CONSENSUS], targets[:, PHOTOS])
+    assert weights.tolist() == [[0, 0, 1, 0.5]] * 2
 
 
 @pytest.mark.parametrize(("power", "ratio"), [(0, 1), (0.5, 2), (1, 4)])
 def test_rare_classes_weigh_more_and_the_mean_stays_1(power: float, ratio: float) -> None:
-    weights = mixture.class_sampling_weights(np.array([HAPPY] * 8 + [FEAR] * 2), power)
+    weights = epoch_data.class_sampling_weights(np.array([HAPPY] * 8 + [FEAR] * 2), power)
     assert weights.dtype == torch.float32 and weights.mean().item() == pytest.approx(1)
     assert (weights[8] / weights[0]).item() == pytest.approx(ratio)
     assert torch.equal(weights[:8], weights[:1].expand(8))
@@ -108,19 +110,19 @@ def test_equal_weights_show_every_picture_once() -> None:
 def test_a_batch_holds_the_pictures_of_its_rows_with_their_targets() -> None:
     sources = [split_of([HAPPY, FEAR, SAD]), split_of([ANGRY, NEUTRAL], side=96, level=100)]
     batch = Mixture(sources, config(mean=0.4, std=0.2), CPU).batch(torch.tensor([4, 1, 3]))
-    assert batch.pictures.shape == (3, 1, 48, 48)
+    assert batch.pictures.shape == (3, 1, SIDE, SIDE)
     levels = (torch.tensor([101, 1, 100]) / 255 - 0.4) / 0.2
-    assert torch.allclose(batch.pictures, levels[:, None, None, None].expand(3, 1, 48, 48), atol=1e-6)
+    assert torch.allclose(batch.pictures, levels[:, None, None, None].expand(3, 1, SIDE, SIDE), atol=1e-6)
     assert batch.targets.argmax(2).gather(1, batch.weights.argmax(1, keepdim=True)).flatten().tolist() == [
         NEUTRAL,
         FEAR,
         ANGRY,
     ]
-    assert batch.weights.tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
+    assert batch.weights.tolist() == [[0, 0, 1, 0.5], [1, 0, 0, 0], [0, 0, 1, 0.5]]
 
 
 def test_photos_are_averaged_down() -> None:
-    photos = split_of([ANGRY], side=96)
+    photos = split_of([ANGRY], side=2 * SIDE)
     photos.pictures[0, :, ::2] = 200  # every second column, the others black
     batch = Mixture([split_of([HAPPY]), photos], config(mean=0.0, std=1.0), CPU).batch(torch.tensor([1]))
     assert torch.allclose(batch.pictures, torch.tensor(100 / 255), atol=1e-6)
@@ -138,13 +140,13 @@ def test_augmented_batches_are_alike_from_the_same_seed() -> None:
     torch.manual_seed(1)
     assert torch.equal(first.pictures, made.batch(rows).pictures)
     assert not torch.equal(first.pictures, second.pictures) and torch.equal(first.targets, second.targets)
-    assert first.pictures.shape == (8, 1, 48, 48)
+    assert first.pictures.shape == (8, 1, SIDE, SIDE)
 
 
 def test_the_loss_of_a_picture_is_the_sum_over_its_heads() -> None:
-    logits = torch.zeros(2, 3, 7)
+    logits = torch.zeros(2, 4, 7)
     logits[0, :, 0] = math.log(2)  # shares of 2/8 and six times 1/8
-    targets, weights = torch.zeros(2, 3, 7), torch.zeros(2, 3)
+    targets, weights = torch.zeros(2, 4, 7), torch.zeros(2, 4)
     targets[0, LABELS, 0] = 1
     targets[0, VOTED, :2] = 0.5
     targets[1, PHOTOS, 3] = 1
@@ -160,8 +162,10 @@ def test_the_loss_of_a_picture_is_the_sum_over_its_heads() -> None:
     assert mixture.count_correct_of_heads(logits, batch).item() == 0.75
 
 
-@pytest.mark.parametrize(("rows", "moved"), [([0, 1], {"labels", "votes"}), ([3, 4], {"photos"})])
-def test_a_source_moves_no_head_but_its_own(votes: Path, rows: list[int], moved: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("rows", "moved"), [([0, 1], {"labels", "votes", "consensus"}), ([3, 4], {"photos", "consensus"})]
+)
+def test_a_source_moves_no_head_of_another(votes: Path, rows: list[int], moved: set[str]) -> None:
     torch.manual_seed(0)
     sources = [split_of([ANGRY, HAPPY, SURPRISE], level=90), split_of([SAD, FEAR], side=96, level=50)]
     batch = Mixture(sources, config(ferplus_weight=0.5, votes=str(votes)), CPU).batch(torch.tensor(rows))
@@ -174,11 +178,11 @@ def test_a_source_moves_no_head_but_its_own(votes: Path, rows: list[int], moved:
 
 def test_the_network_answers_with_the_logarithm_of_its_heads_mean_probabilities() -> None:
     torch.manual_seed(0)
-    network, pictures = networks.MultiHeadNet(), torch.randn(4, 1, 48, 48)
+    network, pictures = networks.MultiHeadNet(), torch.randn(4, 1, SIDE, SIDE)
     for head in network.heads.values():
         nn.init.normal_(head.weight)
-    assert network.train()(pictures).shape == (4, 3, 7)
-    mix = torch.tensor([0.2, 0.5, 0.3])
+    assert network.train()(pictures).shape == (4, 4, 7)
+    mix = torch.tensor([0.2, 0.4, 0.3, 0.1])
     network.eval().mix.copy_(mix)
     with torch.inference_mode():
         features = network.head(network.body(network.stem(pictures)))
@@ -189,12 +193,17 @@ def test_the_network_answers_with_the_logarithm_of_its_heads_mean_probabilities(
 
 @pytest.mark.parametrize(
     ("crowd", "photos", "mix"),
-    [(0.0, 0, [1, 0, 0]), (0.5, 0, [0, 1, 0]), (0.0, 2, [0, 0, 1]), (0.5, 1, [0, 0.5, 0.5])],
+    [
+        (0.0, 0, [1, 0, 0, 0]),
+        (0.5, 0, [0, 1 / 2, 0, 1 / 2]),
+        (0.0, 2, [0, 0, 1 / 2, 1 / 2]),
+        (0.5, 1, [0, 1 / 3, 1 / 3, 1 / 3]),
+    ],
 )
 def test_a_run_is_judged_by_the_heads_of_consensus_labels(crowd: float, photos: int, mix: list[float]) -> None:
     network = networks.MultiHeadNet()
     mixture.set_initial_head_weights(network, config(ferplus_weight=crowd, votes="votes.csv"), photos)
-    assert network.mix.tolist() == mix
+    assert network.mix.tolist() == pytest.approx(mix)
 
 
 @pytest.fixture(scope="module")
@@ -212,17 +221,23 @@ def test_the_held_out_tenth_is_always_the_same(photos: Path) -> None:
 
 def test_photos_that_resemble_judged_ones_are_not_learned_from(photos: Path, tmp_path: Path) -> None:
     root = shutil.copytree(photos, tmp_path / "photos")
-    before = mixture.load_training_photos(root, config())
-    assert before.pictures.shape == (52, 96, 96)
+    judged = split_of([ANGRY])
+    with Image.open(root / "train" / "happy" / "photo_25.png") as picture:
+        judged.pictures[0] = np.asarray(picture.convert("L").resize((48, 48), Image.Resampling.BICUBIC))
+    held_out = mixture.load_photos(root, "train", 64, held_out=True)
+    before = mixture.load_training_photos(root, config(), held_out)
+    assert before.pictures.shape == (52, 100, 100)
+    other = mixture.load_training_photos(root, config(), judged)
+    assert set(before.names) - set(other.names) == {"photo_25"}  # which another source is judged on
     fresh = [name for name in (f"twin_{number}" for number in range(20)) if not mixture.is_held_out(name)]
     originals = ("train/sad/photo_42", "test/happy/photo_62", "train/happy/photo_24")
     for name, original in zip(fresh[:3], originals, strict=True):
         with Image.open(root / f"{original}.png") as picture:
             lighter = ImageEnhance.Brightness(picture).enhance(0.9).resize((120, 120), Image.Resampling.BICUBIC)
         lighter.save(root / "train" / "angry" / f"{name}.png")
-    after = mixture.load_training_photos(root, config())
+    after = mixture.load_training_photos(root, config(), held_out)
     assert set(after.names) - set(before.names) == {fresh[2]}  # only the twin of a picture that is learned from
-    assert len(mixture.load_training_photos(root, config(limit=10))) == 10
+    assert len(mixture.load_training_photos(root, config(limit=10), held_out)) == 10
 
 
 def test_a_run_is_judged_on_consensus_labels_and_on_held_out_photos(photos: Path, votes: Path, tmp_path: Path) -> None:
@@ -230,7 +245,7 @@ def test_a_run_is_judged_on_consensus_labels_and_on_held_out_photos(photos: Path
     found = mixture.validation_split(known, [photos], config(ferplus_weight=0.5, votes=str(votes)))
     assert found.labels.tolist() == [SURPRISE, FEAR, HAPPY, SAD, SAD]  # rows 0 and 1 have no leading expression
     assert found.names[0] == "2" and set(found.names[1:]) == {"photo_19", "photo_29", "photo_42", "photo_46"}
-    assert found.pictures.shape == (5, 48, 48)
+    assert found.pictures.shape == (5, SIDE, SIDE)
     tree = load_split(write_tree(tmp_path / "data"), "validation")
     assert mixture.validation_split(tree, [], Config()) is tree
     assert mixture.validation_split(known, [], config()).labels.tolist() == known.labels.tolist()

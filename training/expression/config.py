@@ -76,7 +76,7 @@ class Config:
         1.0, DATA, "Of multihead: sampling weight of photos of the further --data, relative to images of the first."
     )
     rare_class_sampling: float = knob(
-        0.0, DATA, "Of multihead: exponent, 0..1, of the inverse class frequency by which images are sampled."
+        0.0, DATA, "Exponent, 0..1, of the inverse class frequency by which images are sampled; 0: each once."
     )
     ferplus_weight: float = knob(
         0.0, DATA, "Weight of the votes of FER+ in the targets, 0..1, beside the label of FER2013; needs --votes."
@@ -143,7 +143,10 @@ class Config:
             "std": (0 < self.std < float("inf"), "above 0"),
             "limit": (self.limit >= 0, "0 (all) or more"),
             "drop": (set(self.drop) <= set(DROPS), f"some of {', '.join(DROPS)}"),
-            "photo_weight": (0 < self.photo_weight < float("inf"), "above 0"),
+            "photo_weight": (
+                self.photo_weight == 1 or (not one_head and 0 < self.photo_weight < float("inf")),
+                f"1, or with --network {MULTI_HEAD} above 0",
+            ),
             "rare_class_sampling": (0 <= self.rare_class_sampling <= 1, "from 0 to 1"),
             "teachers": (
                 one_head or not self.teachers,

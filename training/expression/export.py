@@ -38,9 +38,9 @@ from training.expression import networks
 from training.expression.config import FORMER, Config
 from training.expression.data import mixture
 from training.expression.data.dataset import Split, limited, load_split
-from training.expression.data.sources import KNOWN_SPLITS
+from training.expression.data.sources import KNOWN_SPLITS, is_raf_db
 from training.expression.evaluation import metrics
-from training.expression.inference import predict, to_device
+from training.expression.inference import predict, resized_pictures, to_device
 from training.expression.networks import HEADS
 
 # One of `training.expression.data.dataset.DROPS` -> what is not there.
@@ -114,7 +114,8 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
     if parity > MAX_PARITY_ERRORS[numbers]:
         raise DataError(f"publishing changes a probability by {parity:.1e}, more than {MAX_PARITY_ERRORS[numbers]}")
     apart = "other_splits" in config.drop  # then no validation picture was learned from
-    fresh = np.zeros(0, bool) if apart else ~duplicates.exact_matches(split.pictures, known.pictures)
+    learned = resized_pictures(known.pictures, split.pictures.shape[1])
+    fresh = np.zeros(0, bool) if apart else ~duplicates.exact_matches(split.pictures, learned)
     figures = calibrate_and_measure(logits, split.labels, fresh)
     temperature, thresholds = figures.pop("temperature"), figures.pop("uncertain")
     content = {
@@ -125,10 +126,10 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
         "temperature": temperature,
         "uncertain": thresholds,
         "metrics": figures | {"epoch": saved["epoch"], "parity": parity},
-        "data": describe_data(config, trained_on(run, known), len(split), origin, len(photos)),
+        "data": describe_data(config, trained_on(run, known), len(split), origin, photos),
         "dataset": (FER2013 if origin else OWN)["type"],
         **({"heads": weights_of_heads(trained)} if "mix" in trained else {}),
-        **({"terms": RESEARCH_ONLY} if photos else {}),
+        **({"terms": RESEARCH_ONLY} if any(map(is_raf_db, photos)) else {}),
         "recipe": recipe | {"epochs_run": epochs_run(run)},
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -175,17 +176,17 @@ def mixed_heads(
 def fit_mix(
     log_probabilities: np.ndarray, labels: np.ndarray, active: np.ndarray, row_weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """The weights of the heads, float32 [3], that give the labels the smallest cross entropy; in steps of `MIX_STEP`.
+    """The weights of the heads, float32 [H], that give the labels the smallest cross entropy; in steps of `MIX_STEP`.
 
     Args:
-        log_probabilities: of each head, [N, 3, 7].
+        log_probabilities: of each head, [N, H, 7].
         labels: int [N].
-        active: bool [3]: which heads may get a weight.
+        active: bool [H]: which heads may get a weight.
         row_weights: how much each row counts, [N]; all alike without it.
     """
     rows = np.arange(len(labels))
     steps = round(1 / MIX_STEP)
-    grid = [np.array(parts) / steps for parts in product(range(steps + 1), repeat=len(HEADS)) if sum(parts) == steps]
+    grid = [np.array(parts) / steps for parts in product(range(steps + 1), repeat=len(active)) if sum(parts) == steps]
     grid = [weights for weights in grid if not weights[~active].any()]
     right = np.exp(log_probabilities[rows, :, labels])
     losses = [np.average(-np.log(np.maximum(right @ weights, 1e-9)), weights=row_weights) for weights in grid]
@@ -283,7 +284,9 @@ def colours(network: str) -> str:
     return "grey" if networks.input_channels(network) == 1 else "grey, repeated over three channels"
 
 
-def describe_data(config: Config, trained: int, validation: int, origin: str | None, photos: int = 0) -> str:
+def describe_data(
+    config: Config, trained: int, validation: int, origin: str | None, photos: Sequence[Path] = ()
+) -> str:
     """The training and validation data, in a few sentences.
 
     Args:
@@ -291,11 +294,13 @@ def describe_data(config: Config, trained: int, validation: int, origin: str | N
         trained: pictures of the first source that it learned from.
         validation: images that the epoch was selected on.
         origin: of `KNOWN_SPLITS`, or None.
-        photos: how many trees of photos it learned from too.
+        photos: trees of photos that it learned from too.
     """
     source = f"{FER2013['name']} in {origin}" if origin else "Pictures of the publisher's own"
     without = f", without {' and '.join(LEFT_OUT[name] for name in config.drop)}" if config.drop else ""
-    extra = f" and of the held-out tenth of {RAF_DB}, from the rest of which it learned too" if photos else ""
+    raf_db = any(map(is_raf_db, photos))
+    names = " and ".join(RAF_DB if is_raf_db(root) else "photos of the publisher's own" for root in photos)
+    extra = f" and of the held-out tenth of {names}, from the rest of which it learned too" if photos else ""
     sentences = [
         f"{source}: trained on {trained:,} pictures of {config.train_split}{without}; the best epoch was selected and "
         f"evaluated on the {validation:,} of {config.validation_split}{extra}."
@@ -310,7 +315,7 @@ def describe_data(config: Config, trained: int, validation: int, origin: str | N
         )
     if config.init_weights:
         sentences.append(f"It was initialised with {config.init_weights}; the data of those weights count too.")
-    if photos:
+    if raf_db:
         sentences.append(RESEARCH_ONLY)
     return " ".join(sentences)
 

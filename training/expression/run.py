@@ -12,6 +12,7 @@ from torch import Tensor
 
 from training.common import provenance
 from training.common.devices import has_bf16_units, precision_of
+from training.common.errors import DataError
 from training.expression import ablation_networks, initial_weights, networks
 from training.expression.config import Config
 from training.expression.data.dataset import Split
@@ -41,6 +42,7 @@ class Run:
         self.config, self.device, self.context = config, device, context
         self.directory = RunDirectory(out)
         self.epoch, self.history = 0, list[Row]()
+        self.training: dict[str, Any] = {}
         torch.manual_seed(config.seed)
         network = ablation_networks.build(config.network)
         self.initial_weights_pin = (
@@ -69,6 +71,26 @@ class Run:
             self.scaler.load_state_dict(checkpoint["scaler"])
         self.epoch, self.history = checkpoint["epoch"], checkpoint["history"]
         self.initial_weights_pin = checkpoint.get("initial_weights_pin", checkpoint.get("begun_from", ""))
+        self.training = checkpoint.get("training", {})
+
+    def check_training(self, digest: str, teachers: Sequence[str]) -> None:
+        """Record what the run learns from, and compare it with what a resumed run learned from so far.
+
+        Args:
+            digest: of the training images.
+            teachers: the pins of the networks that are distilled; their folders may have moved.
+
+        Raises:
+            DataError: it is something else; checkpoints of versions that did not record it are taken as they are.
+        """
+        training = {"images": digest, "teachers": [pin.partition("#")[2] for pin in teachers]}
+        different = [name for name, value in training.items() if self.training.get(name, value) != value]
+        if different:
+            raise DataError(
+                f"the run in {self.directory.folder} learned from other {' and '.join(different)} so far: give the "
+                "--data and --teachers it began with"
+            )
+        self.training = training
 
     def state(self) -> dict[str, Any]:
         """The checkpoint that `load` restores, with the recipe."""
@@ -81,6 +103,7 @@ class Run:
             "ema": self.ema.state_dict() if self.ema else None,
             "scaler": self.scaler.state_dict(),
             "initial_weights_pin": self.initial_weights_pin,
+            "training": self.training,
         }
 
     @property

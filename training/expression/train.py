@@ -41,7 +41,7 @@ from training.expression.data.run_data import epoch_inputs, load_training, load_
 from training.expression.distributed import DistributedContext, batches
 from training.expression.evaluation import evaluate
 from training.expression.figures import run_figures
-from training.expression.inference import as_input, predict, to_device
+from training.expression.inference import as_input, predict, resized_pictures, to_device
 from training.expression.optim import (
     classification_losses,
     count_correct,
@@ -116,10 +116,11 @@ def train(
     with context.joined(where):
         splits = load_training(config, data, not context.is_first), load_validation(config, data, photos)
         run = Run(config, out, where, context, resume)
-        epoch_data = epoch_inputs(config, splits[0], photos, where)
+        epoch_data = epoch_inputs(config, splits[0], photos, splits[1], where)
+        run.check_training(epoch_data.digest, epoch_data.teacher_pins)
         if isinstance(run.network, networks.MultiHeadNet) and not resume:
             mixture.set_initial_head_weights(run.network, config, len(photos))
-        run.write_start(splits[1], [teacher.pin for teacher in epoch_data.teachers])
+        run.write_start(splits[1], epoch_data.teacher_pins)
         if context.is_first:
             print(f"{len(epoch_data):,} training and {len(splits[1]):,} validation images, {run.how()}", flush=True)
         try:
@@ -218,7 +219,8 @@ def forward(run: Run, pictures: Tensor) -> Tensor:
 
 def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str, Any]:
     """Evaluate the best and the last epoch, write metrics.json, and draw the figures."""
-    fresh = ~duplicates.exact_matches(validation.pictures, training.pictures)
+    learned = resized_pictures(training.pictures, validation.pictures.shape[-1])
+    fresh = ~duplicates.exact_matches(validation.pictures, learned)
     best = max(run.history, key=lambda row: quality(row, run.config))
 
     def evaluate_epoch(epoch: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@ reads."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,11 @@ class Split:
     def where(self, mask: NDArray[np.bool_]) -> Split:
         """The rows where `mask`, bool [N], is true."""
         return Split(self.pictures[mask], self.labels[mask], tuple(np.array(self.names, object)[mask]))
+
+    def digest(self) -> str:
+        """SHA-256 of pictures, labels and names, in hexadecimal."""
+        parts = (self.pictures.tobytes(), self.labels.tobytes(), "\n".join(self.names).encode())
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def counts(self) -> dict[str, int]:
         """Pictures per emotion."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from facemotion.faces import EMOTIONS
 from training.common.constants import SIDE
 from training.common.devices import precision_of
 from training.expression import distill
@@ -39,15 +42,18 @@ class EpochData:
         if not config.augment:
             self.pictures = self.pictures.to(device)  # as bytes: a quarter of what float32 takes
         self.labels = labels_for(split, config).to(device)
+        self.sampling = class_sampling_weights(split.labels, config.rare_class_sampling)
         self.prior = log_priors(torch.from_numpy(soft_targets(split.labels, None, 0))).to(device)
         self.teachers = [distill.load(Path(run), device) for run in config.teachers]
+        self.teacher_pins = [teacher.pin for teacher in self.teachers]
+        self.digest = split.digest()
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def rows(self) -> Tensor:
-        """The rows of an epoch in random order: each picture once."""
-        return torch.randperm(len(self))
+        """The rows of an epoch in random order, as `sampled` draws them."""
+        return sampled(self.sampling)
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised grey pictures float32 [n, 1, 48, 48], augmented anew where the recipe says so, and their targets:
@@ -66,6 +72,22 @@ class EpochData:
                 self.config.distillation_weight,
             )
         return (grey - self.config.mean) / self.config.std, labels
+
+
+def sampled(weights: Tensor) -> Tensor:
+    """As many rows as there are `weights` [N], drawn by them; each once where all are equal."""
+    if bool((weights == weights[0]).all()):
+        return torch.randperm(len(weights))  # which drawing with replacement would not give
+    return torch.multinomial(weights, len(weights), replacement=True)
+
+
+def class_sampling_weights(labels: NDArray[np.int64], power: float) -> Tensor:
+    """Sampling weights of pictures: the share of each picture's class to the power of -`power`, scaled to a mean of 1
+    over the pictures. float32 [N]."""
+    counts = np.bincount(labels, minlength=len(EMOTIONS)).clip(1)
+    weights = (counts / len(labels)) ** -power
+    of_pictures = weights[labels]
+    return torch.from_numpy((of_pictures / of_pictures.mean()).astype(np.float32))
 
 
 def labels_for(split: Split, config: Config) -> Tensor:

@@ -22,10 +22,11 @@ from facemotion.faces import EMOTIONS
 from training.common import duplicates
 from training.common.constants import SIDE
 from training.common.errors import DataError
-from training.expression import distill, networks
+from training.expression import networks
 from training.expression.config import Config
 from training.expression.data.augment import augment
 from training.expression.data.dataset import Split, collect, limited
+from training.expression.data.epoch_data import class_sampling_weights, sampled
 from training.expression.data.ferplus import load_votes
 from training.expression.data.soft_labels import plurality_label, soft_targets, vote_distributions
 from training.expression.data.sources import available
@@ -61,8 +62,9 @@ class Mixture:
 
     def __init__(self, sources: Sequence[Split], config: Config, device: torch.device) -> None:
         self.sources, self.config, self.device = sources, config, device
+        self.digest = " ".join(source.digest() for source in sources)
+        self.teacher_pins: list[str] = []  # the heads learn from labels alone
         self.side = networks.input_size(config.network)
-        self.teachers: list[distill.Teacher] = []
         self.starts = np.cumsum([0, *(len(source) for source in sources)])
         pairs = [fer2013_targets(sources[0], config), *(photo_targets(source) for source in sources[1:])]
         self.targets, self.weights = (torch.cat(parts) for parts in zip(*pairs, strict=True))
@@ -79,9 +81,7 @@ class Mixture:
 
     def rows(self) -> Tensor:
         """The rows of an epoch, in random order: as many as there are pictures, drawn by their sampling weights."""
-        if bool((self.sampling == self.sampling[0]).all()):
-            return torch.randperm(len(self))  # each once, which drawing with replacement would not give
-        return torch.multinomial(self.sampling, len(self), replacement=True)
+        return sampled(self.sampling)
 
     def batch(self, rows: Tensor) -> Batch:
         """Pictures of the rows, augmented where the recipe says so, with their targets; draws from torch's global
@@ -100,15 +100,6 @@ class Mixture:
                 augmented = self.config.augment
                 grey[inside] = augment(stored, self.side, generator) if augmented else resized(stored, self.side)
         return grey
-
-
-def class_sampling_weights(labels: NDArray[np.int64], power: float) -> Tensor:
-    """Sampling weights within a source: the share of each picture's class to the power of -`power`, scaled to a mean
-    of 1 over the pictures. float32 [N]."""
-    counts = np.bincount(labels, minlength=len(EMOTIONS)).clip(1)
-    weights = (counts / len(labels)) ** -power
-    of_pictures = weights[labels]
-    return torch.from_numpy((of_pictures / of_pictures.mean()).astype(np.float32))
 
 
 def fer2013_targets(split: Split, config: Config) -> tuple[Tensor, Tensor]:
@@ -192,16 +183,17 @@ def is_held_out(name: str) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % HELD_OUT == 0
 
 
-def load_training_photos(root: Path, config: Config) -> Split:
-    """Photos to learn from: without the held-out tenth, and without those that resemble it or another part's pictures.
+def load_training_photos(root: Path, config: Config, validation: Split) -> Split:
+    """Photos to learn from: without those that resemble a picture of `validation`, which holds the tree's held-out
+    tenth, or of another part of the tree.
 
     Raises:
         DataError: no such part, or a picture that cannot be read.
     """
     photos = load_photos(root, config.train_split, PHOTO_SIDE, held_out=False)
-    held_out = [load_photos(root, config.train_split, SIDE, held_out=True).pictures]
-    held_out += [load_photos(root, other, SIDE).pictures for other in available(root) if other != config.train_split]
-    fresh = ~duplicates.near_matches(resized_pictures(photos.pictures, SIDE), np.concatenate(held_out))
+    kept_back = [resized_pictures(validation.pictures, SIDE)]
+    kept_back += [load_photos(root, other, SIDE).pictures for other in available(root) if other != config.train_split]
+    fresh = ~duplicates.near_matches(resized_pictures(photos.pictures, SIDE), np.concatenate(kept_back))
     return limited(photos.where(fresh), config.limit, config.seed)
 
 

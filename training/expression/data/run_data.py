@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from training.common.constants import SIDE
 from training.common.errors import DataError
 from training.expression.config import Config
 from training.expression.data import mixture
 from training.expression.data.dataset import Split, leave_out, limited, load_split, others
 from training.expression.data.epoch_data import EpochData
+from training.expression.inference import resized_pictures
 from training.expression.networks import MULTI_HEAD
 
 MIN_VALIDATION = 2  # validation pictures
@@ -53,13 +56,23 @@ def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> 
 
 
 def epoch_inputs(
-    config: Config, first: Split, photos: Sequence[Path], device: torch.device
+    config: Config, first: Split, photos: Sequence[Path], validation: Split, device: torch.device
 ) -> EpochData | mixture.Mixture:
-    """The inputs and targets of the epochs: of all sources for a network of several heads, else of the first.
+    """The inputs and targets of the epochs: of all sources for a network of several heads, else of the first. Pictures
+    that resemble one of `validation` are left out: of photos always, of the first source where the recipe says
+    "other_splits", as the validation pictures may be another source's.
 
     Raises:
-        DataError: votes, teachers or photos cannot be read.
+        DataError: votes, teachers or photos cannot be read, or nothing is left.
     """
+    if "other_splits" in config.drop:
+        first = leave_out(first, ("other_splits",), other_splits=[resized_to_side(validation)])
     if config.network != MULTI_HEAD:
         return EpochData(first, config, device)
-    return mixture.Mixture([first, *(mixture.load_training_photos(root, config) for root in photos)], config, device)
+    others = [mixture.load_training_photos(root, config, validation) for root in photos]
+    return mixture.Mixture([first, *others], config, device)
+
+
+def resized_to_side(split: Split) -> Split:
+    """Its pictures as FER2013's are, 48 x 48."""
+    return dataclasses.replace(split, pictures=resized_pictures(split.pictures, SIDE))

@@ -36,6 +36,8 @@ KAGGLE_SET = "jonathanoheix/face-expression-recognition-dataset"
 # Pictures in the train and the validation folder -> which of FER2013's splits it is. Others are somebody's own.
 KNOWN_SPLITS = {(28_821, 7_066): f"the split of {KAGGLE_SET}", (28_709, 3_589): "its official split"}
 
+RAF_DB_PARTS = (12_271, 3_068)  # pictures for training and for the test
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -62,6 +64,12 @@ def scan(data: Path, split: str, side: int = 0) -> Iterator[Entry]:
     """
     source = locate(data)
     return _scan_csv(source, split) if source.is_file() else _scan_tree(source, split, side)
+
+
+def is_raf_db(root: Path) -> bool:
+    """Whether a tree of photos is RAF-DB's basic set, by the number of pictures in its parts."""
+    folders = (_split_folder(root, name) for name in ("train", "test"))
+    return tuple(sum(len(pictures_in(f / e)) for e in EMOTIONS) if f else 0 for f in folders) == RAF_DB_PARTS
 
 
 def available(data: Path) -> tuple[str, ...]:
