@@ -71,8 +71,6 @@ _gradio_get_state = StateHolder.__getitem__
 def get_state(holder: StateHolder, session: str) -> SessionState:
     """Gradio's `StateHolder.__getitem__` for session names of bounded length.
 
-    Two hundred requests with the longest names took 5 GB.
-
     Raises:
         RequestError: the name is longer than any that is drawn; two hundred of the longest bodies were 5 GB of names.
     """

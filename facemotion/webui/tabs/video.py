@@ -14,13 +14,10 @@ from facemotion.pipeline import Pipeline
 from facemotion.webui.components.video_input import VideoInput
 from facemotion.webui.html import video as video_html
 from facemotion.webui.sessions.video import QUEUE, VideoResult, VideoSession, VideoSessions
+from facemotion.webui.tabs import QUIET, Update
 
 PROGRESS_EVERY_S = 0.5  # between progress updates, which also detect that the visitor has left
 STATE_SECONDS = 600
-
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-
-Update = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -59,10 +56,10 @@ def build(pipeline: Pipeline, page: gr.Blocks) -> None:
     def stop(request: gr.Request) -> None:
         sessions.stop(str(request.session_hash))
 
-    accepted = components.run.click(accept, components.video, components.outputs(), queue=False, **_QUIET)
-    finding = accepted.success(find, [components.video, components.session], components.outputs(), **_QUIET, **QUEUE)
-    finding.failure(lambda: _idle(components), None, [components.run, components.stop, components.status], **_QUIET)
-    components.stop.click(stop, None, None, queue=False, **_QUIET)
+    accepted = components.run.click(accept, components.video, components.outputs(), queue=False, **QUIET)
+    finding = accepted.success(find, [components.video, components.session], components.outputs(), **QUIET, **QUEUE)
+    finding.failure(lambda: _idle(components), None, [components.run, components.stop, components.status], **QUIET)
+    components.stop.click(stop, None, None, queue=False, **QUIET)
     page.unload(stop)
 
 
@@ -89,17 +86,14 @@ def _accept(components: _Components, sessions: VideoSessions, path: str | None, 
     """Answer the click at once, since the queue may take a while."""
     if path is None:
         raise MissingInput("There is no video yet. Add one first.")
-    shut: Update = {
+    return components.buttons(busy=True) | {
         components.results: gr.Column(visible=False),
         components.shown: None,
         components.people: "",
         components.csv: None,
+        components.status: video_html.note(video_html.WAITING),
+        components.session: sessions.start(session),
     }
-    return (
-        components.buttons(busy=True)
-        | shut
-        | {components.status: video_html.note(video_html.WAITING), components.session: sessions.start(session)}
-    )
 
 
 def _idle(components: _Components) -> Update:
