@@ -172,8 +172,8 @@ def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
 def _everything(shown: PhotoResult | None, labels: bool) -> list[Any]:
     """Values in the order of `_View.everything`."""
     if shown is None:
-        picture, thumbnails = gr.Image(None, visible=False), gr.Gallery(None, visible=False)
-        return [None, _INVITATION, picture, "", gr.Button(visible=False), "", thumbnails, "", gr.Row(visible=False)]
+        picture, gallery = gr.Image(None, visible=False), gr.Gallery(None, visible=False)
+        return [None, _INVITATION, picture, "", gr.Button(visible=False), "", gallery, "", gr.Row(visible=False)]
     found = bool(shown.analysis.faces)
     captions = [f"{face.id} · {face.expression}{'?' if face.uncertain else ''}" for face in shown.analysis.faces]
     thumbnails = list(zip(shown.crops, captions, strict=True))
