@@ -32,8 +32,8 @@ from typing import Any
 
 import torch
 
-from facemotion.errors import FacemotionError
 from training.common import devices, provenance
+from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import write_json
 from training.common.knobs import Former, add_knobs, current_names, knob, known_values, with_current_flags
@@ -90,17 +90,13 @@ class Recipe:
 
 def main(given: Sequence[str] | None = None) -> None:
     given = sys.argv[1:] if given is None else list(given)
-    try:
+    with exit_on_error():
         if given[:1] == ["export"]:
             from training.detector import export  # noqa: PLC0415  (needs onnx)
 
             export.main(given[1:])
         else:
-            arguments = parse_arguments(given)
-            run(arguments)
-    except (DataError, FacemotionError) as error:
-        print(f"{str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
+            run(parse_arguments(given))
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
