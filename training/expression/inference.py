@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,8 +13,17 @@ from torch import Tensor, nn
 from facemotion import EmotionClassifier
 from facemotion.expression import onnx_network
 from training.expression import networks
-from training.expression.config import Config
 from training.expression.data.dataset import Split
+
+
+class Normalisation(Protocol):
+    """`training.expression.config.Config`, or anything else that says which grey levels, on the scale 0..1, become 0
+    and 1."""
+
+    @property
+    def mean(self) -> float: ...
+    @property
+    def std(self) -> float: ...
 
 
 def load_strictly(network: nn.Module, file: Path) -> None:
@@ -37,12 +47,12 @@ def torch_network(classifier: EmotionClassifier) -> nn.Module:
     return network.eval()
 
 
-def to_device(split: Split, config: Config, device: torch.device) -> tuple[Tensor, Tensor]:
+def to_device(split: Split, config: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
     """Normalised grey pictures float32 [N, 1, 48, 48] and labels int64 [N]."""
     return normalised(split.pictures, config, device), torch.from_numpy(split.labels).to(device)
 
 
-def normalised(pictures: NDArray[np.uint8], config: Config, device: torch.device | str = "cpu") -> Tensor:
+def normalised(pictures: NDArray[np.uint8], config: Normalisation, device: torch.device | str = "cpu") -> Tensor:
     """Grey uint8 [N, H, W] -> float32 [N, 1, H, W] on the device."""
     grey = torch.from_numpy(pictures).to(device).unsqueeze(1)  # as bytes: a quarter of what is to be moved
     return (grey.float().div_(255) - config.mean) / config.std

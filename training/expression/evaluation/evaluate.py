@@ -50,6 +50,14 @@ Scorer = Callable[[Pictures], metrics.Floats]
 
 
 @dataclass(frozen=True)
+class Normal:
+    """Which grey levels, on the scale 0..1, become 0 and 1."""
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
 class Model:
     """Something that scores pictures. `temperature` divides its logits; None where it is yet to be fitted."""
 
@@ -134,7 +142,7 @@ def from_head(classifier: EmotionClassifier, head: int) -> Model:
     """A published network whose answers come from one of its heads, at a temperature of 1."""
     network = torch_network(classifier)
     network.mix.copy_(torch.eye(len(HEADS))[head])  # type: ignore[operator]
-    normalisation = Config(**classifier.config["normalisation"])
+    normalisation = Normal(**classifier.config["normalisation"])
 
     def score(pictures: Pictures) -> metrics.Floats:
         return np.asarray(predict(network, normalised(pictures, normalisation)).numpy())
