@@ -43,9 +43,7 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image |
 """Sources of `load`: a path or `data:` URL, the bytes of a file, a PIL image, an array."""
 
 _STRIP_PIXELS = 2_000_000  # converted at a time, so that a large image is never in memory twice
-_LARGE_PIXELS = (
-    17_000_000  # a JPEG that has more, once reduced to about MAX_SIDE, may be decoded somewhat smaller still
-)
+_LARGE_PIXELS = 17_000_000  # a JPEG that has more when reduced to about MAX_SIDE may be decoded somewhat smaller still
 _WORTH_DRAFT = 2 / 3  # of MAX_SIDE must then be left: 6000 x 4000 -> 3000 x 2000, not 4160 -> 2080
 _USUAL_PIXELS = 50_000_000  # default of settings.MAX_PIXELS; the next limits scale with it
 _PIXELS_AT_ONCE = 25_000_000  # of WebP, AVIF and transparent HEIC, whose decoders hold 16 bytes a pixel: 400 MB

@@ -78,9 +78,7 @@ def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        text = value.replace(
-            "\r", " "
-        )  # before Python 3.13, csv writes it unquoted and readers take it for a line's end
+        text = value.replace("\r", " ")  # csv leaves it unquoted before Python 3.13, and readers end the line there
         return f"'{text}" if text[:1].isspace() or text.startswith(_FORMULA_STARTS) else text
     return value
 

@@ -125,13 +125,8 @@ def start_run(arguments: argparse.Namespace, out: Path, device: torch.device) ->
         raise DataError(f"there is no checkpoint {recipe.base}: --base names a file, as nothing is downloaded")
     source = limited(dataset.read(*arguments.data), recipe.limit)
     elsewhere = Path(recipe.negatives) if recipe.negatives else None
-    boxes = tuple(map(Path, recipe.teacher_boxes))
-    plan = dataset.Plan(
-        loose_sets=recipe.loose_sets,
-        crowd_repeats=recipe.crowd_repeats,
-        negatives=elsewhere,
-        teacher_boxes=boxes,
-    )
+    plan = dataset.Plan(negatives=elsewhere, loose_sets=recipe.loose_sets, crowd_repeats=recipe.crowd_repeats)
+    plan = dataclasses.replace(plan, teacher_boxes=tuple(map(Path, recipe.teacher_boxes)))
     counts = dataset.prepare(source, out / DATA, recipe.teachers, plan)
     config = public_recipe(recipe) | {"data": counts, "sources": sources(*arguments.data, elsewhere)}
     write_json(out / CONFIG, config | {"sessions": [session(device)]})
@@ -251,11 +246,8 @@ def settings(recipe: Recipe, out: Path, base: Path, device: torch.device) -> dic
         "nbs": recipe.batch,
         "lr0": recipe.learning_rate,
         "lrf": recipe.final_share,
-        **{
-            name: getattr(recipe, name)
-            for name in ("epochs", "imgsz", "batch", "weight_decay", "warmup_epochs", "close_mosaic", "mosaic")
-        },
-        **{name: getattr(recipe, name) for name in ("translate", "seed")},
+        **{name: getattr(recipe, name) for name in ("epochs", "imgsz", "batch", "weight_decay", "warmup_epochs")},
+        **{name: getattr(recipe, name) for name in ("close_mosaic", "mosaic", "translate", "seed")},
     }
 
 

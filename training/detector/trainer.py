@@ -106,17 +106,8 @@ class FaceTraining(DetectionTrainer):  # type: ignore[misc]
             dataset=loader.dataset,
             batch_size=loader.batch_size,
             sampler=NegativeSampler(np.array(without), loader.batch_size, least),
-            **{
-                name: getattr(loader, name)
-                for name in (
-                    "num_workers",
-                    "prefetch_factor",
-                    "pin_memory",
-                    "collate_fn",
-                    "worker_init_fn",
-                    "generator",
-                )
-            },
+            **{name: getattr(loader, name) for name in ("num_workers", "prefetch_factor", "pin_memory", "collate_fn")},
+            **{name: getattr(loader, name) for name in ("worker_init_fn", "generator")},
         )
 
     def _model_train(self) -> None:

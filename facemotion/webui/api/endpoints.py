@@ -16,8 +16,7 @@ from facemotion.images import Picture
 from facemotion.output import draw
 from facemotion.pipeline import Pipeline
 from facemotion.webui.components import explanation
-from facemotion.webui.components.photo_input import PhotoInput, PhotosInput
-from facemotion.webui.components.video_input import VideoInput
+from facemotion.webui.components.uploads import PhotoInput, PhotosInput, VideoInput
 from facemotion.webui.gradio_patches import mcp_server
 from facemotion.webui.sessions.video import QUEUE, VideoResult, VideoSession
 

@@ -13,7 +13,7 @@ from facemotion.errors import MissingInput
 from facemotion.faces import Analysis
 from facemotion.images import Picture
 from facemotion.output import draw, tables
-from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.components.uploads import PhotoInput
 from facemotion.webui.gradio_patches.atomic_files import save_bytes
 
 JPEG_QUALITY = 92  # of the downloaded image; the page shows a smaller file

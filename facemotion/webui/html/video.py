@@ -33,13 +33,10 @@ def note(text: str) -> str:
 
 def progress(share: float, spent_s: float) -> str:
     """Progress bar with the share done, and the remaining time once it can be estimated."""
-    left = f", about {_rounded(spent_s * (1 - share) / share)} seconds left" if share > 0.05 and spent_s > 2 else ""
+    known = share > 0.05 and spent_s > 2
+    left = f", about {max(5, 5 * round(spent_s * (1 - share) / share / 5))} seconds left" if known else ""
     bar = f'<progress value="{share:.3f}" max="1" aria-label="Video read"></progress>'
     return f'<div class="fm-progress" role="status">{bar}<span>{share:.0%} read{left}</span></div>'
-
-
-def _rounded(seconds: float) -> int:
-    return max(5, round(seconds / 5) * 5)
 
 
 def summary(result: Result) -> str:

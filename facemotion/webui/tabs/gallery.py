@@ -14,8 +14,8 @@ from facemotion.faces import EMOTIONS
 from facemotion.output import tables
 from facemotion.pipeline import Pipeline
 from facemotion.webui.components.examples import example_photos
-from facemotion.webui.components.photo_input import PhotosInput
 from facemotion.webui.components.select_events import ItemSelect
+from facemotion.webui.components.uploads import PhotosInput
 from facemotion.webui.gradio_patches.atomic_files import save_bytes
 from facemotion.webui.html import text
 from facemotion.webui.sessions import gallery

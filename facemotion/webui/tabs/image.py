@@ -18,8 +18,8 @@ from facemotion.pipeline import Pipeline
 from facemotion.webui.components import downloads, explanation
 from facemotion.webui.components.examples import example_photos
 from facemotion.webui.components.image_size import fit_within
-from facemotion.webui.components.photo_input import PhotoInput
 from facemotion.webui.components.select_events import ItemSelect, PointSelect
+from facemotion.webui.components.uploads import PhotoInput
 from facemotion.webui.html import text
 from facemotion.webui.tabs import QUIET
 

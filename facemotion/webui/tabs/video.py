@@ -11,7 +11,7 @@ import gradio as gr
 
 from facemotion.errors import MissingInput
 from facemotion.pipeline import Pipeline
-from facemotion.webui.components.video_input import VideoInput
+from facemotion.webui.components.uploads import VideoInput
 from facemotion.webui.html import video as video_html
 from facemotion.webui.sessions.video import QUEUE, VideoResult, VideoSession, VideoSessions
 from facemotion.webui.tabs import QUIET, Update

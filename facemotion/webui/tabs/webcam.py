@@ -15,7 +15,7 @@ from facemotion.pipeline import Pipeline
 from facemotion.tracking.live import moments_csv
 from facemotion.tracking.timeline import people_csv
 from facemotion.webui.components import camera
-from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.components.uploads import PhotoInput
 from facemotion.webui.gradio_patches import session_cleanup
 from facemotion.webui.gradio_patches.atomic_files import save_bytes
 from facemotion.webui.html import webcam as webcam_html
