@@ -80,7 +80,7 @@ class PhotosInput(_FileInput):
 
 
 class VideoInput(_FileInput):
-    """`gr.File` for a single video; handlers receive its path, or None. `gr.Video` would have FFmpeg guess the format."""
+    """`gr.File` for a video; handlers receive its path, or None. `gr.Video` would have FFmpeg guess the format."""
 
     example = _EXAMPLE | {"path": "video.mp4", "orig_name": "video.mp4"}
 
