@@ -28,14 +28,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
 from facemotion import settings
-from facemotion.errors import (
-    BadArray,
-    BadShape,
-    CorruptImage,
-    InputError,
-    TooManyPixels,
-    UnsupportedFormat,
-)
+from facemotion.errors import BadArray, BadShape, CorruptImage, InputError, TooManyPixels, UnsupportedFormat
 from facemotion.images import avif, color, sanitize, sniff, sources
 
 Pixels = npt.NDArray[np.uint8]
