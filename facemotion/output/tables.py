@@ -102,6 +102,11 @@ def to_json(analyses: Sequence[Analysis], names: Sequence[str], *, as_list: bool
     return json.dumps(named if as_list else analyses[0].to_dict(), indent=2, allow_nan=False)
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 face`, `2 faces`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def totals(analyses: Sequence[Analysis]) -> dict[str, int]:
     """Number of faces per expression of `EMOTIONS`, uncertain faces included.
 

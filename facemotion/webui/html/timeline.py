@@ -43,12 +43,8 @@ def _block(run: Run, start_s: float, span_s: float) -> str:
 
 def people_table(people: Iterable[tuple[int, Mapping[str, float]]]) -> str:
     """Table with a row per face, from its id and the seconds per expression; empty when there are none."""
-    rows = "".join(_person_row(identity, seconds) for identity, seconds in people)
-    if not rows:
-        return ""
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Face", "In view", "Showed"))
-    body = f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
-    return f'<div class="fm-scroll"><table class="fm-table">{body}</table></div>'
+    rows = [_person_row(identity, seconds) for identity, seconds in people]
+    return text.rows_table(("Face", "In view", "Showed"), rows) if rows else ""
 
 
 def _person_row(identity: int, seconds: Mapping[str, float]) -> str:

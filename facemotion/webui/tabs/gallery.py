@@ -83,7 +83,7 @@ def _layout() -> _Components:
         run = gr.Button("Find the faces", variant="primary", elem_id="fm-gallery-run")
         examples = gr.Button("Use the example photos", elem_id="fm-gallery-examples")
         cancel = gr.Button("Cancel", variant="stop", visible=False)
-    status = gr.HTML(_note(_INVITATION), elem_id="fm-gallery-status")
+    status = gr.HTML(text.note(_INVITATION), elem_id="fm-gallery-status")
     with gr.Column(visible=False) as results:
         totals = gr.HTML(elem_id="fm-totals")
         with gr.Row():
@@ -169,10 +169,6 @@ def _open(session: GallerySession | None, event: ItemSelect) -> list[Any]:
     return [gr.Image(photo.large, visible=True, label=photo.name), title + text.table(photo.analysis)]
 
 
-def _note(sentence: str) -> str:
-    return f'<p class="fm-summary" role="status">{sentence}</p>'
-
-
 def _progress(session: GallerySession) -> str:
     done, total = len(session.photos), session.total
     bar = f'<progress value="{done}" max="{total}" aria-label="Photos read"></progress>'
@@ -181,24 +177,20 @@ def _progress(session: GallerySession) -> str:
 
 def _summary(session: GallerySession) -> str:
     faces = sum(len(analysis.faces) for analysis in session.analyses)
-    sentence = f"<b>{_count(faces, 'face')}</b> in {_count(len(session.shown), 'photo')}."
+    sentence = f"<b>{tables.count(faces, 'face')}</b> in {tables.count(len(session.shown), 'photo')}."
     if len(session.photos) < session.total:
         sentence += f" Cancelled after {len(session.photos)} of {session.total}."
     if not session.unreadable:
-        return _note(sentence)
+        return text.note(sentence)
     items = "".join(
         f"<li><b>{escape(photo.name)}</b>: {escape((photo.analysis.error or ('', ''))[1])}</li>"
         for photo in session.unreadable
     )
-    return f'{_note(sentence)}<div class="fm-notice" role="note"><p>Not read:</p><ul>{items}</ul></div>'
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f'{text.note(sentence)}<div class="fm-notice" role="note"><p>Not read:</p><ul>{items}</ul></div>'
 
 
 def _caption(photo: GalleryPhoto) -> str:
-    return f"{photo.name} · {_count(len(photo.analysis.faces), 'face')}"
+    return f"{photo.name} · {tables.count(len(photo.analysis.faces), 'face')}"
 
 
 def _totals(session: GallerySession) -> str:
@@ -212,7 +204,7 @@ def _totals(session: GallerySession) -> str:
 
 def _total(expression: str, count: int, most: int) -> str:
     bar = f"width:{100 * count / most:.1f}%;background:{text.css_colour(expression)}"
-    label = f"{expression}: {_count(count, 'face')}"
+    label = f"{expression}: {tables.count(count, 'face')}"
     return (
         f'<div class="fm-bar"><span class="fm-name">{expression}</span>'
         f'<span class="fm-track" role="img" aria-label="{label}"><span style="{bar}"></span></span>'

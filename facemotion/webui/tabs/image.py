@@ -125,7 +125,7 @@ class _View:
         return [getattr(self, name) for name in self.__dataclass_fields__]
 
 
-_INVITATION = '<p class="fm-summary" role="status">Add a photo, or choose an example: its faces appear here.</p>'
+_INVITATION = text.note("Add a photo, or choose an example: its faces appear here.")
 
 
 def _view(pipeline: Pipeline) -> _View:

@@ -12,6 +12,7 @@ import gradio as gr
 from facemotion.errors import MissingInput
 from facemotion.pipeline import Pipeline
 from facemotion.webui.components.uploads import VideoInput
+from facemotion.webui.html import text
 from facemotion.webui.html import video as video_html
 from facemotion.webui.sessions.video import QUEUE, VideoResult, VideoSession, VideoSessions
 from facemotion.webui.tabs import QUIET, Update
@@ -69,7 +70,7 @@ def _layout() -> _Components:
         run = gr.Button("Find the faces", variant="primary", elem_id="fm-video-run")
         stop = gr.Button("Stop", variant="stop", visible=False, elem_id="fm-video-stop")
     gr.HTML(video_html.NOTICE)
-    status = gr.HTML(video_html.note(video_html.INVITATION), elem_id="fm-video-status")
+    status = gr.HTML(text.note(video_html.INVITATION), elem_id="fm-video-status")
     with gr.Column(visible=False) as results, gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
             shown = gr.Video(
@@ -91,14 +92,14 @@ def _accept(components: _Components, sessions: VideoSessions, path: str | None, 
         components.shown: None,
         components.people: "",
         components.csv: None,
-        components.status: video_html.note(video_html.WAITING),
+        components.status: text.note(video_html.WAITING),
         components.session: sessions.start(session),
     }
 
 
 def _idle(components: _Components) -> Update:
     """Reset the tab; Gradio shows the error itself."""
-    return components.buttons(busy=False) | {components.status: video_html.note(video_html.INVITATION)}
+    return components.buttons(busy=False) | {components.status: text.note(video_html.INVITATION)}
 
 
 def _find(
@@ -120,7 +121,7 @@ def _find(
 
 def _outcome(components: _Components, finished: VideoResult | None) -> Update:
     if finished is None:
-        return {components.status: video_html.note(video_html.STOPPED)}
+        return {components.status: text.note(video_html.STOPPED)}
     for component, file in ((components.shown, finished.video), (components.csv, finished.table)):
         component.temp_files.add(file)  # Gradio deletes it by age
     return {
