@@ -28,7 +28,7 @@ from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import write_json, write_text
 from training.common.markdown import table as markdown_table
-from training.detector import yolo_format
+from training.detector.data import yolo_format
 from training.detector.metrics import Found, at_threshold, average_precision
 
 ALONE = "alone"

@@ -4,8 +4,8 @@
     python -m training.detector.teacher_boxes --teacher yolov11m.pt --data faces --out faces/teacher --resume
 
 The folder gets one text file for each photo, a line "x0 y0 x1 y1 score" for each box, corners in shares of the photo:
-`teacher/` beside `images/` and `labels/` is where `training.detector.dataset` looks for them. A file is written at once
-under its final name, so a stopped run continues with --resume.
+`teacher/` beside `images/` and `labels/` is where `training.detector.data.dataset` looks for them. A file is written at
+once under its final name, so a stopped run continues with --resume.
 """
 
 from __future__ import annotations

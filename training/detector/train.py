@@ -6,9 +6,10 @@
     python -m training.detector.train --resume --out runs/faces  # after a stop
     python -m training.detector.export --run runs/faces --out facemotion/assets/yolo                     # -> ONNX
 
-The data are folders in YOLO's form (`training.detector.yolo_format`) or the WIDER FACE tree
-(`training.detector.wider_face`). All that a run makes is in its directory: data/ (the pictures with cleaned labels,
-`training.detector.dataset`), config.json, results.csv, weights/last.pt and best.pt, and at the end summary.json.
+The data are folders in YOLO's form (`training.detector.data.yolo_format`) or the WIDER FACE tree
+(`training.detector.data.wider_face`). All that a run makes is in its directory: data/ (the pictures with cleaned
+labels, `training.detector.data.dataset`), config.json, results.csv, weights/last.pt and best.pt, and at the end
+summary.json.
 
 The steps: --freeze epochs with the backbone frozen, then the whole network; AdamW, the learning rate falling in a
 cosine, an exponential mean of the weights; four photos in a mosaic but for the last epochs, scaled by 0.25 to 2; small
@@ -37,8 +38,8 @@ from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import write_json
 from training.common.knobs import Former, add_knobs, current_names, knob, known_values, with_current_flags
-from training.detector import dataset
-from training.detector.yolo_format import read_manifest
+from training.detector.data import dataset
+from training.detector.data.yolo_format import read_manifest
 
 DATA, CONFIG, SUMMARY, RESULTS = "data", "config.json", "summary.json", "results.csv"
 LAST = Path("weights") / "last.pt"

@@ -23,9 +23,9 @@ import torch
 
 from facemotion.detectors import ultralytics_compat
 from training.common.files import write_text
-from training.detector import augment
-from training.detector.dataset import CONFIDENCE
-from training.detector.yolo_format import IGNORED_PX
+from training.detector.data import augment
+from training.detector.data.dataset import CONFIDENCE
+from training.detector.data.yolo_format import IGNORED_PX
 
 ultralytics_compat.import_ultralytics()
 from ultralytics.data.augment import RandomPerspective  # noqa: E402  (only after what the line above sets)

@@ -31,8 +31,8 @@ from training.common.markdown import table
 from training.detector import evaluate
 from training.detector import speed as detector_speed
 from training.detector import train as detector
+from training.detector.data.yolo_format import Photo
 from training.detector.metrics import Found, curve, matched, sides
-from training.detector.yolo_format import Photo
 from training.expression.figures import charts, image_grids
 from training.publish.detector_card import data_summary, read_results
 
