@@ -34,7 +34,7 @@ class Results:
 
     def __init__(self, folder: Place) -> None:
         self.folder = folder
-        self._own = folder.child("_facemotion")
+        self._own = folder.child(storage.OWN_FOLDER)
         self.list_folder = self._own.child("list")
 
     def part(self, part: Part) -> Place:

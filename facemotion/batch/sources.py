@@ -21,6 +21,8 @@ from facemotion.suffixes import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 PICTURE, VIDEO, BYTES = "picture", "video", "bytes"
 
 _LISTS = (".txt", ".lst")
+_PARQUET = ".parquet"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # how PowerShell's `>` begins a file
 _WILD = re.compile(r"[*?\[]")
 _COLUMNS = ("path", "bytes", "image", "url", "file")  # which of several columns of a Parquet file is meant
 _ROWS = 1000  # of a list, read at a time
@@ -85,17 +87,22 @@ class Listing:
             raise MissingInput(f"There is no folder {base}, in which {pattern} is to be searched for.")
         self.roots[-1] = _address(base, query)
         rest = pattern.path[len(start) :].strip("/")
+        named = tuple(suffix for suffix in (*_LISTS, _PARQUET) if rest.lower().endswith(suffix))
         depth = None if "**" in rest else rest.count("/")
         wanted = re.compile(_as_expression(rest))
         for file in storage.walk(base, depth):
-            if wanted.fullmatch(file.path[len(start) :].strip("/")) and not file.name.startswith("."):
+            if _is_unsearched(file):
+                yield _address(file, query), -1
+            elif file.name.startswith(".") or (_is_list(file) and not file.name.lower().endswith(named)):
+                continue
+            elif wanted.fullmatch(file.path[len(start) :].strip("/")):
                 yield from self._of_file(file, query)
 
     def _of_file(self, file: Place, query: str) -> Iterator[tuple[str, int]]:
         name = file.name.lower()
         if name.endswith(_LISTS):
             yield from self._rooted(_lines(file), file, query)
-        elif name.endswith(".parquet"):
+        elif name.endswith(_PARQUET):
             yield from self._of_parquet(file, query)
         else:
             yield _address(file, query), -1
@@ -167,7 +174,18 @@ def column_of_bytes(table: Any, wanted: str | None, file: Place) -> str:
 
 def _is_wanted(file: Place) -> bool:
     suffix = os.path.splitext(file.name)[1].lower()  # noqa: PTH122
-    return suffix in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES) and not file.name.startswith(".")
+    wanted = suffix in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES) and not file.name.startswith(".")
+    return wanted or _is_unsearched(file)
+
+
+def _is_unsearched(file: Place) -> bool:
+    """Whether it is a folder that could not be searched; see `storage.walk`."""
+    return file.path.endswith("/")
+
+
+def _is_list(file: Place) -> bool:
+    """Whether it holds paths or pictures, and is none itself."""
+    return file.name.lower().endswith((*_LISTS, _PARQUET))
 
 
 def _address(place: Place, query: str) -> str:
@@ -181,7 +199,8 @@ def _beside(file: Place, text: str) -> Place:
 
 
 def _lines(file: Place) -> Iterator[str]:
-    with TextIOWrapper(file.filesystem.open_input_stream(file.path), "utf-8", errors="surrogateescape") as text:
+    encoding = "utf-16" if storage.read(file, 2) in _UTF16 else "utf-8-sig"  # without a byte order mark
+    with TextIOWrapper(file.filesystem.open_input_stream(file.path), encoding, errors="surrogateescape") as text:
         yield from filter(None, (line.strip("\r\n") for line in text))
 
 

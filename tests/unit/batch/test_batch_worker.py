@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from facemotion.batch import storage, tries
+from facemotion.batch import plan, storage, tries
 from facemotion.batch.results import Results
 from facemotion.batch.rows import SCHEMA
+from facemotion.batch.sources import Item
 from facemotion.errors import DestinationError, OtherRun
 from facemotion.faces import EMOTIONS
 from facemotion.pipeline import Pipeline
@@ -132,6 +133,33 @@ def test_a_video_is_named_as_passed_over_or_analysed(tmp_path: Path) -> None:
     assert [row["error_code"] for row in rows(tmp_path / "with")][-1] == "not_a_video"
 
 
+def test_whatever_lies_in_a_folder_becomes_a_row(tmp_path: Path) -> None:
+    """Names with line breaks, spaces and letters that addresses use; what is no file, empty, or leads nowhere."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    good = ["a\nb.png", "a b#1?x=1&y.png", "%41.png", "-o.png", "\N{SNOWMAN}.png", "'\"\t\\.png", "data:a.png", "*.png"]
+    for name in good:
+        Image.new("RGB", (40, 40)).save(folder / name, "png")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "gone.png").symlink_to("nowhere")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "folder.png").mkdir()
+    records = finish_all(worker(tmp_path / "out", folder))
+    assert all("failed" not in record for record in records)
+    found = {row["path"].removeprefix(f"{folder}/"): row["error_code"] for row in rows(tmp_path / "out")}
+    bad = {"pipe.png": "forbidden_source", "empty.png": "empty", "gone.png": "missing", "loop.png": "missing"}
+    assert found == dict.fromkeys(good) | bad
+
+
+def test_a_folder_that_could_not_be_searched_becomes_a_row(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("closed/x.png\n")
+    one = worker(tmp_path / "out", tmp_path / "list.txt")
+    plan.write(storage.locate(str(tmp_path / "out")).child("_facemotion").child("list"), [Item("picture", "/closed/")])
+    assert one.finish(0)["errors"] == {"forbidden_source": 1}
+    assert [row["path"] for row in rows(tmp_path / "out")] == ["/closed/"]
+
+
 def test_a_source_that_vanishes_ends_the_run_and_a_missing_file_does_not(pictures: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
@@ -227,6 +255,22 @@ def test_what_killed_writers_left_is_swept_away(tmp_path: Path) -> None:
     Results(storage.locate(str(tmp_path))).clean()
     left = [file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()]
     assert left == ["kept.parquet"]
+
+
+def test_a_second_start_may_sweep_while_the_first_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the temporary file of a process that still works for one that was left behind."""
+    synced: list[int] = []
+    sync = os.fsync
+
+    def sweep(file: int) -> None:
+        sync(file)
+        if not synced:
+            storage.remove_parts(storage.locate(str(tmp_path)))
+        synced.append(file)
+
+    monkeypatch.setattr(os, "fsync", sweep)
+    storage.write(storage.locate(str(tmp_path / "part")), b"whole")
+    assert ((tmp_path / "part").read_bytes(), len(synced)) == (b"whole", 2)
 
 
 def test_sources_in_two_places_differ_by_their_paths_alone(finished: Path, pictures: Path, tmp_path: Path) -> None:
