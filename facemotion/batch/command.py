@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from facemotion.batch import Progress, Report
 
+_STOPPED = 128 + signal.SIGINT
 _EVERY_S = 30.0  # a line of progress in a log file
 _SHAPE = "{percentage:3.0f} %|{bar}| {n_fmt} of {total_fmt}, {rate_fmt}, about {remaining} left{postfix}"
 
@@ -27,11 +29,16 @@ def run(arguments: Sequence[str]) -> int:
 
     Raises:
         FacemotionError: the run cannot start or go on.
-        KeyboardInterrupt: Ctrl-C.
     """
     options = _parser().parse_args(arguments)
-    with redirect_stdout(sys.stderr):  # libraries that print must not spoil the JSON
-        report = _analyse(options)
+    seen: list[Progress] = []
+    try:
+        with redirect_stdout(sys.stderr):  # libraries that print must not spoil the JSON
+            report = _analyse(options, seen)
+    except KeyboardInterrupt:
+        done = f"{seen[-1].done} of {seen[-1].total} pictures are done" if seen else "nothing is done yet"
+        print(f"facemotion: Stopped: {done}. --resume goes on from there.", file=sys.stderr, flush=True)
+        return _STOPPED
     if options.json:
         print(json.dumps(report.to_dict(), indent=2), flush=True)
     else:
@@ -77,12 +84,18 @@ def _positive(text: str) -> int:
     return value
 
 
-def _analyse(options: argparse.Namespace) -> Report:
+def _analyse(options: argparse.Namespace, seen: list[Progress]) -> Report:
+    """Runs it, and leaves the last progress in `seen`."""
     from facemotion import batch  # noqa: PLC0415 - takes seconds, which --help need not wait for
 
     given = {name: value for name, value in vars(options).items() if name != "json"}
-    with _shown() as progress:
-        return batch.run(given.pop("sources"), given.pop("out"), progress=progress, **given)
+    with _shown() as show:
+
+        def note(now: Progress) -> None:
+            seen[:] = [now]
+            show(now)
+
+        return batch.run(given.pop("sources"), given.pop("out"), progress=note, **given)
 
 
 @contextmanager
@@ -95,14 +108,18 @@ def _shown() -> Iterator[Callable[[Progress], None]]:
         said = [0.0]
 
         def show(now: Progress) -> None:
-            if not start:
-                start.append((time.monotonic(), now.done))
+            if bar.total is None:
                 bar.total, bar.initial = now.total, now.done
+            elif (
+                not start
+            ):  # the first part is done; what came before, Ray's start included, tells nothing about a rate
+                start.append((time.monotonic(), now.done))
             bar.set_postfix_str(f"{now.faces} faces, {now.errors} errors", refresh=False)
             bar.update(now.done - bar.n)
             if bar.disable and time.monotonic() - said[0] >= _EVERY_S:
                 said[0] = time.monotonic()
-                print(_line(now, *start[0]), file=sys.stderr, flush=True)
+                since, before = start[0] if start else (said[0], now.done)
+                print(_line(now, since, before), file=sys.stderr, flush=True)
 
         yield show
 
@@ -117,8 +134,8 @@ def _line(now: Progress, started: float, before: int) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     yield (
-        f"{report.out}: {report.items} pictures, {report.faces} faces, {report.rows} rows in {report.parts} files; "
-        f"{report.seconds:.1f} s, {report.pictures_per_s:.1f} pictures a second"
+        f"{_printable(report.out)}: {report.items} pictures, {report.faces} faces, {report.rows} rows in "
+        f"{report.parts} files; {report.seconds:.1f} s, {report.pictures_per_s:.1f} pictures a second"
     )
     if report.parts_before:
         yield f"{report.parts_before} of the files were there already"
@@ -127,4 +144,9 @@ def _lines(report: Report) -> Iterator[str]:
     if report.errors:
         yield "not analysed: " + ", ".join(f"{count} {code}" for code, count in report.errors.items())
     if report.slowest:
-        yield "slowest: " + ", ".join(f"{ms:.0f} ms {path}" for ms, path in report.slowest[:3])
+        yield "slowest: " + ", ".join(f"{ms:.0f} ms {_printable(path)}" for ms, path in report.slowest[:3])
+
+
+def _printable(path: str) -> str:
+    """A file's name without what would move the cursor of a terminal, or is no text."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in path)
