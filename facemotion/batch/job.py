@@ -236,21 +236,24 @@ class _Run:
         threads: int,
         progress: Callable[[Progress], None] | None,
     ) -> Report:
-        records = self._results.records(self._size.parts())
-        before, tally = len(records), _Tally(self._size.items)
-        for record in records.values():
+        from facemotion.batch.results import in_manifest  # noqa: PLC0415
+
+        finished: dict[int, dict[str, Any]] = {}
+        tally = _Tally(self._size.items)
+        for record in self._results.records(self._size.parts()):
+            finished[record["number"]] = in_manifest(record)
             tally.add(record)
-        done_before = tally.counts["items"]
+        before, done_before = len(finished), tally.counts["items"]
         if progress is not None:
             progress(tally.progress)
-        pending = [number for number in range(self._size.count) if number not in records]
+        pending = [number for number in range(self._size.count) if number not in finished]
         for record in self._make(pending, address, concurrency, threads) if pending else ():
-            records[record["number"]] = record
+            finished[record["number"]] = in_manifest(record)
             tally.add(record)
             if progress is not None:
                 progress(tally.progress)
         report = self._report(tally, before, tally.counts["items"] - done_before)
-        self._results.finish(report.to_dict(), records)
+        self._results.finish(report.to_dict(), finished)
         return report
 
     def _make(
