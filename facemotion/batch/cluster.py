@@ -8,12 +8,12 @@ afterwards.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +28,7 @@ _MOST_BLOCKS = 10_000  # in which the numbers of parts are handed to Ray; each c
 _LONGEST_TEMP = 30  # characters: Ray adds 75 for its sockets, and Linux ends such a name at 107
 _STARTS = 3
 _WORKER_BYTES = 700_000_000  # of memory, at most
+_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container: bytes, or "max"
 _FOLDER = "facemotion-ray-"
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -171,32 +172,46 @@ class Workers:
     most: int
 
 
-def workers(ray: Any, parts: int, wanted: int | None, threads: int, usual: int | None) -> Workers:
-    """How many workers to have.
+def workers(ray: Any, parts: int, wanted: int | None, threads: int) -> Workers:
+    """How many workers to have on a cluster, which machines may join and leave.
 
     Args:
         ray: from `started`.
         parts: of which each worker takes one at a time.
         wanted: by the user; None takes as many as there are processors for.
         threads: processors for each.
-        usual: as many as this machine's processors suffice for; None on a cluster, which machines may join later.
+    """
+    most = min(wanted or parts, parts)
+    fitting = int(ray.cluster_resources().get("CPU", 1)) // threads
+    return Workers(1, min(max(1, fitting), most), most)
+
+
+def check_memory(count: int, usual: int) -> None:
+    """Refuses more workers than fit into this machine's memory; `usual` is how many there are without being named.
 
     Raises:
-        BadOption: they do not fit into this machine's memory.
+        BadOption: they do not fit.
     """
-    resources = ray.cluster_resources()
-    fitting = max(1, int(resources.get("CPU", 1)) // threads)
-    if usual is None:
-        most = min(wanted or parts, parts)
-        return Workers(1, min(fitting, most), most)
-    count = min(wanted or fitting, parts)
-    room = int(resources.get("memory", math.inf) // _WORKER_BYTES)
-    if wanted and count > (limit := max(room, usual)):
+    limit = max(usual, _memory_bytes() // _WORKER_BYTES)
+    if count > limit:
         raise BadOption(
             f"{count} workers take up to {count * _WORKER_BYTES / 1e9:.0f} GB of memory, which is not there. Name "
             f"{limit} or fewer; on photos of this machine, more than one a processor are no faster."
         )
-    return Workers(count, count, count)
+
+
+def _memory_bytes() -> int:
+    """What this machine has, or the container may take."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no container, or no limit
+        total = min(total, int(_MEMORY_LIMIT.read_text("utf-8")))
+    return total
+
+
+def is_connected() -> bool:
+    """Whether this program has connected to a cluster by itself."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
 
 
 def stream(worker: type, job: Any, numbers: Sequence[int], workers: Workers, threads: int) -> Iterator[str]:

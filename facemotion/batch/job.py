@@ -268,9 +268,13 @@ class _Run:
             options.detail, options.threshold, options.column, options.videos, options.frames_per_s,
             home=None if address else os.environ.get("HOME"),
         )  # fmt: skip
-        usual = max(1, cores() // threads)
-        with cluster.started(address, (concurrency or usual) * threads) as ray:
-            workers = cluster.workers(ray, len(numbers), concurrency, threads, None if address else usual)
+        alone = address is None and not cluster.is_connected()
+        here = min(concurrency or max(1, cores() // threads), len(numbers))
+        if alone:
+            cluster.check_memory(here, cores())
+        with cluster.started(address, here * threads) as ray:
+            fixed = cluster.Workers(here, here, here)
+            workers = fixed if alone else cluster.workers(ray, len(numbers), concurrency, threads)
             for text in cluster.stream(PartWorker, job, numbers, workers, threads):
                 record = json.loads(text)
                 if "failed" in record:

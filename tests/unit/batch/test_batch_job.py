@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from facemotion import batch
 from facemotion.batch import cluster, command
@@ -39,28 +40,47 @@ def test_a_folder_without_pictures_is_an_error_not_an_empty_result(tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-def of(processors: int, gigabytes: float = 1000) -> SimpleNamespace:
-    """What Ray says about a cluster."""
-    return SimpleNamespace(cluster_resources=lambda: {"CPU": float(processors), "memory": gigabytes * 1e9})
+@pytest.mark.parametrize(
+    ("processors", "wanted", "threads", "expected"),
+    [
+        (0, None, 1, Workers(1, 1, 100)),  # no machine has joined yet
+        (8, None, 1, Workers(1, 8, 100)),  # more may join
+        (8, None, 3, Workers(1, 2, 100)),
+        (8, 3, 1, Workers(1, 3, 3)),
+        (200, None, 1, Workers(1, 100, 100)),  # there is no more to do
+    ],
+)
+def test_a_cluster_may_grow_beyond_what_it_has_at_the_start(
+    processors: int, wanted: int | None, threads: int, expected: Workers
+) -> None:
+    ray = SimpleNamespace(cluster_resources=lambda: {"CPU": float(processors)} if processors else {})
+    assert cluster.workers(ray, 100, wanted, threads) == expected
 
 
-def test_this_machine_has_a_worker_for_each_processor_unless_there_are_fewer_parts() -> None:
-    assert cluster.workers(of(4), 100, None, 1, usual=4) == Workers(4, 4, 4)
-    assert cluster.workers(of(4), 100, None, 2, usual=2) == Workers(2, 2, 2)
-    assert cluster.workers(of(4), 3, None, 1, usual=4) == Workers(3, 3, 3)
-
-
-def test_a_cluster_may_grow_beyond_what_it_has_at_the_start() -> None:
-    assert cluster.workers(of(0), 100, None, 1, usual=None) == Workers(1, 1, 100)  # no machine has joined yet
-    assert cluster.workers(of(8), 100, None, 1, usual=None) == Workers(1, 8, 100)
-    assert cluster.workers(of(8), 100, 3, 1, usual=None) == Workers(1, 3, 3)
-
-
-def test_more_workers_than_the_memory_holds_are_refused() -> None:
+def test_more_workers_than_the_memory_holds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(cluster, "_MEMORY_LIMIT", limit)
+    limit.write_text("8000000000\n")
     with pytest.raises(BadOption, match=r"99 workers take up to 69 GB .*Name 11 or fewer"):
-        cluster.workers(of(99, gigabytes=8), 1000, 99, 1, usual=2)
-    assert cluster.workers(of(99, gigabytes=8), 4, 99, 1, usual=2).most == 4  # there is no more to do
-    assert cluster.workers(of(2, gigabytes=1), 1000, 2, 1, usual=2).most == 2  # as many as without the option
+        cluster.check_memory(99, usual=2)
+    cluster.check_memory(11, usual=2)
+    limit.write_text("1000000000\n")
+    cluster.check_memory(2, usual=2)  # as many as without the option
+    limit.write_text("max\n")
+    with pytest.raises(BadOption):
+        cluster.check_memory(10**6, usual=2)
+
+
+def test_they_are_refused_before_ray_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would start a process for each of them."""
+    limit = tmp_path / "memory.max"
+    limit.write_text("1000000000\n")
+    monkeypatch.setattr(cluster, "_MEMORY_LIMIT", limit)
+    monkeypatch.setattr(cluster, "started", None)
+    for number in range(99):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{number}.png")
+    with pytest.raises(BadOption, match=r"99 workers take up to 69 GB"):
+        batch.run(tmp_path, tmp_path / "out", concurrency=200, part_pictures=1)
 
 
 def test_the_report_prints_no_letter_that_moves_the_cursor() -> None:
