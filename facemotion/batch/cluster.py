@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -81,7 +83,8 @@ def started(address: str | None, processors: int) -> Iterator[ModuleType]:
         return
     folder = None if address else _make_folder()
     try:
-        _connect_patiently(ray, address, processors, folder)
+        with _sigterm_kept():
+            _connect_patiently(ray, address, processors, folder)
         yield ray
     finally:
         ray.shutdown()
@@ -120,6 +123,17 @@ def _connect(ray: Any, address: str | None, processors: int, folder: Path | None
     except Exception as error:  # of many kinds, bare Exception among them
         where = f"at {address}" if address else "on this machine"
         raise BatchError(f"Ray could not be reached or started {where}: {_first_line(error)}") from error
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Takes back the handling of SIGTERM, which Ray replaces, in C++ too, by its own that ends in an abort."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

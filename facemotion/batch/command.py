@@ -2,7 +2,7 @@
 
 Standard output has the end report, standard error the progress. The exit status is 0 when all is analysed, pictures
 that could not be read included, which have a row each; 1 when the run ended early, 2 for a mistake in the options, 130
-after Ctrl-C. Whatever was finished stays, and `--resume` goes on from there.
+after Ctrl-C, 143 after SIGTERM. Whatever was finished stays, and `--resume` goes on from there.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import argparse
 import json
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from facemotion.batch import Progress, Report
 
-_STOPPED = 128 + signal.SIGINT
 _EVERY_S = 30.0  # a line of progress in a log file
 _SHAPE = "{percentage:3.0f} %|{bar}| {n_fmt} of {total_fmt}, {rate_fmt}, about {remaining} left{postfix}"
 
@@ -33,17 +34,40 @@ def run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     seen: list[Progress] = []
     try:
-        with redirect_stdout(sys.stderr):  # libraries that print must not spoil the JSON
+        with _exit_on_sigterm(), redirect_stdout(sys.stderr):  # libraries that print must not spoil the JSON
             report = _analyse(options, seen)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Terminated) as stop:
+        number = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
         done = f"{seen[-1].done} of {seen[-1].total} pictures are done" if seen else "nothing is done yet"
         print(f"facemotion: Stopped: {done}. --resume goes on from there.", file=sys.stderr, flush=True)
-        return _STOPPED
+        return 128 + number
     if options.json:
         print(json.dumps(report.to_dict(), indent=2), flush=True)
     else:
         print("\n".join(_lines(report)), flush=True)
     return 0
+
+
+class _Terminated(SystemExit):
+    """SIGTERM came, as from Kubernetes."""
+
+
+@contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the block by an exception, so that Ray is shut down, unless the program handles it already."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facemotion batch",
         description="Analyses any number of pictures into a folder of Parquet files, with Ray Data.",
-        epilog="Exit status: 0 all done, 1 ended early, 2 wrong options, 130 stopped. docs/batch.md has the columns.",
+        epilog="Exit status: 0 all done, 1 ended early, 2 wrong options, 130 or 143 stopped. docs/batch.md has more.",
     )
     parser.add_argument(
         "sources", nargs="+", metavar="SOURCE",

@@ -1,4 +1,4 @@
-"""After a full disk, a source that vanished, and Ctrl-C, `facemotion batch` goes on to the same rows."""
+"""After a full disk, a source that vanished, and a signal, `facemotion batch` goes on to the same rows."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from tests.support.batch_runs import (
     rows,
     wait_until,
     without_paths,
+    workers_of,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -61,7 +62,7 @@ def test_a_full_disk_ends_the_run_which_goes_on_when_there_is_room(
     assert rows(out) == undisturbed
 
 
-def test_a_source_that_vanished_and_ctrl_c_cost_no_row(
+def test_a_source_that_vanished_and_signals_cost_no_row(
     begin: Begin, pictures: Path, undisturbed: list[Row], tmp_path: Path
 ) -> None:
     source, out, two = tmp_path / "source", tmp_path / "out", ("--concurrency", "2")
@@ -74,14 +75,18 @@ def test_a_source_that_vanished_and_ctrl_c_cost_no_row(
 
     (tmp_path / "elsewhere").rename(source)
     gate = Gate(out, *pending(out, 40)[-2:])
-    process = begin(source, "--out", out, *SMALL_PARTS, *two, "--resume", **IMPATIENT)
-    wait_until(lambda: done(out) == 38, process)
-    family = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
-    said = give_up(process, 130)
-    assert re.search(r"Stopped: 3\d of 40 pictures are done\. --resume goes on from there\.$", said), said
-    psutil.wait_procs(family, timeout=PATIENCE_S)
-    assert not [one for one in family if one.is_running()]
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = begin(source, "--out", out, *SMALL_PARTS, *two, "--resume", **IMPATIENT)
+        wait_until(lambda: done(out) == 38 and len(workers_of(process)) == 2, process)  # noqa: B023
+        family = psutil.Process(process.pid).children(recursive=True)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does it
+        else:
+            process.send_signal(number)
+        said = give_up(process, status)
+        assert re.search(r"Stopped: 3\d of 40 pictures are done\. --resume goes on from there\.$", said), said
+        psutil.wait_procs(family, timeout=PATIENCE_S)
+        assert not [one for one in family if one.is_running()]
 
     gate.open()
     finish(begin(source, "--out", out, *SMALL_PARTS, *two, "--resume"))
