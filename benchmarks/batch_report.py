@@ -70,7 +70,8 @@ def _conditions(found: Numbers) -> Iterator[str]:
     for part in ("compare", "scale", "peers"):
         if part in found:
             on = found[part]["on"]
-            yield f"- `{part}`: {on['date']}, {as_sentence(on['machine'])}"
+            models = ", with YuNet and `--detail fast`" if found[part].get("fast") else ""
+            yield f"- `{part}`{models}: {on['date']}, {as_sentence(on['machine'])}"
 
 
 def _table(found: Numbers) -> Iterator[str]:
