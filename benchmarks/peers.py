@@ -31,8 +31,12 @@ FER = "fer==25.10.3"
 # What it imports for pictures. Its own list would bring a CUDA build of torch, for a detector that is not its default;
 # it asks an old setuptools for its own files, and OpenCV's cascades are gone from version 5.
 NEEDED = ("tensorflow-cpu", "opencv-contrib-python<5", "pandas", "requests", "tqdm", "pillow", "setuptools<81")
-DEEPFACE = ("deepface==0.0.103", "tensorflow-cpu", "keras", "mtcnn", "opencv-contrib-python-headless<5")
-OTHERS: dict[str, tuple[tuple[str, ...], ...]] = {"fer": (("--no-deps", FER), NEEDED), "deepface": (DEEPFACE,)}
+# It imports flask, and a Keras of before, which would bring all of TensorFlow with it.
+DEEPFACE = ("deepface==0.0.103", "tensorflow-cpu==2.21.*", "mtcnn", "flask", "opencv-contrib-python-headless<5")
+OTHERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "fer": (("--no-deps", FER), NEEDED),
+    "deepface": (DEEPFACE, ("--no-deps", "tf-keras==2.21.*")),
+}
 """What is installed for each, one after the other."""
 BEFORE = "af6a00b"  # the last commit that ran the networks by PyTorch and YuNet by OpenCV
 ROUNDS, COUNT = 5, 4  # of all in turn; pictures for each at a time
