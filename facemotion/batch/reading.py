@@ -138,7 +138,7 @@ def _from_group(table: object, name: str, group: int, first: int, wanted: list[I
     at, rest = first, iter(wanted)
     item = next(rest, None)
     for batch in table.iter_batches(batch_size=GROUP_PICTURES, row_groups=[group], columns=[name]):  # type: ignore[attr-defined]
-        values = batch.column(0)
+        values = sources.values(batch)
         while item is not None and item.row < at + len(values):
             yield _checked(item, values[item.row - at].as_py())
             item = next(rest, None)

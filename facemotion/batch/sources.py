@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import takewhile
@@ -24,7 +24,7 @@ _LISTS = (".txt", ".lst")
 _PARQUET = ".parquet"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # how PowerShell's `>` begins a file
 _WILD = re.compile(r"[*?\[]")
-_COLUMNS = ("path", "bytes", "image", "url", "file")  # which of several columns of a Parquet file is meant
+_COLUMNS = ("path", "bytes", "image", "image.bytes", "url", "file")  # which of several of a Parquet file is meant
 _ROWS = 1000  # of a list, read at a time
 
 
@@ -110,7 +110,7 @@ class Listing:
     def _of_parquet(self, file: Place, query: str) -> Iterator[tuple[str, int]]:
         with open_parquet(file) as table:
             name = _column(table.schema_arrow, self._column, file)
-            if _is_binary(table.schema_arrow.field(name).type):
+            if _is_binary(dict(_columns(table.schema_arrow))[name]):
                 self.roots[-1] = _address(file, query)
                 yield from ((_address(file, query), row) for row in range(table.metadata.num_rows))
                 return
@@ -206,11 +206,28 @@ def _lines(file: Place) -> Iterator[str]:
 
 def _texts(table: Any, name: str) -> Iterator[str]:
     for batch in table.iter_batches(batch_size=_ROWS, columns=[name]):
-        yield from (text or "" for text in batch.column(0).to_pylist())
+        yield from (text or "" for text in values(batch).to_pylist())
+
+
+def values(batch: Any) -> Any:
+    """The only column of a batch of rows, or what is in it where it is nested."""
+    column = batch.column(0)
+    while pyarrow.types.is_struct(column.type):
+        (column,) = column.flatten()
+    return column
+
+
+def _columns(fields: Iterable[Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, type) of each column of a schema, nested ones as `image.bytes`, which Hugging Face's data sets have."""
+    for field in fields:
+        if pyarrow.types.is_struct(field.type):
+            yield from _columns(field.type.fields, f"{above}{field.name}.")
+        else:
+            yield above + field.name, field.type
 
 
 def _column(schema: Any, wanted: str | None, file: Place) -> str:
-    usable = [field.name for field in schema if _is_text(field.type) or _is_binary(field.type)]
+    usable = [name for name, kind in _columns(schema) if _is_text(kind) or _is_binary(kind)]
     if wanted is not None:
         if wanted not in usable:
             raise BadOption(f"{file} has no column {wanted!r} of texts or bytes; it has {', '.join(usable) or 'none'}.")

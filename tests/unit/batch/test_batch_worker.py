@@ -118,6 +118,18 @@ def test_bytes_in_a_parquet_file_give_the_same_rows(finished: Path, pictures: Pa
     assert unnamed == [{**row, "path": None} for row in rows(finished)]
 
 
+def test_nested_columns_as_hugging_face_writes_them(finished: Path, pictures: Path, tmp_path: Path) -> None:
+    images = [{"bytes": file.read_bytes(), "path": file.name} for file in sorted(pictures.iterdir())]
+    parquet.write_table(pyarrow.table({"image": [*images, None], "label": [0] * 21}), tmp_path / "in.parquet")
+    finish_all(worker(tmp_path / "out", tmp_path / "in.parquet"))
+    found = rows(tmp_path / "out")
+    assert found[-1]["error_code"] == "missing"
+    assert [{**row, "path": None} for row in found[:-1]] == [{**row, "path": None} for row in rows(finished)]
+    (tmp_path / "000.png").write_bytes(images[0]["bytes"])
+    finish_all(worker(tmp_path / "by path", tmp_path / "in.parquet", column="image.path"))
+    assert [row["path"] for row in rows(tmp_path / "by path")][:2] == [f"{tmp_path}/000.png", f"{tmp_path}/001.png"]
+
+
 def test_a_video_is_named_as_passed_over_or_analysed(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     Image.new("RGB", (40, 40)).save(tmp_path / "in" / "a.png")
