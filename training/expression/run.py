@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from training.common import provenance
-from training.common.devices import has_bf16_units, precision_of
+from training.common.devices import precision_of
 from training.common.errors import DataError
 from training.expression import ablation_networks, initial_weights, networks
 from training.expression.config import Config
@@ -19,7 +19,6 @@ from training.expression.data.dataset import Split
 from training.expression.distributed import DistributedContext
 from training.expression.optim import ema_of, make_optimizer
 from training.expression.run_dir import Row, RunDirectory, TensorBoardLog
-from training.expression.winograd import use_winograd
 
 
 class Run:
@@ -49,8 +48,6 @@ class Run:
             initial_weights.load_initial(network, config) if config.init_weights and not resume else ""
         )
         self.network = networks.channels_last(network, device)
-        if device.type == "cpu" and not has_bf16_units():
-            use_winograd(self.network)
         torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches but the last are of one size
         self.optimizer = make_optimizer(config, self.network)
         self.ema = ema_of(self.network, config.ema_decay) if config.ema_decay else None

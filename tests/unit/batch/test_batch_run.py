@@ -8,75 +8,25 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 
 from tests.support.batch_runs import (
     PATIENCE_S,
-    Gate,
+    SMALL_PARTS,
+    Begin,
     Row,
     done,
     finish,
-    finish_all,
+    gated,
     rows,
-    start,
-    tiny_pictures,
-    wait_until,
-    worker,
     workers_of,
 )
 from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-
-Begin = Callable[..., subprocess.Popen[str]]
-SMALL_PARTS = ("--part-pictures", "1")
-GATED = (20, 21)  # of 40 parts: two workers, both of which stop there
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory, face: np.ndarray) -> Path:
-    return tiny_pictures(tmp_path_factory.mktemp("batch") / "pictures", face)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(pictures: Path) -> list[Row]:
-    """The rows of all pictures, made part by part without Ray."""
-    out = pictures.parent / "undisturbed"
-    finish_all(worker(out, pictures, step=1))
-    found = rows(out)
-    assert {row["item"] for row in found} == set(range(40))
-    return found
-
-
-@pytest.fixture
-def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """`start`, whose processes are killed in the end where they still run; their Ray ends with them."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def started(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-        processes.append(start(*arguments, **environment))
-        return processes[-1]
-
-    yield started
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-
-
-def gated(
-    begin: Begin, pictures: Path, out: Path, *more: str, **environment: str
-) -> tuple[subprocess.Popen[str], Gate]:
-    """A run of two workers that has finished a dozen parts, and can finish no more than 38."""
-    gate = Gate(out, *GATED)
-    process = begin(pictures, "--out", out, *SMALL_PARTS, *more, **environment)
-    wait_until(lambda: done(out) >= 12, process)
-    return process, gate
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_rows(
@@ -107,78 +57,12 @@ def test_a_worker_that_is_killed_costs_no_row(
 ) -> None:
     driver, gate = gated(begin, pictures, tmp_path, "--concurrency", "2")
     victim = workers_of(driver)[0]
+    assert victim.nice() == psutil.Process(driver.pid).nice()  # Ray's would give way to every other program
     victim.kill()
     victim.wait(PATIENCE_S)
     gate.open()
     finish(driver)
     assert rows(tmp_path) == undisturbed
-
-
-CLUSTER = """
-import os, sys
-from ray.cluster_utils import Cluster
-
-folder = sys.argv[1]
-os.mkdir(folder)
-shared = {"num_cpus": 1, "object_store_memory": 100_000_000, "temp_dir": folder, "include_dashboard": False}
-cluster = Cluster(initialize_head=True, head_node_args=shared)
-second = cluster.add_node(**shared)
-print(cluster.address, flush=True)
-sys.stdin.readline()
-cluster.remove_node(second, allow_graceful=False)
-print("removed", flush=True)
-sys.stdin.readline()
-cluster.shutdown()
-"""
-ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}  # on loopback
-
-
-def test_a_node_that_dies_costs_no_row(
-    begin: Begin, pictures: Path, undisturbed: list[Row], tmp_path: Path, short_folder: Path
-) -> None:
-    cluster = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER, str(short_folder / "ray")],
-        env=os.environ | ALONE | {"RAY_TMPDIR": str(short_folder)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert cluster.stdin is not None and cluster.stdout is not None
-    try:
-        address = cluster.stdout.readline().strip()
-        assert address.startswith("127.0.0.1:")
-        driver, gate = gated(begin, pictures, tmp_path, "--address", address, **ALONE)
-        wait_until(lambda: len(on_nodes(short_folder)) == 2, driver)
-        cluster.stdin.write("remove the second node\n")
-        cluster.stdin.flush()
-        assert "removed" in cluster.stdout.readline()
-        gate.open()
-        finish(driver)
-    finally:
-        cluster.communicate("end\n", timeout=PATIENCE_S)
-    assert rows(tmp_path) == undisturbed
-
-
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """Ray's sockets have long names, which Linux cuts at 107 characters."""
-    import shutil
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="fm-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def on_nodes(folder: Path) -> set[int]:
-    """The raylets, one for each node, below which workers of ours run."""
-    found = set()
-    for one in psutil.process_iter(["cmdline", "ppid", "name"]):
-        if "MapWorker" in " ".join(one.info["cmdline"] or []):
-            found.add(one.info["ppid"])
-    ours = [one.pid for one in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(one.info["cmdline"] or [])]
-    return found & set(ours)
 
 
 RECORDER = """
