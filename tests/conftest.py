@@ -31,6 +31,7 @@ EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
 # The files that take longest. They run first, lest one of them begins when all others are done.
 LONG = ("tabs", "disconnects", "accessibility", "server_strangers", "thread_safety", "supply_chain", "load")
 LONG += ("webcam", "camera", "uploads", "privacy", "images_strain", "walkthrough", "smoke", "distributed", "batch_run")
+LONG += ("inputs_server",)
 # A file of which every test is slow.
 SLOW = re.compile(r"^pytestmark = (?:\[[^]]*)?pytest\.mark\.slow\b", re.MULTILINE)
 SERVERS = ("strained", "app_url")  # fixtures below, each a server for as long as the tests run
@@ -55,23 +56,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
-    """Deals out whole files, and all that talk to the same server to one worker, which starts it but once."""
+    """Deals out whole files, and those that talk to the same server to one worker, which starts it but once."""
     if config.getoption("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
 
     class ByServer(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return server_or_file(nodeid.partition("::")[0])
+            return piece_of(nodeid.partition("::")[0])
 
     return ByServer(config, log)
 
 
 @cache
-def server_or_file(file: str) -> str:
-    """The one of `SERVERS` that a file of tests names, else the file itself."""
+def piece_of(file: str) -> str:
+    """What a file of tests is dealt out with: those on the same server, but browsers apart; else the file alone."""
     text = (ROOT / file).read_text(encoding="utf-8")
-    return next((name for name in SERVERS if re.search(rf"\b{name}\b", text)), file)
+    server = next((name for name in SERVERS if re.search(rf"\b{name}\b", text)), None)
+    return f"{server}, {Path(file).parent.name == 'browser'}" if server else file
 
 
 @pytest.fixture(scope="session")
