@@ -34,7 +34,8 @@ LONG += ("webcam", "camera", "uploads", "privacy", "images_strain", "walkthrough
 LONG += ("inputs_server",)
 # A file of which every test is slow.
 SLOW = re.compile(r"^pytestmark = (?:\[[^]]*)?pytest\.mark\.slow\b", re.MULTILINE)
-SERVERS = ("strained", "app_url")  # fixtures below, each a server for as long as the tests run
+# Fixtures that many files share, made once for each worker: two servers, and an export to ONNX.
+SHARED = ("strained", "app_url", "quick_export")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -56,24 +57,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
-    """Deals out whole files, and those that talk to the same server to one worker, which starts it but once."""
+    """Deals out whole files, and those that share a server or an export to one worker, which makes it but once."""
     if config.getoption("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
 
-    class ByServer(LoadFileScheduling):
+    class ByShared(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return piece_of(nodeid.partition("::")[0])
 
-    return ByServer(config, log)
+    return ByShared(config, log)
 
 
 @cache
 def piece_of(file: str) -> str:
-    """What a file of tests is dealt out with: those on the same server, but browsers apart; else the file alone."""
+    """What a file of tests is dealt out with: those that name the same of `SHARED`, but browsers apart; else itself."""
     text = (ROOT / file).read_text(encoding="utf-8")
-    server = next((name for name in SERVERS if re.search(rf"\b{name}\b", text)), None)
-    return f"{server}, {Path(file).parent.name == 'browser'}" if server else file
+    shared = next((name for name in SHARED if re.search(rf"\b{name}\b", text)), None)
+    return f"{shared}, {Path(file).parent.name == 'browser'}" if shared else file
 
 
 @pytest.fixture(scope="session")
