@@ -72,14 +72,14 @@ def rooms_imported(file: Path) -> set[str]:
     return {name.split(".")[0] for name in inside}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_room_imports_only_from_the_rows_above(module: str) -> None:
-    room = module.split(".", maxsplit=1)[0]
-    assert room in LEVELS, f"{module} stands in no row of LAYERS"
-    lower = {other for other in rooms_imported(MODULES[module]) if LEVELS[other] > LEVELS[room]}
-    beside = {other for other in rooms_imported(MODULES[module]) - {room} if LEVELS[other] == LEVELS[room]}
-    assert not lower, f"{module} imports what stands below it: {lower}"
-    assert not beside or room == "page", f"{module} imports what stands beside it: {beside}"
+def test_a_room_imports_only_from_the_rows_above() -> None:
+    for module in MODULES:
+        room = module.split(".", maxsplit=1)[0]
+        assert room in LEVELS, f"{module} stands in no row of LAYERS"
+        lower = {other for other in rooms_imported(MODULES[module]) if LEVELS[other] > LEVELS[room]}
+        beside = {other for other in rooms_imported(MODULES[module]) - {room} if LEVELS[other] == LEVELS[room]}
+        assert not lower, f"{module} imports what stands below it: {lower}"
+        assert not beside or room == "page", f"{module} imports what stands beside it: {beside}"
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -94,13 +94,13 @@ def outside_the_patches() -> list[str]:
     return [name for name in MODULES if not name.startswith("gradio_patches")]
 
 
-@pytest.mark.parametrize("module", outside_the_patches())
-def test_private_modules_of_gradio_are_imported_only_by_the_patches(module: str) -> None:
-    nodes = list(ast.walk(tree(MODULES[module])))
-    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    named = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
-    private = {name for name in plain | named if name.split(".")[0] in ("gradio", "gradio_client")} - PUBLIC_MODULES
-    assert not private, f"{module} imports {private}; private names of Gradio belong into gradio_patches"
+def test_private_modules_of_gradio_are_imported_only_by_the_patches() -> None:
+    for module in outside_the_patches():
+        nodes = list(ast.walk(tree(MODULES[module])))
+        plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        named = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+        private = {name for name in plain | named if name.split(".")[0] in ("gradio", "gradio_client")} - PUBLIC_MODULES
+        assert not private, f"{module} imports {private}; private names of Gradio belong into gradio_patches"
 
 
 @pytest.mark.parametrize("module", outside_the_patches())
@@ -136,14 +136,14 @@ def test_a_folder_holds_about_a_dozen_files_of_one_kind(folder: Path) -> None:
     assert all(kinds.count(kind) <= MAX_FILES for kind in kinds)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_file_says_what_it_is_about(module: str) -> None:
-    assert ast.get_docstring(tree(MODULES[module]))
+def test_every_file_says_what_it_is_about() -> None:
+    for module in MODULES:
+        assert ast.get_docstring(tree(MODULES[module])), module
 
 
-@pytest.mark.parametrize("module", [name for name, file in MODULES.items() if file.stem != "__init__"])
-def test_a_small_file_has_two_importers(module: str) -> None:
-    lines = len(MODULES[module].read_text("utf-8").splitlines())
-    full = f"{ROOT_NAME}.{module}"
-    importers = [name for name, file in MODULES.items() if full in imports(file)]
-    assert lines >= SMALL or len(importers) > 1 or module in ALONE, f"{module}: {lines} lines for {importers}"
+def test_a_small_file_has_two_importers() -> None:
+    for module in (name for name, file in MODULES.items() if file.stem != "__init__"):
+        lines = len(MODULES[module].read_text("utf-8").splitlines())
+        full = f"{ROOT_NAME}.{module}"
+        importers = [name for name, file in MODULES.items() if full in imports(file)]
+        assert lines >= SMALL or len(importers) > 1 or module in ALONE, f"{module}: {lines} lines for {importers}"
