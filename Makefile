@@ -51,7 +51,7 @@ train-smoke: $(VENV)/.installed-train ## run the training kit once through, on l
 bench: $(VENV)/.installed-dev ## measure how fast it is; ARGS=--peers for others beside it, ARGS=--write for the report
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
-bench-batch: $(VENV)/.installed-dev ## measure many pictures: cost of each, memory; ARGS="--photos 2000" for more
+bench-batch: $(VENV)/.installed-dev ## measure many pictures: cost of each, memory; ARGS="--sizes 1000 20000" for more
 	@$(BIN)/python -m benchmarks.batch $(ARGS)
 
 bench-live: $(VENV)/.installed-dev browser ## measure the camera in a real browser, for 10 minutes: rate, lag, eight at once

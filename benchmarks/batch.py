@@ -1,11 +1,16 @@
-"""How `facemotion batch` does: beside one process, its memory, and the cost of a picture when there are more of them.
+"""How `facemotion batch` does: beside one process and other packages, its memory, and its cost when photos get more.
 
-    python -m benchmarks.batch                                  # 200 photos, then 200 and 1,000: some minutes
-    python -m benchmarks.batch --photos 2000 --sizes 1000 20000 --write      # the targets: hours on two cores
-    python -m benchmarks.batch --peers --write                  # also beside `fer`, one call for each file
+    python -m benchmarks.batch --photos 40 --sizes 40 120                # a try, some minutes
+    python -m benchmarks.batch --only compare --photos 2000 --write      # 2,000 photos in one process, then in a batch
+    python -m benchmarks.batch --only scale --sizes 1000 20000 --write   # memory, and the cost of a photo
+    python -m benchmarks.batch --only scale --sizes 1000 20000 --fast    # the same with YuNet, in a quarter of the time
+    python -m benchmarks.batch --only peers --write                      # `fer` and DeepFace, one call for each file
 
-Photos are JPEGs of 1280 x 720 with five faces, sixteen different ones under many names. Processor time suffers less
-from other programs than the time by the clock.
+Each part, and each size, is kept as soon as it is measured: with --write, a run that broke off goes on with the parts
+that `--only` names, and the report has all that are there. `compare` and `peers` take JPEGs of 1280 x 720 with five
+faces, `scale` smaller ones of 640 x 360 with one: memory and what Ray adds do not depend on a photo's size. --fast
+makes the photos cheaper still, so that what Ray adds weighs more. Sixteen different photos stand under many names.
+Processor time suffers less from other programs than the time by the clock.
 """
 
 from __future__ import annotations
@@ -15,21 +20,23 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from benchmarks import batch_report, peers, pictures
+from benchmarks import batch_docs, batch_report, peers, pictures
+from benchmarks.batch_watch import Watch
 from benchmarks.timing import PACKAGES, machine
 from facemotion.runtime import cores
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "benchmarks" / "reports" / "batch.json"
+PARTS = ("compare", "scale", "peers")
 DIFFERENT = 16
-EVERY_S = 0.5
+LARGE, SMALL = (pictures.PHOTO, 5, 130), ((640, 360), 1, 120)
+"""Width and height, faces, and a face's width, all in pixels: of `compare` and `peers`, and of `scale`."""
+FAST = ("--detector", "yunet", "--detail", "fast")
 
 ONE_PROCESS = """
 import sys, time
@@ -40,135 +47,159 @@ files = sorted(Path(sys.argv[1]).iterdir())
 pipeline = Pipeline.from_pretrained()
 pipeline.analyze_batch(files[:4])
 started, processor = time.perf_counter(), time.process_time()
-pipeline.analyze_batch(files)
-print(time.perf_counter() - started, time.process_time() - processor)
+faces = sum(len(analysis.faces) for analysis in pipeline.analyze_batch(files))
+print(time.perf_counter() - started, time.process_time() - processor, faces)
 """
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=int, default=200, help="for the comparison with one process")
-    parser.add_argument(
-        "--sizes", type=int, nargs="+", default=[200, 1000], help="numbers of photos, to see it stay flat"
-    )
-    parser.add_argument("--peers", action="store_true", help="install `fer` and measure it too")
-    parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/reports")
-    options = parser.parse_args()
+    options = parse()
+    found = json.loads(REPORT.read_text("utf-8")) if options.write and REPORT.exists() else {}
     with tempfile.TemporaryDirectory(prefix="facemotion-batch-") as temporary:
-        found = measure(Path(temporary), options)
-    text = batch_report.as_markdown(found)
-    print(text)
-    if options.write:
-        REPORT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        REPORT.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
-        batch_report.draw(found, REPORT.with_suffix(".png"))
+        for part in options.only:
+            PART_OF[part](Path(temporary), options, found)
+            keep(found, options.write)
+    print(batch_report.as_markdown(found))
 
 
-def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    found: dict[str, Any] = {"machine": machine((*PACKAGES, "ray", "pyarrow"))}
-    photos = make_photos(folder / "photos", options.photos)
-    found["one process"] = one_process(photos)
-    found["batch"] = run(photos, folder / "same")
-    found["sizes"] = [run(make_photos(folder / f"in-{size}", size), folder / f"out-{size}") for size in options.sizes]
-    if options.peers:
-        found["fer"] = fer(photos, min(options.photos, 100))
-    return found
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS[:2]), help="(default: compare scale)")
+    parser.add_argument("--photos", type=int, default=200, help="of `compare`")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[200, 1000], help="of `scale`")
+    parser.add_argument("--fast", action="store_true", help="`scale` with YuNet and --detail fast")
+    parser.add_argument("--peer-photos", type=int, default=100, help="of `peers`")
+    parser.add_argument("--peers", action="store_true", help="the part `peers` too; it installs both packages")
+    parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/reports, and fill the docs")
+    options = parser.parse_args()
+    options.only += ["peers"] * (options.peers and "peers" not in options.only)
+    return options
 
 
-def make_photos(folder: Path, count: int) -> Path:
+def keep(found: dict[str, Any], write: bool) -> None:
+    """Writes what has been measured so far: the numbers, the report, the chart, and the passage of docs/batch.md."""
+    if not write:
+        return
+    REPORT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    REPORT.with_suffix(".md").write_text(batch_report.as_markdown(found) + "\n", encoding="utf-8")
+    batch_report.draw(found, REPORT.with_suffix(".png"))
+    batch_docs.fill(found)
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def compare(folder: Path, options: argparse.Namespace, found: dict[str, Any]) -> None:
+    photos = make_photos(folder / "large", options.photos, *LARGE)
+    say(f"{options.photos} photos of 1280 x 720 in one process")
+    one = one_process(photos)
+    say(f"{one['ms']:.0f} ms a photo; the same in a batch")
+    batch = run(photos, folder / "out-large")
+    say(f"{batch['ms']:.0f} ms a photo")
+    found["compare"] = {"on": conditions(), "one process": one, "batch": batch}
+
+
+def scale(folder: Path, options: argparse.Namespace, found: dict[str, Any]) -> None:
+    before = found.get("scale", {})
+    rows = before["sizes"] if before.get("fast") == options.fast else []
+    for size in options.sizes:
+        say(f"a batch of {size} photos of 640 x 360")
+        photos = make_photos(folder / f"in-{size}", size, *SMALL)
+        measured = run(photos, folder / f"out-{size}", *(FAST if options.fast else ()))
+        say(f"{measured['seconds']:.0f} s")
+        rows = sorted([*(row for row in rows if row["photos"] != size), measured], key=lambda row: row["photos"])
+        found["scale"] = {"on": conditions(), "fast": options.fast, "sizes": rows}
+        keep(found, options.write)
+
+
+def beside(folder: Path, options: argparse.Namespace, found: dict[str, Any]) -> None:
+    photos = make_photos(folder / "peers", options.peer_photos, *LARGE)
+    rows, missing = {}, {}
+    for name in peers.OTHERS:
+        say(f"{name}, {options.peer_photos} photos, one call for each")
+        try:
+            rows[name] = one_call_each(name, sorted(photos.iterdir()))
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            missing[name] = f"could not be installed or started: {error}"
+    found["peers"] = {"on": conditions(), "rows": rows, "missing": missing}
+
+
+PART_OF = {"compare": compare, "scale": scale, "peers": beside}
+
+
+def conditions() -> dict[str, Any]:
+    return {"date": date.today().isoformat(), "machine": machine((*PACKAGES, "ray", "pyarrow"))}
+
+
+def make_photos(folder: Path, count: int, size: tuple[int, int], faces: int, face_width: int) -> Path:
     """A folder of `count` names for `DIFFERENT` photos."""
     folder.mkdir()
     for index in range(count):
         target = folder / f"{index:06d}.jpg"
         if index < DIFFERENT:
-            target.write_bytes(pictures.jpeg(pictures.crowd(pictures.PHOTO, 5, 130, seed=index)))
+            target.write_bytes(pictures.jpeg(pictures.crowd(size, faces, face_width, seed=index)))
         else:
             target.hardlink_to(folder / f"{index % DIFFERENT:06d}.jpg")
     return folder
 
 
-def one_process(photos: Path) -> dict[str, float]:
+def one_process(photos: Path) -> dict[str, Any]:
     command = [sys.executable, "-c", ONE_PROCESS, str(photos)]
+    started = time.perf_counter()
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    seconds, processor = map(float, output.split())
+    whole, (seconds, processor, faces) = time.perf_counter() - started, map(float, output.split())
     count = len(list(photos.iterdir()))
-    return {"photos": count, "seconds": seconds, "ms": seconds * 1e3 / count, "processor_ms": processor * 1e3 / count}
+    return {
+        "photos": count,
+        "faces": int(faces),
+        "seconds": whole,
+        "ms": seconds * 1e3 / count,
+        "processor_ms": processor * 1e3 / count,
+    }
 
 
-def run(photos: Path, out: Path) -> dict[str, Any]:
-    """The command with its defaults: time of a photo without the start, memory of the driver and of the workers."""
-    command = [sys.executable, "-m", "facemotion", "batch", str(photos), "--out", str(out), "--json"]
-    started = time.time()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    watch = Watch(process.pid)
-    report = json.loads(process.communicate()[0])
-    watch.stop()
+def run(photos: Path, out: Path, *more: str) -> dict[str, Any]:
+    """The command: what a photo takes, with and without the start, and the memory."""
+    command = [sys.executable, "-m", "facemotion", "batch", str(photos), "--out", str(out), "--json", *more]
+    started, began = time.time(), time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    with Watch(process.pid) as watch:
+        report = json.loads(process.communicate()[0])
+    whole = time.perf_counter() - began
     times = sorted(file.stat().st_mtime for file in out.glob("*.parquet"))
     count = report["items"]
     records = [json.loads(file.read_text("utf-8")) for file in (out / "_facemotion" / "done").iterdir()]
     workers = min(cores(), report["parts"])
     return {
         "photos": count,
-        "seconds": report["seconds"],
-        "ms": sum(record["seconds"] for record in records) * 1e3 / count / workers,  # without the start of Ray
+        "faces": report["faces"],
+        "parts": report["parts"],
+        "photo_bytes": round(sum(file.stat().st_size for file in photos.iterdir()) / count),
+        "row_bytes": round(sum(file.stat().st_size for file in out.glob("*.parquet")) / report["rows"], 1),
+        "seconds": whole,
+        "ms": sum(record["seconds"] for record in records) * 1e3 / count / workers,
         "processor_ms": sum(record["processor_s"] for record in records) * 1e3 / count,
+        "all_processor_s": watch.processor_s,
         "first_rows_s": times[0] - started,
         "driver_mb": watch.driver_mb,
         "worker_mb": watch.worker_mb,
-        "memory": watch.seen,
+        "memory": watch.thinned(),
     }
 
 
-class Watch:
-    """What a driver and the processes below it use, looked at twice a second until `stop`."""
-
-    def __init__(self, process: int) -> None:
-        self._driver = psutil.Process(process)
-        self.seen: list[tuple[float, float, float]] = []
-        """Seconds, and megabytes of the driver and of its largest worker."""
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    @property
-    def driver_mb(self) -> float:
-        return max(driver for _, driver, _ in self.seen)
-
-    @property
-    def worker_mb(self) -> float:
-        return max(worker for _, _, worker in self.seen)
-
-    def _look(self) -> None:
-        started = time.monotonic()
-        while not self._ended.wait(EVERY_S):
-            try:
-                driver = self._driver.memory_info().rss / 1e6
-                workers = [self._worker_mb(one) for one in self._driver.children(recursive=True)]
-            except psutil.Error:
-                continue
-            self.seen.append((round(time.monotonic() - started, 1), round(driver, 1), max(workers, default=0.0)))
-
-    @staticmethod
-    def _worker_mb(one: psutil.Process) -> float:
-        """Resident megabytes of a worker; 0 for any other process."""
-        try:
-            is_worker = "MapWorker" in " ".join(one.cmdline())
-            return round(one.memory_info().rss / 1e6, 1) if is_worker else 0.0
-        except psutil.Error:
-            return 0.0
-
-
-def fer(photos: Path, count: int) -> dict[str, Any]:
-    """`fer` as its page shows it: one call for each file, in one process of its own environment."""
-    python = peers.environment()
-    command = [str(python), str(ROOT / "benchmarks" / "contender.py"), "fer"]
+def one_call_each(name: str, files: list[Path]) -> dict[str, Any]:
+    """A package as its page shows it: one call for each file, in one process of its own environment."""
+    command = [str(peers.environment(name)), str(ROOT / "benchmarks" / "contender.py"), name]
     with peers.contender(command, ROOT) as process:
-        times = [sum(peers.ask(process, file)["ms"]) / peers.COUNT for file in sorted(photos.iterdir())[:count]]
-    return {"photos": count, "ms": sum(times) / len(times)}
+        said = peers.ask(process, {"files": [str(file) for file in files]})
+    count = len(files)
+    return {
+        "photos": count,
+        "faces": said["faces"],
+        "ms": said["seconds"] * 1e3 / count,
+        "processor_ms": said["processor_s"] * 1e3 / count,
+    }
 
 
 if __name__ == "__main__":

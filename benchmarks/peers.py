@@ -1,5 +1,7 @@
 """Others beside this, in turn on the same pictures: the package `fer`, a pair put together by hand, and this of before.
 
+benchmarks/batch.py takes DeepFace too, and lets each go through many files.
+
 Each runs in a process of its own: `fer` and the pair in a virtual environment made for them, from PyPI, in the folder
 that FACEMOTION_PEERS names or the system's temporary one; the project of before from a copy of its sources, with the
 packages of this. What cannot be installed is named in the report with the reason.
@@ -29,6 +31,13 @@ FER = "fer==25.10.3"
 # What it imports for pictures. Its own list would bring a CUDA build of torch, for a detector that is not its default;
 # it asks an old setuptools for its own files, and OpenCV's cascades are gone from version 5.
 NEEDED = ("tensorflow-cpu", "opencv-contrib-python<5", "pandas", "requests", "tqdm", "pillow", "setuptools<81")
+# It imports flask, and a Keras of before, which would bring all of TensorFlow with it.
+DEEPFACE = ("deepface==0.0.103", "tensorflow-cpu==2.21.*", "mtcnn", "flask", "opencv-contrib-python-headless<5")
+OTHERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "fer": (("--no-deps", FER), NEEDED),
+    "deepface": (DEEPFACE, ("--no-deps", "tf-keras==2.21.*")),
+}
+"""What is installed for each, one after the other."""
 BEFORE = "af6a00b"  # the last commit that ran the networks by PyTorch and YuNet by OpenCV
 ROUNDS, COUNT = 5, 4  # of all in turn; pictures for each at a time
 OURS, OLD, PAIR = "facemotion", "facemotion, before", "YuNet + mini-XCEPTION"
@@ -68,7 +77,7 @@ def commands(missing: dict[str, str]) -> Iterator[tuple[str, list[str], Path]]:
     if before:
         yield OLD, [sys.executable, script, "facemotion"], before
     try:
-        python = str(environment())
+        python = str(environment("fer"))
     except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         missing["fer"] = missing[PAIR] = f"{FER} could not be installed ({type(error).__name__})"
         return
@@ -78,14 +87,14 @@ def commands(missing: dict[str, str]) -> Iterator[tuple[str, list[str], Path]]:
         yield PAIR, [python, script, "pair", str(yunet)], FOLDER
 
 
-def environment() -> Path:
-    """The Python of the peers' virtual environment, made when it is not there."""
-    python = FOLDER / "fer" / "bin" / "python"
-    installed = FOLDER / "fer" / ".installed"
+def environment(name: str) -> Path:
+    """The Python of a virtual environment for one of `OTHERS`, made when it is not there."""
+    python = FOLDER / name / "bin" / "python"
+    installed = FOLDER / name / ".installed"
     if not installed.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(FOLDER / "fer")], check=True)
+        subprocess.run([sys.executable, "-m", "venv", str(FOLDER / name)], check=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        for packages in (("--no-deps", FER), NEEDED):
+        for packages in OTHERS[name]:
             subprocess.run([*pip, *packages], check=True, timeout=INSTALL_LIMIT_S)
         installed.touch()
     return python
@@ -146,7 +155,7 @@ def alternate(running: dict[str, subprocess.Popen[str]], files: dict[str, Path])
     for _ in range(ROUNDS):
         for kind, file in files.items():
             for name, process in running.items():
-                said = ask(process, file)
+                said = ask(process, {"picture": str(file), "count": COUNT})
                 times.setdefault((name, kind), []).extend(said["ms"])
                 faces[name, kind] = said["faces"]
     return {
@@ -155,9 +164,10 @@ def alternate(running: dict[str, subprocess.Popen[str]], files: dict[str, Path])
     }
 
 
-def ask(process: subprocess.Popen[str], file: Path) -> dict[str, Any]:
+def ask(process: subprocess.Popen[str], wish: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a program of contender.py, which says what may be wished for."""
     assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(json.dumps({"picture": str(file), "count": COUNT}) + "\n")
+    process.stdin.write(json.dumps(wish) + "\n")
     process.stdin.flush()
     said: dict[str, Any] = json.loads(process.stdout.readline())
     return said

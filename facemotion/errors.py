@@ -49,204 +49,141 @@ class FacemotionError(Exception):
 
     code: ClassVar[str] = "error"
 
+    def __init_subclass__(cls, code: str) -> None:
+        cls.code = code
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
 
 
-class InputError(FacemotionError):
+class InputError(FacemotionError, code="bad_input"):
     """The input cannot be analyzed."""
 
-    code = "bad_input"
 
-
-class MissingInput(InputError):
+class MissingInput(InputError, code="missing"):
     """No input was given."""
 
-    code = "missing"
 
-
-class EmptyFile(InputError):
+class EmptyFile(InputError, code="empty"):
     """The file has zero bytes."""
 
-    code = "empty"
 
-
-class NotAnImage(InputError):
+class NotAnImage(InputError, code="not_an_image"):
     """The file is text, a PDF, a video or random bytes."""
 
-    code = "not_an_image"
 
-
-class UnsupportedFormat(InputError):
+class UnsupportedFormat(InputError, code="unsupported_format"):
     """The file is an image of an unsupported format."""
 
-    code = "unsupported_format"
 
-
-class CorruptImage(InputError):
+class CorruptImage(InputError, code="corrupt"):
     """The image is damaged or breaks off."""
 
-    code = "corrupt"
 
-
-class FileTooLarge(InputError):
+class FileTooLarge(InputError, code="file_too_large"):
     """The file has more bytes than the limit."""
 
-    code = "file_too_large"
 
-
-class TooManyPixels(InputError):
+class TooManyPixels(InputError, code="too_many_pixels"):
     """The image has more pixels than the limit."""
 
-    code = "too_many_pixels"
 
-
-class BadShape(InputError):
+class BadShape(InputError, code="bad_shape"):
     """The image is too small or too thin to hold a face."""
 
-    code = "bad_shape"
 
-
-class BadArray(InputError):
+class BadArray(InputError, code="bad_array"):
     """The array has an unsupported shape, type or range."""
 
-    code = "bad_array"
 
-
-class ForbiddenSource(InputError):
+class ForbiddenSource(InputError, code="forbidden_source"):
     """The URL or path may not be opened."""
 
-    code = "forbidden_source"
 
-
-class BadOption(InputError):
+class BadOption(InputError, code="bad_option"):
     """An option, such as threshold or detail, is outside its range."""
 
-    code = "bad_option"
 
-
-class TooManyPictures(InputError):
+class TooManyPictures(InputError, code="too_many_pictures"):
     """The batch has more photos than the limit."""
 
-    code = "too_many_pictures"
 
-
-class NotAVideo(InputError):
+class NotAVideo(InputError, code="not_a_video"):
     """The file is text, an image, sound alone or random bytes."""
 
-    code = "not_a_video"
 
-
-class UnsupportedVideo(InputError):
+class UnsupportedVideo(InputError, code="unsupported_video"):
     """The video has an unsupported format, or is encrypted."""
 
-    code = "unsupported_video"
 
-
-class CorruptVideo(InputError):
+class CorruptVideo(InputError, code="corrupt_video"):
     """The video is damaged, or has no frames."""
 
-    code = "corrupt_video"
 
-
-class VideoTooLong(InputError):
+class VideoTooLong(InputError, code="video_too_long"):
     """The video has more seconds or frames than the limit."""
 
-    code = "video_too_long"
 
-
-class WeightsError(FacemotionError):
+class WeightsError(FacemotionError, code="weights"):
     """A model cannot be loaded."""
 
-    code = "weights"
 
-
-class UnknownModel(WeightsError):
+class UnknownModel(WeightsError, code="unknown_model"):
     """No model has that name."""
 
-    code = "unknown_model"
 
-
-class HubUnavailable(WeightsError):
+class HubUnavailable(WeightsError, code="hub_unavailable"):
     """The Hub gave no answer, or not in time."""
 
-    code = "hub_unavailable"
 
-
-class AccessDenied(WeightsError):
+class AccessDenied(WeightsError, code="access_denied"):
     """The repository is private, gated or absent; a token may be needed."""
 
-    code = "access_denied"
 
-
-class RevisionNotFound(WeightsError):
+class RevisionNotFound(WeightsError, code="not_found"):
     """The repository has no such revision or file."""
 
-    code = "not_found"
 
-
-class ChecksumMismatch(WeightsError):
+class ChecksumMismatch(WeightsError, code="checksum_mismatch"):
     """The file has another checksum than expected."""
 
-    code = "checksum_mismatch"
 
-
-class WeightsMismatch(WeightsError):
+class WeightsMismatch(WeightsError, code="weights_mismatch"):
     """Tensors, shapes or labels differ from the network's."""
 
-    code = "weights_mismatch"
 
-
-class UnsafeWeights(WeightsError):
+class UnsafeWeights(WeightsError, code="unsafe_weights"):
     """The file is a pickle, where safetensors are expected."""
 
-    code = "unsafe_weights"
 
-
-class StorageError(WeightsError):
+class StorageError(WeightsError, code="storage"):
     """The cache folder is full or cannot be written."""
 
-    code = "storage"
 
-
-class BatchError(FacemotionError):
+class BatchError(FacemotionError, code="batch"):
     """A run over many pictures cannot start or go on."""
 
-    code = "batch"
 
-
-class MissingPackage(BatchError):
+class MissingPackage(BatchError, code="missing_package"):
     """A package that this command needs is not installed."""
 
-    code = "missing_package"
 
-
-class OtherRun(BatchError):
+class OtherRun(BatchError, code="other_run"):
     """The destination holds the results of another run."""
 
-    code = "other_run"
 
-
-class SourceGone(BatchError):
+class SourceGone(BatchError, code="source_gone"):
     """The folder or bucket of the pictures is not there any more."""
 
-    code = "source_gone"
 
-
-class DestinationError(BatchError):
+class DestinationError(BatchError, code="destination"):
     """Results cannot be written."""
 
-    code = "destination"
 
-
-class ModelFailure(FacemotionError):
+class ModelFailure(FacemotionError, code="model_failed"):
     """A model raised, or memory ran out, on one request; the next may succeed."""
 
-    code = "model_failed"
 
-
-class TookTooLong(FacemotionError):
+class TookTooLong(FacemotionError, code="too_slow"):
     """A request passed the limit in seconds and was stopped; with less to do the next may succeed."""
-
-    code = "too_slow"

@@ -28,12 +28,10 @@ def raised_by(name: str) -> str:
     return f"Whoever runs this program can raise the limit: FACEMOTION_{name}."
 
 
-# Limits, each with an error message of its own; tests/security/test_server_limits.py exceeds each.
+# Limits, each with an error message of its own; tests/security/server/test_server_limits.py exceeds each.
 MAX_FILE_BYTES = _number("MAX_FILE_BYTES", 20_000_000)  # a 24-megapixel phone photo has about 12 MB
 MAX_PIXELS = _number("MAX_PIXELS", 50_000_000)  # in the file's header, checked before decoding
-MAX_SIDE = _number(
-    "MAX_SIDE", 4096
-)  # pixels; longer images are reduced. Keeps a 12-megapixel photo (4000 x 3000) as it is
+MAX_SIDE = _number("MAX_SIDE", 4096)  # pixels; longer images are reduced, a 12-megapixel photo (4000 x 3000) is not
 MIN_SIDE = 10  # the smallest face that a detector here can find is about this size
 MAX_ASPECT = 50  # long side over short side
 MAX_FACES = _number("MAX_FACES", 300)  # the largest are kept

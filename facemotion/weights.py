@@ -222,7 +222,7 @@ def _probe(repo: str, filename: str, revision: str | None) -> None:
 
 def _translate_error(error: Exception, reference: settings.Reference, filename: str) -> Exception:
     """The error of this package for an error of the Hub's library; its text is not passed on."""
-    from huggingface_hub import errors  # noqa: PLC0415
+    from huggingface_hub import constants, errors  # noqa: PLC0415
 
     if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         error = error.__cause__  # "not in the cache either": its cause says why
@@ -236,7 +236,10 @@ def _translate_error(error: Exception, reference: settings.Reference, filename: 
     if isinstance(error, errors.HfHubHTTPError):
         return _translate_status(error, reference.repo, filename)
     if isinstance(error, OSError) and error.errno in _STORAGE_ERRNOS:
-        return _storage_error(filename)
+        return StorageError(
+            f"{filename} cannot be stored in the cache folder {constants.HF_HUB_CACHE}: it is full or cannot be "
+            "written. Make room, or set HF_HOME to another folder."
+        )
     return _unreachable(reference.repo, filename, type(error).__name__)
 
 
@@ -253,13 +256,4 @@ def _translate_status(error: Any, repo: str, filename: str) -> WeightsError:
 def _unreachable(repo: str, filename: str, reason: str) -> HubUnavailable:
     return HubUnavailable(
         f"The Hub cannot be reached for {filename} of {repo} ({reason}). Try again later, or name a local file."
-    )
-
-
-def _storage_error(filename: str) -> StorageError:
-    from huggingface_hub import constants  # noqa: PLC0415
-
-    return StorageError(
-        f"{filename} cannot be stored in the cache folder {constants.HF_HUB_CACHE}: it is full or cannot be written. "
-        "Make room, or set HF_HOME to another folder."
     )

@@ -85,7 +85,8 @@ def run(out: Path | None = None, data: Path | None = None, device: str = "auto")
         tree = parts.run("data", lambda: subset(data, place / "data", config) if data else from_photos(place / "data"))
         parts.run("check", lambda: inspect.write(inspect.inspect(tree), place / "check"))
         parts.run("train", lambda: train.train(config, tree, place / "run", device=device))
-        parts.run("figures", lambda: run_figures.draw_all(run_figures.parse_arguments(draw_arguments(place, tree))))
+        drawn = ["--run", str(place / "run"), "--data", str(tree), "--out", str(place / "run" / "figures")]
+        parts.run("figures", lambda: run_figures.draw_all(run_figures.parse_arguments(drawn)))
         parts.run("export", lambda: export.export(place / "run", tree, place / "model"))
         parts.run("onnx and card", lambda: write_repository(place))
         parts.run("evaluate", lambda: evaluate_export(place, tree))
@@ -171,11 +172,6 @@ def write_split(split: Split, out: Path) -> None:
         (out / emotion).mkdir(parents=True)
     for picture, label_, name in zip(split.pictures, split.labels, split.names, strict=True):
         Image.fromarray(picture).save(out / EMOTIONS[label_] / f"{name}.png")
-
-
-def draw_arguments(place: Path, tree: Path) -> list[str]:
-    """Of `training.expression.figures.run_figures`."""
-    return ["--run", str(place / "run"), "--data", str(tree), "--out", str(place / "run" / "figures")]
 
 
 def write_repository(place: Path) -> None:

@@ -10,21 +10,27 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from facemotion.errors import BatchError, MissingPackage
+from facemotion.errors import BadOption, BatchError, MissingPackage
 
 _NEEDED = ("ray", "pyarrow", "pandas")
 _OBJECTS_BYTES = 100_000_000  # of shared memory: only numbers of parts and their records go through it
 _MOST_BLOCKS = 10_000  # in which the numbers of parts are handed to Ray; each costs its scheduler some memory
 _LONGEST_TEMP = 30  # characters: Ray adds 75 for its sockets, and Linux ends such a name at 107
 _STARTS = 3
+_WORKER_BYTES = 700_000_000  # of memory, at most
+_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container: bytes, or "max"
 _FOLDER = "facemotion-ray-"
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -33,7 +39,8 @@ _QUIET = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
 }
 # Ray replaces 127.0.0.1 by the address under which others reach the machine, and listens there, unless this is off.
-_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Its workers would give way to every other program of the machine: `nice` is the user's to say.
+_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
 
 
 def check_installed() -> None:
@@ -67,7 +74,7 @@ def started(address: str | None, processors: int) -> Iterator[ModuleType]:
     Raises:
         BatchError: there is no cluster at that address, or Ray cannot start.
     """
-    for name, value in (_QUIET | ({} if address else _LOOPBACK)).items():
+    for name, value in (_QUIET | ({} if address else _ALONE)).items():
         os.environ.setdefault(name, value)
     import ray  # noqa: PLC0415
 
@@ -76,7 +83,8 @@ def started(address: str | None, processors: int) -> Iterator[ModuleType]:
         return
     folder = None if address else _make_folder()
     try:
-        _connect_patiently(ray, address, processors, folder)
+        with _sigterm_kept():
+            _connect_patiently(ray, address, processors, folder)
         yield ray
     finally:
         ray.shutdown()
@@ -115,6 +123,17 @@ def _connect(ray: Any, address: str | None, processors: int, folder: Path | None
     except Exception as error:  # of many kinds, bare Exception among them
         where = f"at {address}" if address else "on this machine"
         raise BatchError(f"Ray could not be reached or started {where}: {_first_line(error)}") from error
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Takes back the handling of SIGTERM, which Ray replaces, in C++ too, by its own that ends in an abort."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -158,13 +177,64 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def stream(worker: type, job: Any, numbers: Sequence[int], workers: tuple[int, int], threads: int) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How many there are: `first` at the start, then from `fewest` to `most`, as machines come and go."""
+
+    fewest: int
+    first: int
+    most: int
+
+
+def workers(ray: Any, parts: int, wanted: int | None, threads: int) -> Workers:
+    """How many workers to have on a cluster, which machines may join and leave.
+
+    Args:
+        ray: from `started`.
+        parts: of which each worker takes one at a time.
+        wanted: by the user; None takes as many as there are processors for.
+        threads: processors for each.
+    """
+    most = min(wanted or parts, parts)
+    fitting = int(ray.cluster_resources().get("CPU", 1)) // threads
+    return Workers(1, min(max(1, fitting), most), most)
+
+
+def check_memory(count: int, usual: int) -> None:
+    """Refuses more workers than fit into this machine's memory; `usual` is how many there are without being named.
+
+    Raises:
+        BadOption: they do not fit.
+    """
+    limit = max(usual, _memory_bytes() // _WORKER_BYTES)
+    if count > limit:
+        raise BadOption(
+            f"{count} workers take up to {count * _WORKER_BYTES / 1e9:.0f} GB of memory, which is not there. Name "
+            f"{limit} or fewer; on photos of this machine, more than one a processor are no faster."
+        )
+
+
+def _memory_bytes() -> int:
+    """What this machine has, or the container may take."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # no container, or no limit
+        total = min(total, int(_MEMORY_LIMIT.read_text("utf-8")))
+    return total
+
+
+def is_connected() -> bool:
+    """Whether this program has connected to a cluster by itself."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+def stream(worker: type, job: Any, numbers: Sequence[int], workers: Workers, threads: int) -> Iterator[str]:
     """The records of parts, as JSON, in the order in which they are finished; called inside `started`.
 
     Args:
         worker: the class whose instances, made with `job`, take batches of part numbers.
         numbers: of the parts to make.
-        workers: fewest and most of them.
+        workers: how many of them.
         threads: processors for each.
 
     Raises:
@@ -176,8 +246,10 @@ def stream(worker: type, job: Any, numbers: Sequence[int], workers: tuple[int, i
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current().copy()
     context.enable_progress_bars = context.print_on_execution_start = False
-    fewest, most = workers
-    pool = ray.data.ActorPoolStrategy(min_size=fewest, max_size=most, max_tasks_in_flight_per_actor=2)
+    context.execution_no_progress_timeout_s = -1  # of large photos, a part takes longer than Ray's half an hour
+    pool = ray.data.ActorPoolStrategy(
+        min_size=workers.fewest, initial_size=workers.first, max_size=workers.most, max_tasks_in_flight_per_actor=2
+    )
     try:
         with ray.data.DataContext.current(context):
             blocks = min(len(numbers), _MOST_BLOCKS)
@@ -196,11 +268,6 @@ def stream(worker: type, job: Any, numbers: Sequence[int], workers: tuple[int, i
         raise BatchError(
             f"Ray gave up: {_first_line(error)}. What is finished is kept; go on with --resume."
         ) from error
-
-
-def processors(ray: Any) -> int:
-    """How many processors the cluster has."""
-    return int(ray.cluster_resources().get("CPU", 1))
 
 
 def _environment(threads: int) -> dict[str, str]:

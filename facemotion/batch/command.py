@@ -2,17 +2,20 @@
 
 Standard output has the end report, standard error the progress. The exit status is 0 when all is analysed, pictures
 that could not be read included, which have a row each; 1 when the run ended early, 2 for a mistake in the options, 130
-after Ctrl-C. Whatever was finished stays, and `--resume` goes on from there.
+after Ctrl-C, 143 after SIGTERM. Whatever was finished stays, and `--resume` goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,16 +30,44 @@ def run(arguments: Sequence[str]) -> int:
 
     Raises:
         FacemotionError: the run cannot start or go on.
-        KeyboardInterrupt: Ctrl-C.
     """
     options = _parser().parse_args(arguments)
-    with redirect_stdout(sys.stderr):  # libraries that print must not spoil the JSON
-        report = _analyse(options)
+    seen: list[Progress] = []
+    try:
+        with _exit_on_sigterm(), redirect_stdout(sys.stderr):  # libraries that print must not spoil the JSON
+            report = _analyse(options, seen)
+    except (KeyboardInterrupt, _Terminated) as stop:
+        number = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
+        done = f"{seen[-1].done} of {seen[-1].total} pictures are done" if seen else "nothing is done yet"
+        print(f"facemotion: Stopped: {done}. --resume goes on from there.", file=sys.stderr, flush=True)
+        return 128 + number
     if options.json:
         print(json.dumps(report.to_dict(), indent=2), flush=True)
     else:
         print("\n".join(_lines(report)), flush=True)
     return 0
+
+
+class _Terminated(SystemExit):
+    """SIGTERM came, as from Kubernetes."""
+
+
+@contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the block by an exception, so that Ray is shut down, unless the program handles it already."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facemotion batch",
         description="Analyses any number of pictures into a folder of Parquet files, with Ray Data.",
-        epilog="Exit status: 0 all done, 1 ended early, 2 wrong options, 130 stopped. docs/batch.md has the columns.",
+        epilog="Exit status: 0 all done, 1 ended early, 2 wrong options, 130 or 143 stopped. docs/batch.md has more.",
     )
     parser.add_argument(
         "sources", nargs="+", metavar="SOURCE",
@@ -77,12 +108,18 @@ def _positive(text: str) -> int:
     return value
 
 
-def _analyse(options: argparse.Namespace) -> Report:
+def _analyse(options: argparse.Namespace, seen: list[Progress]) -> Report:
+    """Runs it, and leaves the last progress in `seen`."""
     from facemotion import batch  # noqa: PLC0415 - takes seconds, which --help need not wait for
 
     given = {name: value for name, value in vars(options).items() if name != "json"}
-    with _shown() as progress:
-        return batch.run(given.pop("sources"), given.pop("out"), progress=progress, **given)
+    with _shown() as show:
+
+        def note(now: Progress) -> None:
+            seen[:] = [now]
+            show(now)
+
+        return batch.run(given.pop("sources"), given.pop("out"), progress=note, **given)
 
 
 @contextmanager
@@ -95,14 +132,18 @@ def _shown() -> Iterator[Callable[[Progress], None]]:
         said = [0.0]
 
         def show(now: Progress) -> None:
-            if not start:
-                start.append((time.monotonic(), now.done))
+            if bar.total is None:
                 bar.total, bar.initial = now.total, now.done
+            elif (
+                not start
+            ):  # the first part is done; what came before, Ray's start included, tells nothing about a rate
+                start.append((time.monotonic(), now.done))
             bar.set_postfix_str(f"{now.faces} faces, {now.errors} errors", refresh=False)
             bar.update(now.done - bar.n)
             if bar.disable and time.monotonic() - said[0] >= _EVERY_S:
                 said[0] = time.monotonic()
-                print(_line(now, *start[0]), file=sys.stderr, flush=True)
+                since, before = start[0] if start else (said[0], now.done)
+                print(_line(now, since, before), file=sys.stderr, flush=True)
 
         yield show
 
@@ -117,8 +158,8 @@ def _line(now: Progress, started: float, before: int) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     yield (
-        f"{report.out}: {report.items} pictures, {report.faces} faces, {report.rows} rows in {report.parts} files; "
-        f"{report.seconds:.1f} s, {report.pictures_per_s:.1f} pictures a second"
+        f"{_printable(report.out)}: {report.items} pictures, {report.faces} faces, {report.rows} rows in "
+        f"{report.parts} files; {report.seconds:.1f} s, {report.pictures_per_s:.1f} pictures a second"
     )
     if report.parts_before:
         yield f"{report.parts_before} of the files were there already"
@@ -127,4 +168,9 @@ def _lines(report: Report) -> Iterator[str]:
     if report.errors:
         yield "not analysed: " + ", ".join(f"{count} {code}" for code, count in report.errors.items())
     if report.slowest:
-        yield "slowest: " + ", ".join(f"{ms:.0f} ms {path}" for ms, path in report.slowest[:3])
+        yield "slowest: " + ", ".join(f"{ms:.0f} ms {_printable(path)}" for ms, path in report.slowest[:3])
+
+
+def _printable(path: str) -> str:
+    """A file's name without what would move the cursor of a terminal, or is no text."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in path)

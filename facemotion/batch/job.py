@@ -83,7 +83,7 @@ class Options:
     def check(self) -> None:
         """Raises BadOption where an option is outside its range."""
         FaceDetector.check_options(self.detail, self.threshold)
-        if not self.sources:
+        if not all(self.sources or [""]):
             raise MissingInput("There is no source. Name folders, globs, a list of paths or a Parquet file.")
         if not 0 < self.frames_per_s <= 120:
             raise BadOption(
@@ -179,6 +179,8 @@ def run(
         videos, frames_per_s, column, limit, part_pictures,
     )  # fmt: skip
     options.check()
+    if not str(out):
+        raise BadOption("There is no destination. Name a folder for the results.")
     if threads < 1 or (concurrency is not None and concurrency < 1):
         raise BadOption("Workers and their threads must be 1 or more each.")
     try:
@@ -197,9 +199,9 @@ class _Run:
         place = storage.locate(out)
         self._out = f"{place}{storage.options_of(out)}"
         self._results = Results(place)
-        if not resume:
-            self._results.check_new()
         begun = self._results.begun()
+        if begun is None or not resume:
+            self._results.check_new()
         self._models = Pipeline.from_pretrained(options.detector, options.classifier).models
         identity = options.identity(self._models)
         if begun is None:
@@ -234,21 +236,24 @@ class _Run:
         threads: int,
         progress: Callable[[Progress], None] | None,
     ) -> Report:
-        records = self._results.records(self._size.parts())
-        before, tally = len(records), _Tally(self._size.items)
-        for record in records.values():
+        from facemotion.batch.results import in_manifest  # noqa: PLC0415
+
+        finished: dict[int, dict[str, Any]] = {}
+        tally = _Tally(self._size.items)
+        for record in self._results.records(self._size.parts()):
+            finished[record["number"]] = in_manifest(record)
             tally.add(record)
-        done_before = tally.counts["items"]
+        before, done_before = len(finished), tally.counts["items"]
         if progress is not None:
             progress(tally.progress)
-        pending = [number for number in range(self._size.count) if number not in records]
+        pending = [number for number in range(self._size.count) if number not in finished]
         for record in self._make(pending, address, concurrency, threads) if pending else ():
-            records[record["number"]] = record
+            finished[record["number"]] = in_manifest(record)
             tally.add(record)
             if progress is not None:
                 progress(tally.progress)
         report = self._report(tally, before, tally.counts["items"] - done_before)
-        self._results.finish(report.to_dict(), records)
+        self._results.finish(report.to_dict(), finished)
         return report
 
     def _make(
@@ -263,11 +268,14 @@ class _Run:
             options.detail, options.threshold, options.column, options.videos, options.frames_per_s,
             home=None if address else os.environ.get("HOME"),
         )  # fmt: skip
-        here = concurrency or max(1, cores() // threads)
+        alone = address is None and not cluster.is_connected()
+        here = min(concurrency or max(1, cores() // threads), len(numbers))
+        if alone:
+            cluster.check_memory(here, cores())
         with cluster.started(address, here * threads) as ray:
-            most = min(concurrency or max(1, cluster.processors(ray) // threads), len(numbers))
-            fewest = 1 if address else most
-            for text in cluster.stream(PartWorker, job, numbers, (fewest, most), threads):
+            fixed = cluster.Workers(here, here, here)
+            workers = fixed if alone else cluster.workers(ray, len(numbers), concurrency, threads)
+            for text in cluster.stream(PartWorker, job, numbers, workers, threads):
                 record = json.loads(text)
                 if "failed" in record:
                     code, message = record["failed"]

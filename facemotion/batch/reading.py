@@ -19,6 +19,7 @@ _AHEAD = 8  # files that are fetched from a store while others are analysed
 _NO_FILE = "There is no such file. Please check its name."
 _UNREADABLE = "This file cannot be read. Please check its name, or choose the photo again."
 _FORBIDDEN = "This file may not be opened. Please check its permissions."
+_UNSEARCHED = "This folder could not be searched, so its photos are missing here. Please check its permissions."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ def load(items: Sequence[Item], roots: Sequence[str], column: str | None = None)
     for (way, address), group in groupby(items, _way):
         if way == "here":
             yield from (Loaded(item, _path(item.address)) for item in group)
+        elif way == "folder":
+            yield from (Loaded(item, None, (ForbiddenSource.code, _UNSEARCHED)) for item in group)
         elif way == "row":
             yield from _rows(address, list(group), column)
         else:
@@ -71,6 +74,8 @@ def gone(item: Item, roots: Sequence[str]) -> SourceGone | None:
 def _way(item: Item) -> tuple[str, str]:
     if item.kind == BYTES:
         return "row", item.address
+    if item.address.removesuffix(storage.options_of(item.address)).endswith("/"):
+        return "folder", ""
     return ("here" if storage.is_here(item.address) else "store"), ""
 
 
@@ -133,7 +138,7 @@ def _from_group(table: object, name: str, group: int, first: int, wanted: list[I
     at, rest = first, iter(wanted)
     item = next(rest, None)
     for batch in table.iter_batches(batch_size=GROUP_PICTURES, row_groups=[group], columns=[name]):  # type: ignore[attr-defined]
-        values = batch.column(0)
+        values = sources.values(batch)
         while item is not None and item.row < at + len(values):
             yield _checked(item, values[item.row - at].as_py())
             item = next(rest, None)

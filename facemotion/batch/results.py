@@ -14,9 +14,10 @@ Names that begin with _ or . are passed over by pandas, Spark and pyarrow when t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from facemotion.batch import storage
@@ -26,6 +27,8 @@ from facemotion.errors import DestinationError, OtherRun
 
 FORMAT = 1
 _READERS = 16  # of records at a time, for stores in which each takes a while
+_RECORDS = 1000  # asked for at a time
+_IN_MANIFEST = ("file", "bytes", "rows", "items", "faces")
 _OPTIONS = {"part_pictures": "the size of a part", "schema": "the version of the table", "version": "facemotion itself"}
 
 
@@ -34,7 +37,7 @@ class Results:
 
     def __init__(self, folder: Place) -> None:
         self.folder = folder
-        self._own = folder.child("_facemotion")
+        self._own = folder.child(storage.OWN_FOLDER)
         self.list_folder = self._own.child("list")
 
     def part(self, part: Part) -> Place:
@@ -110,30 +113,29 @@ class Results:
         """The record of a part that was finished."""
         return _read_json(self._own.child("done").child(f"{part.name}.json"))
 
-    def records(self, parts: Iterable[Part]) -> dict[int, dict[str, Any]]:
-        """The records of those parts whose file is there in full, by number."""
+    def records(self, parts: Iterable[Part]) -> Iterator[dict[str, Any]]:
+        """The records of those parts whose file is there in full, in order, some at a time."""
         sizes = self._sizes(self.folder)
         names = {name.removesuffix(".json") for name in self._sizes(self._own.child("done"))}
-        known = [part for part in parts if part.name in names]
+        known = (part for part in parts if part.name in names)
         with ThreadPoolExecutor(_READERS) as pool:
-            found = zip(known, pool.map(self.record, known), strict=True)
-            return {
-                part.number: record for part, record in found if record and sizes.get(record["file"]) == record["bytes"]
-            }
+            while some := list(islice(known, _RECORDS)):
+                for record in pool.map(self.record, some):
+                    if record and sizes.get(record["file"]) == record["bytes"]:
+                        yield record
 
     def clean(self) -> None:
         """Deletes what killed writers have left."""
         for folder in (self.folder, *(self._own.child(name) for name in ("list", "done", "tries")), self._own):
             storage.remove_parts(folder)
 
-    def finish(self, report: dict[str, Any], records: dict[int, dict[str, Any]]) -> None:
-        """Writes the manifest and the report.
+    def finish(self, report: dict[str, Any], finished: dict[int, dict[str, Any]]) -> None:
+        """Writes the manifest, from what `in_manifest` took of each record, by number; then the report.
 
         Raises:
             DestinationError: they cannot be written.
         """
-        kept = ("file", "bytes", "rows", "items", "faces")
-        parts = [{key: records[number][key] for key in kept} for number in sorted(records)]
+        parts = [finished[number] for number in sorted(finished)]
         self._write("manifest.json", {"format": FORMAT, "parts": parts})
         self._write("report.json", report)
 
@@ -144,6 +146,11 @@ class Results:
 
     def _write(self, name: str, value: dict[str, Any]) -> None:
         storage.write(self._own.child(name), json.dumps(value, indent=1).encode())
+
+
+def in_manifest(record: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says about a part; a driver has so much of each in memory."""
+    return {key: record[key] for key in _IN_MANIFEST}
 
 
 def _read_json(place: Place) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import takewhile
@@ -21,8 +21,10 @@ from facemotion.suffixes import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 PICTURE, VIDEO, BYTES = "picture", "video", "bytes"
 
 _LISTS = (".txt", ".lst")
+_PARQUET = ".parquet"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # how PowerShell's `>` begins a file
 _WILD = re.compile(r"[*?\[]")
-_COLUMNS = ("path", "bytes", "image", "url", "file")  # which of several columns of a Parquet file is meant
+_COLUMNS = ("path", "bytes", "image", "image.bytes", "url", "file")  # which of several of a Parquet file is meant
 _ROWS = 1000  # of a list, read at a time
 
 
@@ -85,17 +87,22 @@ class Listing:
             raise MissingInput(f"There is no folder {base}, in which {pattern} is to be searched for.")
         self.roots[-1] = _address(base, query)
         rest = pattern.path[len(start) :].strip("/")
+        named = tuple(suffix for suffix in (*_LISTS, _PARQUET) if rest.lower().endswith(suffix))
         depth = None if "**" in rest else rest.count("/")
         wanted = re.compile(_as_expression(rest))
         for file in storage.walk(base, depth):
-            if wanted.fullmatch(file.path[len(start) :].strip("/")) and not file.name.startswith("."):
+            if _is_unsearched(file):
+                yield _address(file, query), -1
+            elif file.name.startswith(".") or (_is_list(file) and not file.name.lower().endswith(named)):
+                continue
+            elif wanted.fullmatch(file.path[len(start) :].strip("/")):
                 yield from self._of_file(file, query)
 
     def _of_file(self, file: Place, query: str) -> Iterator[tuple[str, int]]:
         name = file.name.lower()
         if name.endswith(_LISTS):
             yield from self._rooted(_lines(file), file, query)
-        elif name.endswith(".parquet"):
+        elif name.endswith(_PARQUET):
             yield from self._of_parquet(file, query)
         else:
             yield _address(file, query), -1
@@ -103,7 +110,7 @@ class Listing:
     def _of_parquet(self, file: Place, query: str) -> Iterator[tuple[str, int]]:
         with open_parquet(file) as table:
             name = _column(table.schema_arrow, self._column, file)
-            if _is_binary(table.schema_arrow.field(name).type):
+            if _is_binary(dict(_columns(table.schema_arrow))[name]):
                 self.roots[-1] = _address(file, query)
                 yield from ((_address(file, query), row) for row in range(table.metadata.num_rows))
                 return
@@ -167,7 +174,18 @@ def column_of_bytes(table: Any, wanted: str | None, file: Place) -> str:
 
 def _is_wanted(file: Place) -> bool:
     suffix = os.path.splitext(file.name)[1].lower()  # noqa: PTH122
-    return suffix in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES) and not file.name.startswith(".")
+    wanted = suffix in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES) and not file.name.startswith(".")
+    return wanted or _is_unsearched(file)
+
+
+def _is_unsearched(file: Place) -> bool:
+    """Whether it is a folder that could not be searched; see `storage.walk`."""
+    return file.path.endswith("/")
+
+
+def _is_list(file: Place) -> bool:
+    """Whether it holds paths or pictures, and is none itself."""
+    return file.name.lower().endswith((*_LISTS, _PARQUET))
 
 
 def _address(place: Place, query: str) -> str:
@@ -181,17 +199,35 @@ def _beside(file: Place, text: str) -> Place:
 
 
 def _lines(file: Place) -> Iterator[str]:
-    with TextIOWrapper(file.filesystem.open_input_stream(file.path), "utf-8", errors="surrogateescape") as text:
+    encoding = "utf-16" if storage.read(file, 2) in _UTF16 else "utf-8-sig"  # without a byte order mark
+    with TextIOWrapper(file.filesystem.open_input_stream(file.path), encoding, errors="surrogateescape") as text:
         yield from filter(None, (line.strip("\r\n") for line in text))
 
 
 def _texts(table: Any, name: str) -> Iterator[str]:
     for batch in table.iter_batches(batch_size=_ROWS, columns=[name]):
-        yield from (text or "" for text in batch.column(0).to_pylist())
+        yield from (text or "" for text in values(batch).to_pylist())
+
+
+def values(batch: Any) -> Any:
+    """The only column of a batch of rows, or what is in it where it is nested."""
+    column = batch.column(0)
+    while pyarrow.types.is_struct(column.type):
+        (column,) = column.flatten()
+    return column
+
+
+def _columns(fields: Iterable[Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, type) of each column of a schema, nested ones as `image.bytes`, which Hugging Face's data sets have."""
+    for field in fields:
+        if pyarrow.types.is_struct(field.type):
+            yield from _columns(field.type.fields, f"{above}{field.name}.")
+        else:
+            yield above + field.name, field.type
 
 
 def _column(schema: Any, wanted: str | None, file: Place) -> str:
-    usable = [field.name for field in schema if _is_text(field.type) or _is_binary(field.type)]
+    usable = [name for name, kind in _columns(schema) if _is_text(kind) or _is_binary(kind)]
     if wanted is not None:
         if wanted not in usable:
             raise BadOption(f"{file} has no column {wanted!r} of texts or bytes; it has {', '.join(usable) or 'none'}.")

@@ -26,6 +26,8 @@ _QUERY = re.compile(r"\?(\w+=[^?&]*(&\w+=[^?&]*)*)$")  # a ? without = is a glob
 _ATOMIC_PUT = frozenset(["s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"])  # no half an object is ever seen
 _WAITS_S = (0.5, 2.0, 5.0)  # between the tries of a store that does not answer
 _PART = ".part"
+OWN_FOLDER = "_facemotion"
+"""What a run keeps beside its results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,28 +191,57 @@ def entries(folder: Place) -> list[Entry]:
         return sorted(found, key=lambda entry: entry.place.path)
     found = []
     with os.scandir(folder.path) as listed:
-        for one in listed:
-            if one.is_symlink() and one.is_dir():
-                continue
-            is_folder = one.is_dir(follow_symlinks=False)
-            size = 0 if is_folder or one.is_symlink() else one.stat(follow_symlinks=False).st_size
-            found.append(Entry(folder.child(one.name), is_folder, size))
+        found = [
+            Entry(folder.child(one.name), one.is_dir(follow_symlinks=False), _size(one))
+            for one in listed
+            if not _leads_to_a_folder(one)
+        ]
     return sorted(found, key=lambda entry: entry.place.path)
+
+
+def _leads_to_a_folder(one: os.DirEntry[str]) -> bool:
+    """Whether it is a link to a folder; one that leads to itself leads nowhere."""
+    try:
+        return one.is_symlink() and one.is_dir()
+    except OSError:
+        return False
+
+
+def _size(one: os.DirEntry[str]) -> int:
+    try:
+        return one.stat(follow_symlinks=False).st_size
+    except OSError:  # it was deleted meanwhile
+        return 0
 
 
 def walk(folder: Place, depth: int | None = None) -> Iterator[Place]:
     """The files in a folder and in the folders within it, down to `depth` of them, in a fixed order.
 
-    One folder's names are in memory at a time, and those of the folders that are still to be searched.
+    Folders whose names begin with a dot, and those that a run keeps for itself, are passed over. A folder within that
+    cannot be searched comes as a place whose path ends with a slash. One folder's names are in memory at a time, and
+    those of the folders that are still to be searched.
+
+    Raises:
+        OSError: the folder itself cannot be searched.
     """
     waiting = [(folder, 0)]
     while waiting:
         at, level = waiting.pop()
-        found = entries(at)
+        try:
+            found = entries(at)
+        except OSError as error:
+            if level == 0 or not (at.local or isinstance(error, PermissionError)):
+                raise
+            yield at.child("")
+            continue
         yield from (entry.place for entry in found if not entry.is_folder)
         if depth is None or level < depth:
-            deeper = [(entry.place, level + 1) for entry in found if entry.is_folder]
-            waiting += reversed(deeper)
+            deeper = [entry.place for entry in found if entry.is_folder and not _is_passed_over(entry.place.name)]
+            waiting += [(place, level + 1) for place in reversed(deeper)]
+
+
+def _is_passed_over(folder: str) -> bool:
+    return folder.startswith(".") or folder == OWN_FOLDER
 
 
 def read(place: Place, limit: int | None = None) -> bytes:
@@ -261,6 +292,13 @@ def _put(place: Place, data: bytes) -> None:
 
 
 def _write_here(target: Path, data: bytes) -> None:
+    try:
+        _write_whole(target, data)
+    except FileNotFoundError:  # another start of the same run took the temporary file for one that was left behind
+        _write_whole(target, data)
+
+
+def _write_whole(target: Path, data: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}{_PART}")
     try:

@@ -76,7 +76,7 @@ def find_photos(arguments: Sequence[str], recursive: bool = False, drawn_into: P
     """Find the photos, in the order of the arguments.
 
     Args:
-        words: as on the command line.
+        arguments: as on the command line.
         recursive: search folders within folders too, linked ones included.
         drawn_into: the folder into which pictures are drawn.
     """

@@ -40,7 +40,7 @@ class SignalHandler(list[int]):
         A closing terminal sends its signal several times; only Ctrl-C is repeated on purpose.
 
         Raises:
-            Stopped: for the first signal, and for every Ctrl-C.
+            Interrupted: for the first signal, and for every Ctrl-C.
         """
         self.append(number)
         if not self._deferred and (len(self) == 1 or number == signal.SIGINT):
@@ -59,7 +59,7 @@ class SignalHandler(list[int]):
         """Raise `Interrupted` if a signal was deferred, or its exception lost.
 
         Raises:
-            Stopped: there was a signal.
+            Interrupted: there was a signal.
         """
         if self:
             raise Interrupted(self[0])

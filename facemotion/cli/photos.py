@@ -23,9 +23,10 @@ from facemotion import __version__
 from facemotion.atomic import atomic_write
 from facemotion.cli import interrupts
 from facemotion.cli.inputs import DRAWN_MARK, STANDARD_INPUT, PhotoInput, find_photos, is_pattern
-from facemotion.cli.results import Results, count, printable, redirect_to_null, say
+from facemotion.cli.results import Results, printable, redirect_to_null, say
 from facemotion.errors import FacemotionError, MissingInput, NotAnImage
 from facemotion.faces import Analysis
+from facemotion.output.tables import count
 from facemotion.suffixes import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import TextIO
 from facemotion.atomic import atomic_write
 from facemotion.faces import EMOTIONS, Analysis
 from facemotion.output import tables
+from facemotion.output.tables import count
 
 PRINTED = "-"  # CSV file name that stands for standard output
 
@@ -172,11 +173,6 @@ def _summary(analyses: Sequence[Analysis]) -> str:
     notes = [f"{counts[key]} {key}" for key in ("uncertain", "unreadable") if counts[key]]
     parts = [f"{count(len(analyses), 'picture')}, {faces}", ", ".join(kinds), ", ".join(notes)]
     return "; ".join(part for part in parts if part)
-
-
-def count(number: int, what: str) -> str:
-    """A number with its noun: `1 face`, `2 faces`."""
-    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def printable(path: Path | str) -> str:

@@ -18,8 +18,6 @@ def load(name: str = "default") -> FaceDetector:
     """Load a detector by name; see `FaceDetector.from_pretrained`.
 
     Only "default" and "live" fall back to the embedded YuNet when their model cannot be loaded.
-
-    Only what "default" and "live" stand for may be replaced by the embedded YuNet when it cannot be had.
     """
     if name not in ("default", "live"):
         return _named(name)

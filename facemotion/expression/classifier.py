@@ -137,14 +137,9 @@ def check_config(config: Any) -> None:
     if config["labels"] != list(EMOTIONS):
         raise WeightsMismatch(f"The labels are {config['labels']!r}, but must be {list(EMOTIONS)}.")
     _check_network(config["network"], _nested_value(config, "input", "size"))
-    _check_range("temperature", config["temperature"], _MIN_FLOAT, _MAX_FLOAT, "a finite number above 0")
-    _check_range(
-        "normalisation.std",
-        _nested_value(config, "normalisation", "std"),
-        _MIN_FLOAT,
-        _MAX_FLOAT,
-        "a finite number above 0",
-    )
+    deviation = _nested_value(config, "normalisation", "std")
+    for name, value in (("temperature", config["temperature"]), ("normalisation.std", deviation)):
+        _check_range(name, value, _MIN_FLOAT, _MAX_FLOAT, "a finite number above 0")
     for section, key in (("normalisation", "mean"), ("uncertain", "min_confidence"), ("uncertain", "min_lead")):
         _check_range(f"{section}.{key}", _nested_value(config, section, key), 0, 1, "a number from 0 to 1")
 

@@ -26,13 +26,13 @@ def assess(image: NDArray[np.uint8], box: Box, crop: NDArray[np.uint8]) -> tuple
         box: the face, in pixels of `image`.
         crop: RGB uint8 [S, S, 3], the face's square.
     """
-    grey = crops.to_grey(crop)
+    grey, (height, width) = crops.to_grey(crop), image.shape[:2]
     found = {
         "small": min(box.width, box.height) < SMALL_SIDE,
         "blurred": sharpness(grey) < BLURRED_CONTRAST,
         "dark": float(grey.mean()) < DARK_MEAN,
         "overexposed": float((grey >= BRIGHT_LEVEL).mean()) > OVEREXPOSED_SHARE,
-        "cut_off": _touches_edge(box, *image.shape[:2]),
+        "cut_off": min(box.x0, box.y0, width - box.x1, height - box.y1) <= EDGE,
     }
     return tuple(reason for reason, holds in found.items() if holds)
 
@@ -45,7 +45,3 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
     scaled = crops.resize(grey, BLUR_SIDE).astype(np.float32)
     variance = float(scaled.var())
     return float(cv2.Laplacian(scaled, cv2.CV_32F).var()) / variance if variance > 1 else 0.0
-
-
-def _touches_edge(box: Box, height: int, width: int) -> bool:
-    return box.x0 <= EDGE or box.y0 <= EDGE or box.x1 >= width - EDGE or box.y1 >= height - EDGE

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from facemotion.errors import CorruptImage
 
-_FULL_BOX = 4  # bytes of version and flags before the content of some boxes
+FULL_BOX = 4  # bytes of version and flags before the content of some boxes
 _SEQUENCE_HEADER = 1  # OBU type that holds the frame size (AV1, section 6.2.2)
 _HEADER_BYTES = 256  # at most 100 are needed
 _MAX_ITEMS, _MAX_UNITS = 5_000, 20_000  # a grid of 8 x 8 cells with opacity has 130 items, each of 3 units
@@ -23,7 +23,7 @@ def stills_only(data: bytes) -> bytes:
     Raises:
         CorruptImage: it is not of the form that the format demands.
     """
-    for _, start, _ in _boxes(data, 0, len(data)):
+    for _, start, _ in boxes(data, 0, len(data)):
         return data[:start] + b"avif" + data[start + 4 :] if data[start : start + 4] == b"avis" else data
     return data
 
@@ -35,14 +35,14 @@ def coded_pixels(data: bytes) -> tuple[int, int]:
         CorruptImage: it is not of the form that the format demands, or has more pieces than any real image.
     """
     largest = total = units = 0
-    for item in _items(data):
+    for item in items(data):
         pixels = 0
         for kind, content in _units(item):
             units += 1
             if units > _MAX_UNITS:
                 raise _damaged()
             if kind == _SEQUENCE_HEADER:
-                width, height = _frame_size(_Bits(content))
+                width, height = _frame_size(Bits(content))
                 pixels = max(pixels, width * height)
         largest, total = max(largest, pixels), total + pixels
     return largest, total
@@ -52,7 +52,7 @@ def _damaged() -> CorruptImage:
     return CorruptImage("This AVIF picture is damaged or breaks off. Please choose the photo again.")
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Iterate over boxes: (type, start, end of the content) (ISO/IEC 14496-12, section 4.2)."""
     while start + 8 <= end:
         size, head = int.from_bytes(data[start : start + 4], "big"), 8
@@ -66,11 +66,11 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
         start = stop
 
 
-def _items(data: bytes) -> Iterator[bytes]:
+def items(data: bytes) -> Iterator[bytes]:
     """Content of each item in the file."""
-    for kind, start, end in _boxes(data, 0, len(data)):
+    for kind, start, end in boxes(data, 0, len(data)):
         if kind == b"meta":
-            inner = {name: (first, last) for name, first, last in _boxes(data, start + _FULL_BOX, end)}
+            inner = {name: (first, last) for name, first, last in boxes(data, start + FULL_BOX, end)}
             if b"iloc" in inner:
                 yield from _Locations(data, *inner[b"iloc"]).items(inner.get(b"idat", (0, 0)))
 
@@ -80,7 +80,7 @@ class _Locations:
 
     def __init__(self, data: bytes, start: int, end: int) -> None:
         self._data, self._at, self._end = data, start, end
-        self._version = self._number(_FULL_BOX) >> 24
+        self._version = self._number(FULL_BOX) >> 24
         self._left = 2 * len(data)  # bytes of all items together; they share little
         sizes = self._number(2)
         self._offset, self._length, self._base = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
@@ -137,7 +137,7 @@ def _size(item: bytes, at: int) -> tuple[int, int]:
     return at + 8, size
 
 
-class _Bits:
+class Bits:
     """Reader of unsigned numbers of any bit width; zeros after the end."""
 
     def __init__(self, data: bytes) -> None:
@@ -147,8 +147,13 @@ class _Bits:
         self._left -= count
         return (self._value >> self._left if self._left >= 0 else 0) & (1 << count) - 1
 
+    def golomb(self) -> int:
+        """A number with as many zeros before it as it has bits after the first (Exp-Golomb; AV1: uvlc)."""
+        zeros = next((count for count in range(33) if self.take(1)), 32)
+        return (1 << zeros) - 1 + self.take(zeros) if zeros < 32 else 0
 
-def _frame_size(bits: _Bits) -> tuple[int, int]:
+
+def _frame_size(bits: Bits) -> tuple[int, int]:
     """(width, height) from a sequence header, the size of the largest frame (AV1, section 5.5.1)."""
     bits.take(4)
     if bits.take(1):
@@ -159,14 +164,13 @@ def _frame_size(bits: _Bits) -> tuple[int, int]:
     return bits.take(width) + 1, bits.take(height) + 1
 
 
-def _skip_timing(bits: _Bits) -> tuple[bool, int]:
+def _skip_timing(bits: Bits) -> tuple[bool, int]:
     """Skip the timing; returns whether a decoder model follows, and the bit width of its numbers."""
     if not bits.take(1):
         return False, 0
     bits.take(64)
-    if bits.take(1):  # a number with as many zeros before it as it has bits after the first
-        zeros = next((count for count in range(33) if bits.take(1)), 32)
-        bits.take(zeros if zeros < 32 else 0)
+    if bits.take(1):
+        bits.golomb()
     if not bits.take(1):
         return False, 0
     width = bits.take(5) + 1
@@ -174,7 +178,7 @@ def _skip_timing(bits: _Bits) -> tuple[bool, int]:
     return True, width
 
 
-def _skip_operating_points(bits: _Bits, modelled: bool, width: int) -> None:
+def _skip_operating_points(bits: Bits, modelled: bool, width: int) -> None:
     delayed = bits.take(1)
     for _ in range(bits.take(5) + 1):
         bits.take(12)

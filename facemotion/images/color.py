@@ -25,8 +25,6 @@ def srgb_transform(image: Image.Image) -> Transform | None:
 
     Browsers embed the sRGB profile in every camera frame. Building a transform takes 12 ms, applying it 27 ms at 640 x
     480.
-
-    Browsers write sRGB's into every frame of a camera. Building the way takes 12 ms, going it 27 ms at 640 x 480.
     """
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or len(profile) > _MAX_PROFILE_BYTES:

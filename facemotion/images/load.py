@@ -28,24 +28,15 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
 from facemotion import settings
-from facemotion.errors import (
-    BadArray,
-    BadShape,
-    CorruptImage,
-    InputError,
-    TooManyPixels,
-    UnsupportedFormat,
-)
-from facemotion.images import avif, color, sanitize, sniff, sources
+from facemotion.errors import BadArray, BadShape, CorruptImage, InputError, TooManyPixels, UnsupportedFormat
+from facemotion.images import avif, color, hevc, sanitize, sniff, sources
 
 Pixels = npt.NDArray[np.uint8]
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | npt.NDArray[Any]
 """Sources of `load`: a path or `data:` URL, the bytes of a file, a PIL image, an array."""
 
 _STRIP_PIXELS = 2_000_000  # converted at a time, so that a large image is never in memory twice
-_LARGE_PIXELS = (
-    17_000_000  # a JPEG that has more, once reduced to about MAX_SIDE, may be decoded somewhat smaller still
-)
+_LARGE_PIXELS = 17_000_000  # a JPEG that has more when reduced to about MAX_SIDE may be decoded somewhat smaller still
 _WORTH_DRAFT = 2 / 3  # of MAX_SIDE must then be left: 6000 x 4000 -> 3000 x 2000, not 4160 -> 2080
 _USUAL_PIXELS = 50_000_000  # default of settings.MAX_PIXELS; the next limits scale with it
 _PIXELS_AT_ONCE = 25_000_000  # of WebP, AVIF and transparent HEIC, whose decoders hold 16 bytes a pixel: 400 MB
@@ -135,7 +126,7 @@ def _from_bytes(data: bytes) -> Picture:
         container = sanitize.strip(name, data)
         image = _open(name, container.data)
         source_size = image.size
-        _check_size(*source_size, _limit(name, image))
+        _check_size(*source_size, _limit(name, image, container.data))
         _draft(image)
         image.load()
         return _upright(image, source_size, container.exif)
@@ -160,11 +151,10 @@ def _open(name: str, data: bytes) -> Image.Image:
     return reader(BytesIO(data))
 
 
-def _limit(name: str, image: Image.Image | None = None) -> int:
-    """Pixel limit of a format; for HEIC, the header of `image` tells how it is stored."""
+def _limit(name: str, image: Image.Image | None = None, data: bytes = b"") -> int:
+    """Pixel limit of a format; for HEIC, it depends on how `image` is coded in `data`."""
     if name == "HEIC" and image is not None and image.mode in ("L", "RGB"):
-        full = image.info.get("chroma", 420) == 420 or image.info.get("bit_depth", 8) == 8
-        usual = _USUAL_PIXELS if full else _DEEP_PIXELS
+        usual = _DEEP_PIXELS if hevc.is_deep(data) else _USUAL_PIXELS
     else:
         usual = _PIXELS_AT_ONCE if name in ("WEBP", "AVIF", "HEIC") else _USUAL_PIXELS
     return max(min(usual, settings.MAX_PIXELS), settings.MAX_PIXELS * usual // _USUAL_PIXELS)

@@ -6,12 +6,7 @@ from facemotion.errors import NotAnImage, UnsupportedFormat
 
 ACCEPTED = "JPEG, PNG, GIF, WebP, BMP, AVIF and HEIC pictures are read here"
 
-_READ = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-)
+_READ = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF87a", "GIF"), (b"GIF89a", "GIF"))
 _OTHER_PICTURES = (
     (b"II*\x00", "a TIFF or camera raw picture"),
     (b"MM\x00*", "a TIFF or camera raw picture"),

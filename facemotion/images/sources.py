@@ -11,15 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from facemotion import settings
-from facemotion.errors import (
-    BadArray,
-    CorruptImage,
-    EmptyFile,
-    FileTooLarge,
-    ForbiddenSource,
-    MissingInput,
-    NotAnImage,
-)
+from facemotion.errors import BadArray, CorruptImage, EmptyFile, FileTooLarge, ForbiddenSource, MissingInput, NotAnImage
 
 _SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # two letters at least: `C:/` is a drive
 _BASE64 = 4 / 3  # characters per byte

@@ -66,9 +66,7 @@ def annotate(image: Pixels, analysis: Analysis, *, labels: bool = True, selected
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
         raise BadArray("Only a uint8 RGB array of shape [height, width, 3] can be drawn on; images.load makes one.")
     drawn = np.array(image, order="C")
-    faces = sorted(
-        analysis.faces, key=lambda face: face.id != selected
-    )  # the label of the selected face is placed first
+    faces = sorted(analysis.faces, key=lambda face: face.id != selected)  # the selected face's label is placed first
     rects = [_scaled(face, analysis, drawn) for face in faces]
     for face, rect in reversed(list(zip(faces, rects, strict=True))):  # and its box is on top
         _draw_box(drawn, face, rect, emphasised=face.id == selected)

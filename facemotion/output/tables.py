@@ -78,9 +78,7 @@ def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        text = value.replace(
-            "\r", " "
-        )  # before Python 3.13, csv writes it unquoted and readers take it for a line's end
+        text = value.replace("\r", " ")  # csv leaves it unquoted before Python 3.13, and readers end the line there
         return f"'{text}" if text[:1].isspace() or text.startswith(_FORMULA_STARTS) else text
     return value
 
@@ -102,6 +100,11 @@ def to_json(analyses: Sequence[Analysis], names: Sequence[str], *, as_list: bool
     if as_list is None:
         as_list = len(analyses) != 1
     return json.dumps(named if as_list else analyses[0].to_dict(), indent=2, allow_nan=False)
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 face`, `2 faces`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def totals(analyses: Sequence[Analysis]) -> dict[str, int]:

@@ -42,6 +42,11 @@ class Moment:
     id: int
     probabilities: tuple[float, ...]
 
+    @property
+    def expression(self) -> str:
+        """The most probable of `EMOTIONS`."""
+        return EMOTIONS[self.probabilities.index(max(self.probabilities))]
+
 
 class LiveSession:
     """The stream of one viewer. Of a frame only the numbers of `moments` are kept.
@@ -138,7 +143,6 @@ def moments_csv(moments: Sequence[Moment]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["time_s", "id", "expression", *EMOTIONS])
     for moment in moments:
-        top = EMOTIONS[moment.probabilities.index(max(moment.probabilities))]
-        seconds = moment.time_s - moments[0].time_s
-        writer.writerow([f"{seconds:.2f}", moment.id, top, *(f"{p:.4f}" for p in moment.probabilities)])
+        seconds, probabilities = moment.time_s - moments[0].time_s, (f"{p:.4f}" for p in moment.probabilities)
+        writer.writerow([f"{seconds:.2f}", moment.id, moment.expression, *probabilities])
     return text.getvalue()

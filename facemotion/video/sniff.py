@@ -12,15 +12,7 @@ from facemotion.images import sniff as image_kinds
 ACCEPTED = "MP4, MOV, WebM, Matroska (MKV) and AVI videos are read here"
 HEAD_BYTES = 4096
 
-_MOV_BOXES = (
-    b"ftyp",
-    b"moov",
-    b"mdat",
-    b"wide",
-    b"free",
-    b"skip",
-    b"pnot",
-)  # old QuickTime files begin with the others
+_MOV_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # from the second on: of old files
 _OTHER_VIDEOS = (
     (b"FLV\x01", "a Flash video"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media file"),

@@ -23,14 +23,8 @@ _H264 = {"preset": "veryfast", "crf": "23"}  # twice the speed of the default at
 _BT709, _LIMITED = 1, 1  # AVCOL_SPC_BT709 (its primaries and transfer have the same number) and AVCOL_RANGE_MPEG
 _COPIED_CODECS = ("aac", "mp3", "mp3float", "opus", "libopus")  # copied as they are: browsers play them from an MP4
 _DISK_ERRNOS = (
-    errno.ENOSPC,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.EIO,
-    errno.EFBIG,
-    errno.ENOENT,
-    errno.EDQUOT,
+    *(errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG),
+    *(errno.ENOENT, errno.EDQUOT),
 )
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 
@@ -181,11 +175,8 @@ def _add_pictures(container: Any, size: tuple[int, int], rate: Fraction) -> Any:
 
 
 def _add_sound(container: Any, source: Any) -> _CopiedSound | _EncodedSound:
-    return (
-        _CopiedSound(container, source)
-        if source.codec_context.codec.name in _COPIED_CODECS
-        else _EncodedSound(container, source)
-    )
+    copied = source.codec_context.codec.name in _COPIED_CODECS
+    return _CopiedSound(container, source) if copied else _EncodedSound(container, source)
 
 
 def _write_error(target: Path, error: Exception) -> StorageError | CorruptVideo:

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from facemotion.pipeline import Pipeline
 from tests.support.processes import ROOT
 
 PATIENCE_S = 400  # Ray starts a dozen processes, on a machine that may be busy
+SMALL_PARTS = ("--part-pictures", "1")
+GATED = (20, 21)  # of 40 parts: two workers, both of which stop there
 Row = dict[str, Any]
+Begin = Callable[..., subprocess.Popen[str]]
 
 
 def tiny_pictures(folder: Path, face: np.ndarray, count: int = 40) -> Path:
@@ -79,7 +83,7 @@ def finish_all(one: PartWorker) -> list[dict[str, Any]]:
 
 
 def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-    """`python -m facemotion batch` with these arguments, YuNet and the quickest look, in a process of its own."""
+    """`python -m facemotion batch` with these arguments, YuNet and the quickest look, in a group of its own."""
     quick = ["--detail", "fast", "--detector", "yunet"]
     return subprocess.Popen(
         [sys.executable, "-m", "facemotion", "batch", *map(str, arguments), *quick],
@@ -89,7 +93,34 @@ def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
+
+
+@contextmanager
+def beginner() -> Iterator[Begin]:
+    """`start`, whose processes are killed in the end where they still run; their Ray ends with them."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def started(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+        processes.append(start(*arguments, **environment))
+        return processes[-1]
+
+    try:
+        yield started
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
+def give_up(process: subprocess.Popen[str], status: int) -> str:
+    """The standard error of a command that ends early, in a sentence and with this status."""
+    output, errors = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, output) == (status, ""), errors[-3000:]
+    assert "Traceback" not in errors
+    return errors
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -106,6 +137,12 @@ def finish(process: subprocess.Popen[str]) -> str:
 def done(out: Path) -> int:
     """How many parts are finished."""
     return len(list((out / "_facemotion" / "done").glob("part-*.json")))
+
+
+def pending(out: Path, count: int) -> list[int]:
+    """The numbers of the parts, of so many, that have no record."""
+    names = {file.stem for file in (out / "_facemotion" / "done").glob("part-*.json")}
+    return [number for number in range(count) if f"part-{number:06d}" not in names]
 
 
 def wait_until(true: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
@@ -135,9 +172,10 @@ class Gate:
 
     def __init__(self, out: Path, *parts: int) -> None:
         folder = out / "_facemotion" / "tries"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self._pipes = [folder / f"part-{number:06d}.json" for number in parts]
         for pipe in self._pipes:
+            pipe.unlink(missing_ok=True)
             os.mkfifo(pipe)
 
     def open(self) -> None:
@@ -148,3 +186,13 @@ class Gate:
             notes.write_text("{}")
             notes.replace(pipe)
             os.close(writer)
+
+
+def gated(
+    begin: Begin, pictures: Path, out: Path, *more: str, **environment: str
+) -> tuple[subprocess.Popen[str], Gate]:
+    """A run of two workers that has finished a dozen parts, and can finish no more than 38."""
+    gate = Gate(out, *GATED)
+    process = begin(pictures, "--out", out, *SMALL_PARTS, *more, **environment)
+    wait_until(lambda: done(out) >= 12, process)
+    return process, gate

@@ -1,4 +1,4 @@
-"""app.py with another handler for the camera's frames, for the comparison in benchmarks/live.py.
+"""app.py with another handler for the camera's frames, for the comparison in benchmarks/live/.
 
     python -m tests.support.live_server KIND
 

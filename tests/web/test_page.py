@@ -22,7 +22,7 @@ from facemotion.images import Picture
 from facemotion.webui import build_page, launch_options
 from facemotion.webui.components import downloads
 from facemotion.webui.components.image_size import fit_within
-from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.components.uploads import PhotoInput
 from facemotion.webui.gradio_patches import public_blocks, session_cleanup
 from facemotion.webui.html import text as text_html
 from facemotion.webui.server.error_messages import as_gradio_error

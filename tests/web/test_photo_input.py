@@ -8,7 +8,7 @@ import pytest
 from gradio.data_classes import FileData, ImageData, ListFiles
 
 from facemotion import errors
-from facemotion.webui.components.photo_input import PhotoInput, PhotosInput
+from facemotion.webui.components.uploads import PhotoInput, PhotosInput
 
 # gradio makes event loops while it builds components, and leaves them to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

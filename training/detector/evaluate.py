@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,11 +24,11 @@ from tqdm import tqdm
 from facemotion import FaceDetector, images, settings
 from facemotion.detectors.boxes import areas
 from facemotion.detectors.tiling import AUTO_SIDE
-from facemotion.errors import FacemotionError
+from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import write_json, write_text
 from training.common.markdown import table as markdown_table
-from training.detector import yolo_format
+from training.detector.data import yolo_format
 from training.detector.metrics import Found, at_threshold, average_precision
 
 ALONE = "alone"
@@ -56,13 +55,9 @@ Group = tuple[str, str, list[yolo_format.Photo]]  # kind, name of the set, photo
 
 def main(given: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(given)
-    try:
-        evaluated = evaluate_detectors(
-            groups(arguments.test, arguments.data, arguments.all), arguments.detectors, arguments.details
-        )
-    except (DataError, FacemotionError) as error:
-        print(f"{str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
+    with exit_on_error():
+        sets = groups(arguments.test, arguments.data, arguments.all)
+        evaluated = evaluate_detectors(sets, arguments.detectors, arguments.details)
     text = markdown(evaluated)
     print(text)
     if arguments.out:

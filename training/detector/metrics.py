@@ -109,14 +109,8 @@ def _dataset(found: Sequence[Found]) -> dict[str, Any]:
         "images": [{"id": number} for number in range(len(found))],
         "categories": [{"id": 1, "name": "face"}],
         "annotations": [
-            {
-                "id": n + 1,
-                "image_id": image,
-                "category_id": 1,
-                "bbox": _xywh(f),
-                "area": float(areas(f[None])[0]),
-                "iscrowd": 0,
-            }
+            {"id": n + 1, "image_id": image, "bbox": _xywh(f), "area": float(areas(f[None])[0])}
+            | {"category_id": 1, "iscrowd": 0}
             for n, (image, f) in enumerate(faces)
         ],
     }

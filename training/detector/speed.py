@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ import numpy as np
 from facemotion import runtime
 from facemotion.detectors import onnx_yolo as served
 from facemotion.detectors import ultralytics_compat
-from facemotion.errors import FacemotionError
+from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import write_json
 from training.common.markdown import table
@@ -37,11 +36,8 @@ ROUNDS, WARM_UP = 30, 3
 
 def main(given: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(given)
-    try:
+    with exit_on_error():
         measured = measure(arguments.networks, arguments.rounds)
-    except (DataError, FacemotionError) as error:
-        print(f"{str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
     print(markdown(measured))
     if arguments.out:
         write_json(arguments.out / FILE, measured)

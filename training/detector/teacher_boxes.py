@@ -4,8 +4,8 @@
     python -m training.detector.teacher_boxes --teacher yolov11m.pt --data faces --out faces/teacher --resume
 
 The folder gets one text file for each photo, a line "x0 y0 x1 y1 score" for each box, corners in shares of the photo:
-`teacher/` beside `images/` and `labels/` is where `training.detector.dataset` looks for them. A file is written at once
-under its final name, so a stopped run continues with --resume.
+`teacher/` beside `images/` and `labels/` is where `training.detector.data.dataset` looks for them. A file is written at
+once under its final name, so a stopped run continues with --resume.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from facemotion import FaceDetector, images
 from facemotion.detectors import ultralytics_compat
 from facemotion.detectors.boxes import Boxes, suppress
-from facemotion.errors import FacemotionError
+from training.common.cli_errors import exit_on_error
 from training.common.constants import SUFFIXES
 from training.common.errors import DataError
 from training.common.files import write_text
@@ -44,11 +43,8 @@ def main(given: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(given)
     torch.set_num_threads(arguments.threads)
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
-    try:
+    with exit_on_error():
         label(arguments.data, arguments.out, arguments.teacher, arguments.imgsz, arguments.resume, arguments.bf16)
-    except (DataError, FacemotionError) as error:
-        print(f"{str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
 
 
 def label(  # noqa: PLR0917

@@ -6,9 +6,10 @@
     python -m training.detector.train --resume --out runs/faces  # after a stop
     python -m training.detector.export --run runs/faces --out facemotion/assets/yolo                     # -> ONNX
 
-The data are folders in YOLO's form (`training.detector.yolo_format`) or the WIDER FACE tree
-(`training.detector.wider_face`). All that a run makes is in its directory: data/ (the pictures with cleaned labels,
-`training.detector.dataset`), config.json, results.csv, weights/last.pt and best.pt, and at the end summary.json.
+The data are folders in YOLO's form (`training.detector.data.yolo_format`) or the WIDER FACE tree
+(`training.detector.data.wider_face`). All that a run makes is in its directory: data/ (the pictures with cleaned
+labels, `training.detector.data.dataset`), config.json, results.csv, weights/last.pt and best.pt, and at the end
+summary.json.
 
 The steps: --freeze epochs with the backbone frozen, then the whole network; AdamW, the learning rate falling in a
 cosine, an exponential mean of the weights; four photos in a mosaic but for the last epochs, scaled by 0.25 to 2; small
@@ -32,13 +33,13 @@ from typing import Any
 
 import torch
 
-from facemotion.errors import FacemotionError
 from training.common import devices, provenance
+from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import write_json
 from training.common.knobs import Former, add_knobs, current_names, knob, known_values, with_current_flags
-from training.detector import dataset
-from training.detector.yolo_format import read_manifest
+from training.detector.data import dataset
+from training.detector.data.yolo_format import read_manifest
 
 DATA, CONFIG, SUMMARY, RESULTS = "data", "config.json", "summary.json", "results.csv"
 LAST = Path("weights") / "last.pt"
@@ -90,17 +91,13 @@ class Recipe:
 
 def main(given: Sequence[str] | None = None) -> None:
     given = sys.argv[1:] if given is None else list(given)
-    try:
+    with exit_on_error():
         if given[:1] == ["export"]:
             from training.detector import export  # noqa: PLC0415  (needs onnx)
 
             export.main(given[1:])
         else:
-            arguments = parse_arguments(given)
-            run(arguments)
-    except (DataError, FacemotionError) as error:
-        print(f"{str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
+            run(parse_arguments(given))
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -129,13 +126,8 @@ def start_run(arguments: argparse.Namespace, out: Path, device: torch.device) ->
         raise DataError(f"there is no checkpoint {recipe.base}: --base names a file, as nothing is downloaded")
     source = limited(dataset.read(*arguments.data), recipe.limit)
     elsewhere = Path(recipe.negatives) if recipe.negatives else None
-    boxes = tuple(map(Path, recipe.teacher_boxes))
-    plan = dataset.Plan(
-        loose_sets=recipe.loose_sets,
-        crowd_repeats=recipe.crowd_repeats,
-        negatives=elsewhere,
-        teacher_boxes=boxes,
-    )
+    plan = dataset.Plan(negatives=elsewhere, loose_sets=recipe.loose_sets, crowd_repeats=recipe.crowd_repeats)
+    plan = dataclasses.replace(plan, teacher_boxes=tuple(map(Path, recipe.teacher_boxes)))
     counts = dataset.prepare(source, out / DATA, recipe.teachers, plan)
     config = public_recipe(recipe) | {"data": counts, "sources": sources(*arguments.data, elsewhere)}
     write_json(out / CONFIG, config | {"sessions": [session(device)]})
@@ -255,11 +247,8 @@ def settings(recipe: Recipe, out: Path, base: Path, device: torch.device) -> dic
         "nbs": recipe.batch,
         "lr0": recipe.learning_rate,
         "lrf": recipe.final_share,
-        **{
-            name: getattr(recipe, name)
-            for name in ("epochs", "imgsz", "batch", "weight_decay", "warmup_epochs", "close_mosaic", "mosaic")
-        },
-        **{name: getattr(recipe, name) for name in ("translate", "seed")},
+        **{name: getattr(recipe, name) for name in ("epochs", "imgsz", "batch", "weight_decay", "warmup_epochs")},
+        **{name: getattr(recipe, name) for name in ("close_mosaic", "mosaic", "translate", "seed")},
     }
 
 

@@ -23,9 +23,9 @@ import torch
 
 from facemotion.detectors import ultralytics_compat
 from training.common.files import write_text
-from training.detector import augment
-from training.detector.dataset import CONFIDENCE
-from training.detector.yolo_format import IGNORED_PX
+from training.detector.data import augment
+from training.detector.data.dataset import CONFIDENCE
+from training.detector.data.yolo_format import IGNORED_PX
 
 ultralytics_compat.import_ultralytics()
 from ultralytics.data.augment import RandomPerspective  # noqa: E402  (only after what the line above sets)
@@ -106,17 +106,8 @@ class FaceTraining(DetectionTrainer):  # type: ignore[misc]
             dataset=loader.dataset,
             batch_size=loader.batch_size,
             sampler=NegativeSampler(np.array(without), loader.batch_size, least),
-            **{
-                name: getattr(loader, name)
-                for name in (
-                    "num_workers",
-                    "prefetch_factor",
-                    "pin_memory",
-                    "collate_fn",
-                    "worker_init_fn",
-                    "generator",
-                )
-            },
+            **{name: getattr(loader, name) for name in ("num_workers", "prefetch_factor", "pin_memory", "collate_fn")},
+            **{name: getattr(loader, name) for name in ("worker_init_fn", "generator")},
         )
 
     def _model_train(self) -> None:

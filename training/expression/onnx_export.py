@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from facemotion import EmotionClassifier
 from facemotion.expression import crops
+from training.common.errors import DataError
 from training.expression import inference, networks
 
 OPSET = 18  # the lowest that the exporter writes by itself: runtimes of 2023 already read it
@@ -26,7 +27,7 @@ MAX_PARITY_ERROR = 1e-4  # of a probability, between PyTorch and ONNX Runtime; b
 INSTALL = "pip install -r requirements-train.txt"
 
 
-class ExportError(Exception):
+class ExportError(DataError):
     """There is no model to publish, or it cannot be exported; the message says why and what to do."""
 
 
@@ -65,22 +66,26 @@ def export(classifier: EmotionClassifier, file: Path) -> float:
 
 def _write(classifier: EmotionClassifier, file: Path) -> None:
     size, channels = classifier.config["input"]["size"], networks.input_channels(classifier.config["network"])
-    model = _calibrated(classifier)
+    program = exported(_calibrated(classifier), channels, size, "probabilities")
+    program.model.metadata_props.update(metadata(classifier.config))
+    program.save(file, external_data=False)
+
+
+def exported(network: nn.Module, channels: int, size: int, output: str, optimize: bool = True) -> Any:
+    """PyTorch's ONNX program of a network for any number of images [N, channels, size, size]."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's remarks on its own code
-        program = torch.onnx.export(
-            model,
+        return torch.onnx.export(
+            network,
             (torch.zeros(2, channels, size, size),),
             input_names=["images"],
-            output_names=["probabilities"],
+            output_names=[output],
             dynamic_shapes=({0: torch.export.Dim("faces")},),
             opset_version=OPSET,
             dynamo=True,
+            optimize=optimize,
             verbose=False,
         )
-    assert program is not None  # only the exporter before this one returned nothing
-    program.model.metadata_props.update(metadata(classifier.config))
-    program.save(file, external_data=False)
 
 
 def _calibrated(classifier: EmotionClassifier) -> nn.Module:

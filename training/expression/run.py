@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from training.common import provenance
-from training.common.devices import has_bf16_units, precision_of
+from training.common.devices import precision_of
 from training.expression import ablation_networks, initial_weights, networks
 from training.expression.config import Config
 from training.expression.data.dataset import Split
 from training.expression.distributed import DistributedContext
 from training.expression.optim import ema_of, make_optimizer
 from training.expression.run_dir import Row, RunDirectory, TensorBoardLog
-from training.expression.winograd import use_winograd
 
 
 class Run:
@@ -47,8 +46,6 @@ class Run:
             initial_weights.load_initial(network, config) if config.init_weights and not resume else ""
         )
         self.network = networks.channels_last(network, device)
-        if device.type == "cpu" and not has_bf16_units():
-            use_winograd(self.network)
         torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches but the last are of one size
         self.optimizer = make_optimizer(config, self.network)
         self.ema = ema_of(self.network, config.ema_decay) if config.ema_decay else None

@@ -11,7 +11,6 @@ Runtime, on random weights and pictures.
 from __future__ import annotations
 
 import argparse
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,8 +26,8 @@ from facemotion.weights import CHECKSUMS
 from training.common.constants import ASSETS
 from training.common.files import update_checksums, write_json
 from training.expression import networks
+from training.expression.onnx_export import exported
 
-OPSET = 18  # as training/expression/onnx_export.py has it
 MAX_PARITY_ERROR = 1e-4  # of a probability
 PICTURES = 8
 
@@ -74,7 +73,7 @@ def graph(network: nn.Module) -> Any:
     import onnx  # noqa: PLC0415  (of requirements-train.txt)
     from onnxscript import optimizer  # noqa: PLC0415
 
-    program = _export(network)
+    program = exported(network, network.input_channels, network.input_size, "logits", optimize=False)  # type: ignore[arg-type]
     # Not the exporter's whole optimisation: that folds batch normalisation into weights, which then have other values
     # than the tensors of that name. ONNX Runtime folds it when it loads the graph with its weights.
     tensors = network.state_dict()
@@ -92,23 +91,6 @@ def graph(network: nn.Module) -> Any:
 def _is_fixed(node: Any, tensors: Mapping[str, torch.Tensor]) -> bool:
     """Whether no input of the operation is a tensor of the network, which another file of weights has otherwise."""
     return not any(value is not None and value.name in tensors for value in node.inputs)
-
-
-def _export(network: nn.Module) -> Any:
-    size, channels = int(network.input_size), int(network.input_channels)  # type: ignore[arg-type]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's remarks on its own code
-        return torch.onnx.export(
-            network,
-            (torch.zeros(2, channels, size, size),),
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("faces")},),
-            opset_version=OPSET,
-            dynamo=True,
-            optimize=False,
-            verbose=False,
-        )
 
 
 def _strip(model: Any) -> None:

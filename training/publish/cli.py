@@ -13,7 +13,7 @@ the same for FACEMOTION_DETECTOR. The token is that of HF_TOKEN or of `hf auth l
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ from facemotion.errors import FacemotionError
 from facemotion.expression.classifier import WEIGHTS_FILE
 from facemotion.settings import Reference
 from training.common.errors import DataError
-from training.expression.onnx_export import ExportError, sample_crops
+from training.expression.onnx_export import sample_crops
 from training.publish import detector_card, hub, model_repo, space
 from training.publish.hub import PublishError
 from training.publish.model_repo import CARD, digest
@@ -49,10 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_arguments(arguments)
     try:
         options.command(options)
-    except (PublishError, FacemotionError, ExportError) as error:
-        raise SystemExit(str(error)) from None
-    except DataError as error:
-        raise SystemExit(f"{error}.") from None
+    except (PublishError, FacemotionError, DataError) as error:
+        raise SystemExit(f"{str(error).rstrip('.')}.") from None
 
 
 def publish_model(options: argparse.Namespace) -> None:
@@ -63,13 +61,9 @@ def publish_model(options: argparse.Namespace) -> None:
         folder = options.folder or model_repo.from_run(options.run, options.data, Path(scratch))
         figures = options.figures or model_repo.figures_of(options.run)
         classifier, files = model_repo.collect(folder, options.repo, figures, Path(scratch))
-    reference = upload(api, files, WEIGHTS_FILE, options)
-    if reference is None:
-        return
-    verify(reference, files, classifier)
-    if options.write_env:
-        write_env(options.write_env, reference)
-    print(f"Downloaded and compared: the same files, the same probabilities. Serve it: {VARIABLE}={reference}")
+    if reference := upload(api, files, WEIGHTS_FILE, options):
+        verify(reference, files, lambda: same_probabilities(reference, classifier), "probabilities")
+        pin(reference, VARIABLE, "probabilities", options.write_env)
 
 
 def publish_detector(options: argparse.Namespace) -> None:
@@ -77,13 +71,9 @@ def publish_detector(options: argparse.Namespace) -> None:
     check_name(options.repo)
     api = None if options.dry_run else hub.connect()
     detector, files = detector_card.collect(options.folder, options.repo, options.results, options.figures)
-    reference = upload(api, files, DETECTOR_FILE, options)
-    if reference is None:
-        return
-    verify_detector(reference, files, detector)
-    if options.write_env:
-        write_env(options.write_env, reference, DETECTOR_VARIABLE)
-    print(f"Downloaded and compared: the same files, the same boxes. Serve it: {DETECTOR_VARIABLE}={reference}")
+    if reference := upload(api, files, DETECTOR_FILE, options):
+        verify(reference, files, lambda: same_boxes(reference, detector), "boxes")
+        pin(reference, DETECTOR_VARIABLE, "boxes", options.write_env)
 
 
 def upload(api: Any, files: Mapping[str, bytes], weights_file: str, options: argparse.Namespace) -> Reference | None:
@@ -92,7 +82,8 @@ def upload(api: Any, files: Mapping[str, bytes], weights_file: str, options: arg
     if api is None:
         print(f"\n{files[CARD].decode()}\nDry run: nothing was sent.")
         return None
-    reference = hub.upload_model(api, options.repo, files, weights_file, **commit_of(options))
+    commit = {"commit_message": options.message, "create_pr": options.pr}
+    reference = hub.upload_model(api, options.repo, files, weights_file, **commit)
     print(f"\n{reference}\n")
     return reference
 
@@ -116,11 +107,6 @@ def publish_space(options: argparse.Namespace) -> None:
         return
     hub.upload_space(api, options.repo, files, {VARIABLE: str(reference)} if reference else {})
     print(f"Published. It is built now, which takes some minutes: {api.endpoint}/spaces/{options.repo}")
-
-
-def commit_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Options of the commit from the command line."""
-    return {"commit_message": options.message, "create_pr": options.pr}
 
 
 def check_name(repo: str) -> None:
@@ -156,45 +142,41 @@ def show(files: Mapping[str, bytes], repo: str) -> None:
         print(f"{digest(content)}  {len(content):>10,}  {path}")
 
 
-def verify(reference: Reference, files: Mapping[str, bytes], classifier: EmotionClassifier) -> None:
-    """Downloads every file at its pinned revision, as the app would, and compares bytes and probabilities.
+def verify(reference: Reference, files: Mapping[str, bytes], same: Callable[[], bool], what: str) -> None:
+    """Downloads every file at its pinned revision, as the app would, and compares the bytes and the answers.
 
     Raises:
-        PublishError: a file cannot be had, or is not the one that was published, or the probabilities differ.
+        PublishError: a file cannot be had, or is not the one that was published, or `what` it answers differs.
     """
-    pictures = sample_crops()
     try:
         for path, content in files.items():
             weights.resolve(replace(reference, sha256=digest(content)), path)
-        served = EmotionClassifier.from_pretrained(str(reference)).classify(pictures)
+        equal = same()
     except FacemotionError as error:
         raise PublishError(f"{reference} is published, but could not be compared. {error}") from error
-    difference = float(np.abs(served - classifier.classify(pictures)).max())
-    if difference > TOLERANCE:
-        raise PublishError(
-            f"{reference} is published, but its probabilities differ by {difference:.1e}: do not use it."
-        )
+    if not equal:
+        raise PublishError(f"{reference} is published, but its {what} differ: do not use it.")
 
 
-def verify_detector(reference: Reference, files: Mapping[str, bytes], detector: FaceDetector) -> None:
-    """Downloads every file at its pinned revision, as the app would, and compares bytes and boxes.
-
-    Raises:
-        PublishError: a file cannot be had, or is not the one that was published, or the boxes differ.
-    """
-    picture = images.load(PHOTO)
-    try:
-        for path, content in files.items():
-            weights.resolve(replace(reference, sha256=digest(content)), path)
-        served = FaceDetector.from_pretrained(str(reference)).detect(picture, threshold=ANY_BOX)
-    except FacemotionError as error:
-        raise PublishError(f"{reference} is published, but could not be compared. {error}") from error
-    expected = detector.detect(picture, threshold=ANY_BOX)
-    if not all(a.shape == b.shape and np.allclose(a, b, atol=1e-3) for a, b in zip(served, expected, strict=True)):
-        raise PublishError(f"{reference} is published, but its boxes differ: do not use it.")
+def same_probabilities(reference: Reference, classifier: EmotionClassifier) -> bool:
+    served, crops = EmotionClassifier.from_pretrained(str(reference)), sample_crops()
+    return float(np.abs(served.classify(crops) - classifier.classify(crops)).max()) <= TOLERANCE
 
 
-def write_env(file: Path, reference: Reference, variable: str = VARIABLE) -> None:
+def same_boxes(reference: Reference, detector: FaceDetector) -> bool:
+    finders, photo = (FaceDetector.from_pretrained(str(reference)), detector), images.load(PHOTO)
+    served, expected = (finder.detect(photo, threshold=ANY_BOX) for finder in finders)
+    return all(a.shape == b.shape and np.allclose(a, b, atol=1e-3) for a, b in zip(served, expected, strict=True))
+
+
+def pin(reference: Reference, variable: str, what: str, env: Path | None) -> None:
+    """Says how to serve what was published, and sets the variable in the file `env`, if one was named."""
+    if env:
+        write_env(env, reference, variable)
+    print(f"Downloaded and compared: the same files, the same {what}. Serve it: {variable}={reference}")
+
+
+def write_env(file: Path, reference: Reference, variable: str) -> None:
     """Sets a variable in a file of NAME=value lines; its other lines stay.
 
     Raises:

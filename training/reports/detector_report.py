@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -25,17 +24,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from facemotion import FaceDetector, images
-from facemotion.errors import FacemotionError
+from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import replace, write_text
 from training.common.markdown import table
 from training.detector import evaluate
 from training.detector import speed as detector_speed
 from training.detector import train as detector
+from training.detector.data.yolo_format import Photo
 from training.detector.metrics import Found, curve, matched, sides
-from training.detector.yolo_format import Photo
 from training.expression.figures import charts, image_grids
-from training.expression.onnx_export import ExportError
 from training.publish.detector_card import data_summary, read_results
 
 LEAST_PX = 16
@@ -48,11 +46,8 @@ LOSSES = ("train/box_loss", "train/cls_loss", "val/box_loss", "val/cls_loss")
 
 def main(given: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(given)
-    try:
+    with exit_on_error():
         write(arguments.run, arguments.data, arguments.results or arguments.run / "detectors.json", arguments.out)
-    except (DataError, ExportError, FacemotionError) as error:
-        print(f"{str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
     print(arguments.out)
 
 

@@ -16,8 +16,7 @@ from facemotion.images import Picture
 from facemotion.output import draw
 from facemotion.pipeline import Pipeline
 from facemotion.webui.components import explanation
-from facemotion.webui.components.photo_input import PhotoInput, PhotosInput
-from facemotion.webui.components.video_input import VideoInput
+from facemotion.webui.components.uploads import PhotoInput, PhotosInput, VideoInput
 from facemotion.webui.gradio_patches import mcp_server
 from facemotion.webui.sessions.video import QUEUE, VideoResult, VideoSession
 
@@ -47,7 +46,7 @@ def build(pipeline: Pipeline) -> None:
         Returns:
             The faces with box, expression, confidence and seven probabilities, as docs/api.md describes.
         """
-        return _analyze(pipeline, picture, threshold, detail)
+        return pipeline.analyze(_present(picture), threshold=threshold, detail=detail).to_dict()
 
     def annotate(picture: Picture | None, threshold: float | None = None, detail: str = "auto") -> NDArray[np.uint8]:
         """Draw a numbered, labelled box around every face in a picture.
@@ -60,7 +59,8 @@ def build(pipeline: Pipeline) -> None:
         Returns:
             The picture as JPEG, at its own size.
         """
-        return _annotate(pipeline, picture, threshold, detail)
+        photo = _present(picture)
+        return draw.annotate(photo.pixels, pipeline.analyze(photo, threshold=threshold, detail=detail))
 
     def explain(
         picture: Picture | None, face: float = 1, threshold: float | None = None, detail: str = "auto"
@@ -76,7 +76,9 @@ def build(pipeline: Pipeline) -> None:
         Returns:
             The face in grey as JPEG, the parts that support its label glowing.
         """
-        return _explain(pipeline, picture, face, threshold, detail)
+        photo = _present(picture)
+        analysis = pipeline.analyze(photo, threshold=threshold, detail=detail)
+        return explanation.face_heatmap(pipeline, photo.pixels, analysis, face)
 
     def analyze_batch(
         pictures: list[str], threshold: float | None = None, detail: str = "auto"
@@ -91,7 +93,13 @@ def build(pipeline: Pipeline) -> None:
         Returns:
             One analysis for each picture, in order; one that could not be read has its `error` filled and no faces.
         """
-        return _analyze_batch(pipeline, pictures, threshold, detail)
+        if not pictures:
+            raise MissingInput(_ADD)
+        if len(pictures) > settings.MAX_PICTURES:
+            most = settings.MAX_PICTURES
+            raise TooManyPictures(f"{len(pictures)} pictures are too many at once; send at most {most}.")
+        analyses = pipeline.analyze_batch(pictures, threshold=threshold, detail=detail)
+        return [analysis.to_dict() for analysis in analyses]
 
     mcp_server.exclude(analyze_batch)  # Gradio writes no valid schema for a list of files
     shared: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "models"}
@@ -99,34 +107,6 @@ def build(pipeline: Pipeline) -> None:
     trigger.click(annotate, [photo, threshold, detail], picture, api_name="annotate", **shared)
     trigger.click(explain, [photo, number, threshold, detail], heat, api_name="explain", **shared)
     trigger.click(analyze_batch, [photos, threshold, detail], results, api_name="analyze_batch", **shared)
-
-
-def _analyze(pipeline: Pipeline, picture: Picture | None, threshold: float | None, detail: str) -> dict[str, Any]:
-    return pipeline.analyze(_present(picture), threshold=threshold, detail=detail).to_dict()
-
-
-def _annotate(pipeline: Pipeline, picture: Picture | None, threshold: float | None, detail: str) -> NDArray[np.uint8]:
-    picture = _present(picture)
-    return draw.annotate(picture.pixels, pipeline.analyze(picture, threshold=threshold, detail=detail))
-
-
-def _explain(
-    pipeline: Pipeline, picture: Picture | None, face: float, threshold: float | None, detail: str
-) -> NDArray[np.uint8]:
-    picture = _present(picture)
-    analysis = pipeline.analyze(picture, threshold=threshold, detail=detail)
-    return explanation.face_heatmap(pipeline, picture.pixels, analysis, face)
-
-
-def _analyze_batch(
-    pipeline: Pipeline, pictures: list[str], threshold: float | None, detail: str
-) -> list[dict[str, Any]]:
-    if not pictures:
-        raise MissingInput(_ADD)
-    if len(pictures) > settings.MAX_PICTURES:
-        raise TooManyPictures(f"{len(pictures)} pictures are too many at once; send at most {settings.MAX_PICTURES}.")
-    analyses = pipeline.analyze_batch(pictures, threshold=threshold, detail=detail)
-    return [analysis.to_dict() for analysis in analyses]
 
 
 def _present(picture: Picture | None) -> Picture:

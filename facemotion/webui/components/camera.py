@@ -15,7 +15,7 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
-from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.components.uploads import PhotoInput
 
 ELEMENT_ID, DRAWN_ID = "fm-camera", "fm-drawn"
 FRAME_SIZE = (640, 480)  # requested from the browser; a face two metres away has about 40 pixels

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from facemotion.errors import MissingInput
 from facemotion.faces import Analysis
 from facemotion.images import Picture
 from facemotion.output import draw, tables
-from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.components.image_size import jpeg
+from facemotion.webui.components.uploads import PhotoInput
 from facemotion.webui.gradio_patches.atomic_files import save_bytes
 
 JPEG_QUALITY = 92  # of the downloaded image; the page shows a smaller file
@@ -36,10 +35,7 @@ def build(row: gr.Row, photo: PhotoInput, state: gr.State, labels: gr.Checkbox) 
 
 def jpeg_bytes(picture: Picture, analysis: Analysis, labels: bool = True) -> bytes:
     """The photo at full size with boxes, optional labels and no metadata, as JPEG."""
-    stream = io.BytesIO()
-    drawn = draw.annotate(picture.pixels, analysis, labels=labels)
-    Image.fromarray(drawn).save(stream, "JPEG", quality=JPEG_QUALITY)
-    return stream.getvalue()
+    return jpeg(draw.annotate(picture.pixels, analysis, labels=labels), JPEG_QUALITY)
 
 
 def csv_bytes(analysis: Analysis) -> bytes:

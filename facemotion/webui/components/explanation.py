@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import base64
-import io
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from facemotion import upright
 from facemotion.errors import BadOption, MissingInput
 from facemotion.expression import occlusion
 from facemotion.faces import Analysis, Face
 from facemotion.pipeline import Pipeline
+from facemotion.webui.components.image_size import jpeg
 
 PLAIN_POINTS = 2  # percentage points; a region that changes the probability by less is called irrelevant
 _NOTHING = "There is no face to look at any more. Add the photo again."
@@ -49,7 +48,8 @@ def explanation(pipeline: Pipeline, shown: Any) -> str:
     crop = np.repeat(shown.grey[face.id - 1][:, :, None], 3, axis=2)
     heat = occlusion.heatmap(pipeline.classifier, crop, face.expression)
     said = sentence(face, float(heat.max()))
-    picture = f'<img src="{_data_url(occlusion.overlay(crop, heat))}" alt="{said}">'
+    url = "data:image/jpeg;base64," + base64.b64encode(jpeg(occlusion.overlay(crop, heat), 90)).decode()
+    picture = f'<img src="{url}" alt="{said}">'
     return f'<figure class="fm-heat" role="status">{picture}<figcaption>{said}</figcaption></figure>'
 
 
@@ -77,9 +77,3 @@ def face_heatmap(pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysi
     face = faces[int(number)]
     crop = upright.square(image, face.box)
     return occlusion.overlay(crop, occlusion.heatmap(pipeline.classifier, crop, face.expression))
-
-
-def _data_url(pixels: NDArray[np.uint8]) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=90)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

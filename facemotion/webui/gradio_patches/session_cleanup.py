@@ -71,8 +71,6 @@ _gradio_get_state = StateHolder.__getitem__
 def get_state(holder: StateHolder, session: str) -> SessionState:
     """Gradio's `StateHolder.__getitem__` for session names of bounded length.
 
-    Two hundred requests with the longest names took 5 GB.
-
     Raises:
         RequestError: the name is longer than any that is drawn; two hundred of the longest bodies were 5 GB of names.
     """
@@ -132,14 +130,16 @@ class Sweeper:
         """Drop what has been unused for long enough."""
         queue = self._page._queue
         busy = {event.session_hash for event in queue.event_ids_to_events.values()}
-        due = self._due("session", _idle_sessions(queue, busy), now_s, UNCLAIMED_S)
+        waiting = {*queue.pending_messages_per_session, *queue.pending_event_ids_session}
+        due = self._due("session", waiting - busy, now_s, UNCLAIMED_S)
         for session in [*due, *_delivered_sessions(queue, busy)]:
             queue.pending_messages_per_session.pop(session, None)
             queue.pending_event_ids_session.pop(session, None)
         self._page.app.iterators_to_reset &= queue.event_ids_to_events.keys()
         for session in self._due("state", self._closed_sessions(busy), now_s, CLOSED_S):
             _drop_state(self._page, session.split(" ")[0])
-        for upload in self._due("upload", _uploads(), now_s, UNCLAIMED_S):
+        uploads = {*file_upload_statuses._statuses, *file_upload_statuses._signals}
+        for upload in self._due("upload", uploads, now_s, UNCLAIMED_S):
             file_upload_statuses._statuses.pop(upload, None)
             file_upload_statuses._signals.pop(upload, None)
         if now_s - self._files_s >= settings.CLEAN_EVERY_S:
@@ -161,18 +161,10 @@ class Sweeper:
         return {f"{name} {holder.time_last_used.get(name)}" for name in closed - busy}
 
 
-def _idle_sessions(queue: Any, busy: set[str]) -> set[str]:
-    return {*queue.pending_messages_per_session, *queue.pending_event_ids_session} - busy
-
-
 def _delivered_sessions(queue: Any, busy: set[str]) -> set[str]:
     """Sessions whose results were all fetched, or whose visitor left. The next request creates the entry again."""
     ids, messages = queue.pending_event_ids_session, queue.pending_messages_per_session
     return {name for name in ids if not ids[name] or name not in messages} - busy
-
-
-def _uploads() -> set[str]:
-    return {*file_upload_statuses._statuses, *file_upload_statuses._signals}
 
 
 def _drop_state(page: gr.Blocks, session: str) -> None:

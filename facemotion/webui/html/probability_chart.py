@@ -26,7 +26,8 @@ def curve(moments: Iterable[Moment], identity: int, now_s: float, span_s: float)
     height. Where the face was away there is a gap.
     """
     mine = (moment for moment in moments if moment.id == identity and moment.time_s >= now_s - span_s)
-    rows = [(number, _mean(group)) for number, group in groupby(mine, _bin)]
+    bins = groupby(mine, lambda moment: int(moment.time_s * BINS_A_SECOND))
+    rows = [(number, np.mean([moment.probabilities for moment in group], axis=0)) for number, group in bins]
     if not rows:
         return ""
     runs = _runs(rows)
@@ -37,15 +38,6 @@ def curve(moments: Iterable[Moment], identity: int, now_s: float, span_s: float)
     return (
         f'<svg class="fm-curve" viewBox="{box}" preserveAspectRatio="none" role="img" aria-label="{name}">{areas}</svg>'
     )
-
-
-def _bin(moment: Moment) -> int:
-    return int(moment.time_s * BINS_A_SECOND)
-
-
-def _mean(group: Iterable[Moment]) -> NDArray[np.float64]:
-    mean: NDArray[np.float64] = np.mean([moment.probabilities for moment in group], axis=0)
-    return mean
 
 
 def _runs(rows: list[Row]) -> list[list[Row]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 from facemotion import settings
 from facemotion.faces import EMOTIONS, Analysis, Face
 from facemotion.output.draw import COLOURS
+from facemotion.output.tables import count
 
 QUALITY_WORDS = {
     "small": "the face has few pixels",
@@ -26,6 +28,11 @@ NO_FACES = (
 _COLUMNS = ("Face", "Expression", "Confidence", "Detection", "Notes")
 
 
+def note(sentence: str) -> str:
+    """A status message that screen readers announce."""
+    return f'<p class="fm-summary" role="status">{sentence}</p>'
+
+
 def percent(share: float) -> str:
     """0.934 -> "93 %"; values close to 0 or 1 are not rounded to them."""
     if 0 < share < 0.005:
@@ -37,15 +44,13 @@ def percent(share: float) -> str:
 
 def summary(analysis: Analysis) -> str:
     """Summary of an analysis in a sentence, announced by screen readers."""
-    count = len(analysis.faces)
-    if count == 0:
-        return f'<p class="fm-summary" role="status">{NO_FACES}</p>'
-    noun = "1 face" if count == 1 else f"{count} faces"
+    found = len(analysis.faces)
+    if not found:
+        return note(NO_FACES)
     time = analysis.timings_ms.get("total", 0)
-    most = f" More than {count} are not read: these are the largest." if count >= settings.MAX_FACES else ""
-    hint = "" if count == 1 else " Choose one, in the picture or below it, to see all its probabilities."
-    text = f"<b>{noun} found</b> in {time:.0f} ms.{most}{hint}"
-    return f'<p class="fm-summary" role="status">{text}</p>'
+    most = f" More than {found} are not read: these are the largest." if found >= settings.MAX_FACES else ""
+    hint = "" if found == 1 else " Choose one, in the picture or below it, to see all its probabilities."
+    return note(f"<b>{count(found, 'face')} found</b> in {time:.0f} ms.{most}{hint}")
 
 
 def doubts(face: Face) -> list[str]:
@@ -68,9 +73,13 @@ def table(analysis: Analysis, selected: int | None = None) -> str:
     """HTML table with a row per face; empty when there are none."""
     if not analysis.faces:
         return ""
-    rows = "".join(_row(face, face.id == selected) for face in analysis.faces)
-    heads = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
-    body = f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
+    return rows_table(_COLUMNS, [_row(face, face.id == selected) for face in analysis.faces])
+
+
+def rows_table(heads: Iterable[str], rows: Iterable[str]) -> str:
+    """HTML table of `<tr>` elements under these heads, which scrolls sideways where the page is narrow."""
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="fm-scroll"><table class="fm-table">{body}</table></div>'
 
 

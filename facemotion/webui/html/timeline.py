@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from facemotion.faces import EMOTIONS
 from facemotion.output.draw import COLOURS, text_colour
 from facemotion.tracking.live import Moment
 from facemotion.tracking.timeline import Run, runs
@@ -23,7 +22,7 @@ def strips(timeline: Iterable[Moment], now_s: float) -> str:
     people = sorted(sorted(last_seen, key=lambda face_id: -last_seen[face_id])[:MAX_PEOPLE])
     if not people:
         return ""
-    sightings = {face_id: [(m.time_s, _expression(m)) for m in recent if m.id == face_id] for face_id in people}
+    sightings = {face_id: [(m.time_s, m.expression) for m in recent if m.id == face_id] for face_id in people}
     return "".join(strip(face_id, runs(sightings[face_id]), now_s - SPAN_S, SPAN_S) for face_id in people)
 
 
@@ -31,10 +30,6 @@ def strip(identity: int, shown: Iterable[Run], start_s: float, span_s: float) ->
     """Timeline of a face, starting at `start_s` and `span_s` seconds long."""
     blocks = "".join(_block(run, start_s, span_s) for run in shown)
     return f'<div class="fm-strip"><span class="fm-who">Face {identity}</span><div class="fm-band">{blocks}</div></div>'
-
-
-def _expression(moment: Moment) -> str:
-    return EMOTIONS[moment.probabilities.index(max(moment.probabilities))]
 
 
 def _block(run: Run, start_s: float, span_s: float) -> str:
@@ -48,12 +43,8 @@ def _block(run: Run, start_s: float, span_s: float) -> str:
 
 def people_table(people: Iterable[tuple[int, Mapping[str, float]]]) -> str:
     """Table with a row per face, from its id and the seconds per expression; empty when there are none."""
-    rows = "".join(_person_row(identity, seconds) for identity, seconds in people)
-    if not rows:
-        return ""
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Face", "In view", "Showed"))
-    body = f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
-    return f'<div class="fm-scroll"><table class="fm-table">{body}</table></div>'
+    rows = [_person_row(identity, seconds) for identity, seconds in people]
+    return text.rows_table(("Face", "In view", "Showed"), rows) if rows else ""
 
 
 def _person_row(identity: int, seconds: Mapping[str, float]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from facemotion import settings
+from facemotion.output.tables import count
 from facemotion.video import Person, Result
 from facemotion.video.job import ANALYSED_PER_S
+from facemotion.webui.html import text
 from facemotion.webui.html.timeline import clock, duration, people_table, strip
 
 MAX_PEOPLE = 12  # strips and rows, of the faces longest in view
@@ -26,32 +28,24 @@ NOTICE = (
 _NOBODY = "<b>No faces found.</b> Faces are found from about 1/40 of the picture's long side, seen from the front."
 
 
-def note(text: str) -> str:
-    """A status message that screen readers announce."""
-    return f'<p class="fm-summary" role="status">{text}</p>'
-
-
 def progress(share: float, spent_s: float) -> str:
     """Progress bar with the share done, and the remaining time once it can be estimated."""
-    left = f", about {_rounded(spent_s * (1 - share) / share)} seconds left" if share > 0.05 and spent_s > 2 else ""
+    known = share > 0.05 and spent_s > 2
+    left = f", about {max(5, 5 * round(spent_s * (1 - share) / share / 5))} seconds left" if known else ""
     bar = f'<progress value="{share:.3f}" max="1" aria-label="Video read"></progress>'
     return f'<div class="fm-progress" role="status">{bar}<span>{share:.0%} read{left}</span></div>'
-
-
-def _rounded(seconds: float) -> int:
-    return max(5, round(seconds / 5) * 5)
 
 
 def summary(result: Result) -> str:
     """Summary of the result in a sentence."""
     people = shown(result)
-    found = f"<b>{len(people)} face{'' if len(people) == 1 else 's'} followed</b>" if people else _NOBODY
+    found = f"<b>{count(len(people), 'face')} followed</b>" if people else _NOBODY
     sound = {"kept": "The sound is untouched.", "encoded": "The sound was encoded anew.", "none": "It has no sound."}
     facts = (
         f"in {duration(result.duration_s)}; {result.analysed} of {result.frames} frames were analysed, "
         f"about {ANALYSED_PER_S} a second, and the boxes between them interpolated. {sound[result.sound]}"
     )
-    return note(f"{found} {facts}")
+    return text.note(f"{found} {facts}")
 
 
 def shown(result: Result) -> list[Person]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from facemotion import settings
 from facemotion.faces import Analysis, Face
+from facemotion.output.tables import count
 from facemotion.tracking.live import Moment
 from facemotion.tracking.timeline import Person
 from facemotion.webui.html import text
@@ -26,10 +27,10 @@ NOTICE = (
     "Each frame is sent to this server, read and dropped; no picture is kept. Numbers stay for the summary, "
     f"{STATE_SECONDS // 60} minutes at most, and go when you leave. Tell the people in view.</p>"
 )
-OFF = '<p class="fm-summary" role="status">The camera is off.</p>'
-STARTING = (
-    '<p class="fm-summary" role="status">The camera is starting. If it stays so, all '
-    f"{settings.MAX_VIEWERS} places are taken; yours comes as soon as one is free.</p>"
+OFF = text.note("The camera is off.")
+STARTING = text.note(
+    f"The camera is starting. If it stays so, all {settings.MAX_VIEWERS} places are taken; yours comes as soon as one "
+    "is free."
 )
 _NO_FACE = "<b>No face in view.</b> Look towards the camera, come closer, and see that light falls on the face."
 _DARK = "<b>It is too dark to find a face.</b> Switch a light on, or turn towards the window."
@@ -56,10 +57,9 @@ def readout(
 def _who(frame: NDArray[np.uint8], analysis: Analysis) -> str:
     if not analysis.faces:
         return f'<p class="fm-summary">{_DARK if frame.mean() < DARK_LEVEL else _NO_FACE}</p>'
-    noun = "1 face" if len(analysis.faces) == 1 else f"{len(analysis.faces)} faces"
     ordered = sorted(analysis.faces, key=lambda face: face.id)[:MAX_NAMED]
     named = ", ".join(f"{face.id} {face.expression}" for face in ordered)
-    return f'<p class="fm-summary"><b>{noun} in view:</b> {named}</p>'
+    return f'<p class="fm-summary"><b>{count(len(analysis.faces), "face")} in view:</b> {named}</p>'
 
 
 def _followed_face(face: Face | None, followed: int | None) -> str:
@@ -83,7 +83,7 @@ def summary(people: Sequence[Person], duration_s: float) -> str:
         return ""
     seen = sorted((person for person in people if person.in_view_s >= SHORTEST_S), key=lambda person: -person.in_view_s)
     shown = sorted(seen[:MAX_PEOPLE], key=lambda person: person.id)
-    count = f"{len(seen)} face{'' if len(seen) == 1 else 's'} seen" if seen else "No face was seen"
-    sentence = f"<p>It ran for {duration(duration_s)}: <b>{count}</b>.</p>"
+    found = f"{count(len(seen), 'face')} seen" if seen else "No face was seen"
+    sentence = f"<p>It ran for {duration(duration_s)}: <b>{found}</b>.</p>"
     table = people_table((person.id, person.seconds) for person in shown)
     return f'<section class="fm-after" aria-label="Summary">{sentence}{table}</section>'

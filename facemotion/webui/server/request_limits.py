@@ -39,7 +39,8 @@ class DiskSpace:
     async def check(self) -> None:
         """Check that there is room for another upload.
 
-        Raises:     RequestError: there is none.
+        Raises:
+            RequestError: there is none.
         """
         async with self._lock:
             if self._used > settings.MAX_UPLOADS_BYTES or time.monotonic() - self._measured_s > 1:

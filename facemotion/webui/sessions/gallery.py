@@ -8,16 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from facemotion import images, settings
 from facemotion.errors import FacemotionError, MissingInput, TooManyPictures
 from facemotion.faces import Analysis
 from facemotion.output import draw, tables
 from facemotion.pipeline import Pipeline
-from facemotion.webui.components.image_size import fit_within
+from facemotion.webui.components.image_size import fit_within, jpeg
 from facemotion.webui.server.error_messages import as_gradio_error
 
 LARGE_SIDE = 1280  # pixels of an opened or downloaded photo
@@ -115,8 +111,8 @@ def _read_photo(pipeline: Pipeline, path: str, save_file: SaveFile) -> GalleryPh
     return GalleryPhoto(
         name,
         analysis,
-        thumbnail=save_file(_jpeg(fit_within(large, THUMB_SIDE)), f"{stem}-small.jpg"),
-        large=save_file(_jpeg(large), f"{stem}-faces.jpg"),
+        thumbnail=save_file(jpeg(fit_within(large, THUMB_SIDE), JPEG_QUALITY), f"{stem}-small.jpg"),
+        large=save_file(jpeg(large, JPEG_QUALITY), f"{stem}-faces.jpg"),
     )
 
 
@@ -143,9 +139,3 @@ def _portable(stem: str) -> str:
     """Convert to a file name that is valid on every system."""
     kept = (char if char.isprintable() and char not in _FORBIDDEN_IN_NAMES else "_" for char in stem)
     return "".join(kept).encode()[:_MAX_STEM_BYTES].decode(errors="ignore").strip(". ")
-
-
-def _jpeg(image: NDArray[np.uint8]) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "JPEG", quality=JPEG_QUALITY)
-    return stream.getvalue()

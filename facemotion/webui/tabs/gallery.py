@@ -14,12 +14,13 @@ from facemotion.faces import EMOTIONS
 from facemotion.output import tables
 from facemotion.pipeline import Pipeline
 from facemotion.webui.components.examples import example_photos
-from facemotion.webui.components.photo_input import PhotosInput
 from facemotion.webui.components.select_events import ItemSelect
+from facemotion.webui.components.uploads import PhotosInput
 from facemotion.webui.gradio_patches.atomic_files import save_bytes
 from facemotion.webui.html import text
 from facemotion.webui.sessions import gallery
 from facemotion.webui.sessions.gallery import GalleryPhoto, GallerySession
+from facemotion.webui.tabs import QUIET, Update
 
 CONCURRENT_GALLERIES = 2  # each keeps a core busy until its photos are done
 STATE_SECONDS = 3000  # after this the session of a browser is dropped, like its files
@@ -28,9 +29,6 @@ _INVITATION = (
     f"Add up to {settings.MAX_PICTURES} photos and choose “Find the faces”, or look at the example photos. "
     "A photo that cannot be read is named, and the others are done all the same."
 )
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-
-Update = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -66,21 +64,17 @@ class _Components:
 def build(pipeline: Pipeline) -> None:
     """Lays the tab out and connects it, inside the current `gr.Tab`."""
     components = _layout()
+    chosen, examples = _finder(pipeline, components), _finder(pipeline, components, example_photos())
+    long = QUIET | {"concurrency_limit": CONCURRENT_GALLERIES, "concurrency_id": "gallery"}
     finders: list[Any] = [
-        components.run.click(_finder(pipeline, components), components.photos, components.outputs(), **_long()),
-        components.examples.click(
-            _finder(pipeline, components, example_photos()), None, components.outputs(), **_long()
-        ),
+        components.run.click(chosen, components.photos, components.outputs(), **long),
+        components.examples.click(examples, None, components.outputs(), **long),
     ]
+    buttons = [components.run, components.examples, components.cancel]
     for finder in finders:  # after success or failure the buttons are restored
-        finder.then(
-            lambda: _buttons(components, busy=False),
-            None,
-            [components.run, components.examples, components.cancel],
-            **_QUIET,
-        )
-    components.cancel.click(_cancel, components.session, components.cancel, queue=False, **_QUIET)
-    components.pictures.select(_open, components.session, [components.opened, components.faces], **_QUIET)
+        finder.then(lambda: _buttons(components, busy=False), None, buttons, **QUIET)
+    components.cancel.click(_cancel, components.session, components.cancel, queue=False, **QUIET)
+    components.pictures.select(_open, components.session, [components.opened, components.faces], **QUIET)
 
 
 def _layout() -> _Components:
@@ -89,7 +83,7 @@ def _layout() -> _Components:
         run = gr.Button("Find the faces", variant="primary", elem_id="fm-gallery-run")
         examples = gr.Button("Use the example photos", elem_id="fm-gallery-examples")
         cancel = gr.Button("Cancel", variant="stop", visible=False)
-    status = gr.HTML(_note(_INVITATION), elem_id="fm-gallery-status")
+    status = gr.HTML(text.note(_INVITATION), elem_id="fm-gallery-status")
     with gr.Column(visible=False) as results:
         totals = gr.HTML(elem_id="fm-totals")
         with gr.Row():
@@ -109,10 +103,6 @@ def _layout() -> _Components:
     return _Components(
         photos, run, examples, cancel, status, results, totals, pictures, opened, faces, csv, json, zipped, state
     )
-
-
-def _long() -> dict[str, Any]:
-    return _QUIET | {"concurrency_limit": CONCURRENT_GALLERIES, "concurrency_id": "gallery"}
 
 
 def _finder(
@@ -160,9 +150,7 @@ def _finished(components: _Components, session: GallerySession) -> Update:
         components.status: _summary(session),
         components.results: gr.Column(visible=True),
         components.totals: _totals(session),
-        components.pictures: gr.Gallery(
-            [(photo.thumbnail, _caption(photo)) for photo in session.shown], selected_index=None
-        ),
+        components.pictures: gr.Gallery([(p.thumbnail, _caption(p)) for p in session.shown], selected_index=None),
         components.opened: gr.Image(None, visible=False),
         components.faces: "",
         components.csv: components.save_file(gallery.csv_bytes(session), "facemotion.csv"),
@@ -176,12 +164,9 @@ def _open(session: GallerySession | None, event: ItemSelect) -> list[Any]:
     if session is None or event.index >= len(session.shown):
         return [gr.skip(), gr.skip()]
     photo = session.shown[event.index]
-    title = f"<h2>{escape(photo.name)}</h2>{_found(photo)}"
+    found = "" if photo.analysis.faces else "<p>No faces found in this photo.</p>"
+    title = f"<h2>{escape(photo.name)}</h2>{found}"
     return [gr.Image(photo.large, visible=True, label=photo.name), title + text.table(photo.analysis)]
-
-
-def _note(sentence: str) -> str:
-    return f'<p class="fm-summary" role="status">{sentence}</p>'
 
 
 def _progress(session: GallerySession) -> str:
@@ -192,28 +177,20 @@ def _progress(session: GallerySession) -> str:
 
 def _summary(session: GallerySession) -> str:
     faces = sum(len(analysis.faces) for analysis in session.analyses)
-    sentence = f"<b>{_count(faces, 'face')}</b> in {_count(len(session.shown), 'photo')}."
+    sentence = f"<b>{tables.count(faces, 'face')}</b> in {tables.count(len(session.shown), 'photo')}."
     if len(session.photos) < session.total:
         sentence += f" Cancelled after {len(session.photos)} of {session.total}."
     if not session.unreadable:
-        return _note(sentence)
+        return text.note(sentence)
     items = "".join(
         f"<li><b>{escape(photo.name)}</b>: {escape((photo.analysis.error or ('', ''))[1])}</li>"
         for photo in session.unreadable
     )
-    return f'{_note(sentence)}<div class="fm-notice" role="note"><p>Not read:</p><ul>{items}</ul></div>'
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _found(photo: GalleryPhoto) -> str:
-    return "" if photo.analysis.faces else "<p>No faces found in this photo.</p>"
+    return f'{text.note(sentence)}<div class="fm-notice" role="note"><p>Not read:</p><ul>{items}</ul></div>'
 
 
 def _caption(photo: GalleryPhoto) -> str:
-    return f"{photo.name} · {_count(len(photo.analysis.faces), 'face')}"
+    return f"{photo.name} · {tables.count(len(photo.analysis.faces), 'face')}"
 
 
 def _totals(session: GallerySession) -> str:
@@ -227,7 +204,7 @@ def _totals(session: GallerySession) -> str:
 
 def _total(expression: str, count: int, most: int) -> str:
     bar = f"width:{100 * count / most:.1f}%;background:{text.css_colour(expression)}"
-    label = f"{expression}: {_count(count, 'face')}"
+    label = f"{expression}: {tables.count(count, 'face')}"
     return (
         f'<div class="fm-bar"><span class="fm-name">{expression}</span>'
         f'<span class="fm-track" role="img" aria-label="{label}"><span style="{bar}"></span></span>'

@@ -18,9 +18,10 @@ from facemotion.pipeline import Pipeline
 from facemotion.webui.components import downloads, explanation
 from facemotion.webui.components.examples import example_photos
 from facemotion.webui.components.image_size import fit_within
-from facemotion.webui.components.photo_input import PhotoInput
 from facemotion.webui.components.select_events import ItemSelect, PointSelect
+from facemotion.webui.components.uploads import PhotoInput
 from facemotion.webui.html import text
+from facemotion.webui.tabs import QUIET
 
 SHOWN_SIDE = 1280  # pixels; larger images take longer to draw and encode without visible gain
 CROP_SIDE = 160  # pixels of a thumbnail, twice its size on the page
@@ -100,14 +101,8 @@ def _controls(default_threshold: float) -> _Controls:
         gr.Examples([[path] for path in example_photos()], photo, label="Or try one of these", api_visibility="private")
     labels = gr.Checkbox(True, label="Show labels in the picture")
     with gr.Accordion("Detection", open=False):
-        threshold = gr.Slider(
-            0.05,
-            0.95,
-            default_threshold,
-            step=0.05,
-            label="Detection threshold",
-            info="Lower finds more faces, and more things that are none.",
-        )
+        info = "Lower finds more faces, and more things that are none."
+        threshold = gr.Slider(0.05, 0.95, default_threshold, step=0.05, label="Detection threshold", info=info)
         detail = gr.Radio(_DETAILS, value="auto", label="Detail", info="How closely to search for small faces.")
     return _Controls(photo, labels, threshold, detail)
 
@@ -127,20 +122,10 @@ class _View:
     downloads: gr.Row
 
     def everything(self) -> list[Any]:
-        return [
-            self.state,
-            self.summary,
-            self.picture,
-            self.bars,
-            self.why,
-            self.answer,
-            self.crops,
-            self.table,
-            self.downloads,
-        ]
+        return [getattr(self, name) for name in self.__dataclass_fields__]
 
 
-_INVITATION = '<p class="fm-summary" role="status">Add a photo, or choose an example: its faces appear here.</p>'
+_INVITATION = text.note("Add a photo, or choose an example: its faces appear here.")
 
 
 def _view(pipeline: Pipeline) -> _View:
@@ -178,27 +163,17 @@ def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
     )
     choice = [view.state, view.picture, view.bars, view.answer, view.table]
     thumbnail = [*choice, view.crops]
-    quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    labels.change(_draw, [view.state, labels], view.picture, **quick)
-    view.picture.select(_choose_in_picture, [view.state, labels], thumbnail, **quick)
-    view.crops.select(_choose_in_crops, [view.state, labels], choice, **quick)
+    labels.change(_draw, [view.state, labels], view.picture, **QUIET)
+    view.picture.select(_choose_in_picture, [view.state, labels], thumbnail, **QUIET)
+    view.crops.select(_choose_in_crops, [view.state, labels], choice, **QUIET)
     downloads.build(view.downloads, photo, view.state, labels)
 
 
 def _everything(shown: PhotoResult | None, labels: bool) -> list[Any]:
     """Values in the order of `_View.everything`."""
     if shown is None:
-        return [
-            None,
-            _INVITATION,
-            gr.Image(None, visible=False),
-            "",
-            gr.Button(visible=False),
-            "",
-            gr.Gallery(None, visible=False),
-            "",
-            gr.Row(visible=False),
-        ]
+        picture, gallery = gr.Image(None, visible=False), gr.Gallery(None, visible=False)
+        return [None, _INVITATION, picture, "", gr.Button(visible=False), "", gallery, "", gr.Row(visible=False)]
     found = bool(shown.analysis.faces)
     captions = [f"{face.id} · {face.expression}{'?' if face.uncertain else ''}" for face in shown.analysis.faces]
     thumbnails = list(zip(shown.crops, captions, strict=True))

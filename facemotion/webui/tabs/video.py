@@ -11,16 +11,14 @@ import gradio as gr
 
 from facemotion.errors import MissingInput
 from facemotion.pipeline import Pipeline
-from facemotion.webui.components.video_input import VideoInput
+from facemotion.webui.components.uploads import VideoInput
+from facemotion.webui.html import text
 from facemotion.webui.html import video as video_html
 from facemotion.webui.sessions.video import QUEUE, VideoResult, VideoSession, VideoSessions
+from facemotion.webui.tabs import QUIET, Update
 
 PROGRESS_EVERY_S = 0.5  # between progress updates, which also detect that the visitor has left
 STATE_SECONDS = 600
-
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-
-Update = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -59,10 +57,10 @@ def build(pipeline: Pipeline, page: gr.Blocks) -> None:
     def stop(request: gr.Request) -> None:
         sessions.stop(str(request.session_hash))
 
-    accepted = components.run.click(accept, components.video, components.outputs(), queue=False, **_QUIET)
-    finding = accepted.success(find, [components.video, components.session], components.outputs(), **_QUIET, **QUEUE)
-    finding.failure(lambda: _idle(components), None, [components.run, components.stop, components.status], **_QUIET)
-    components.stop.click(stop, None, None, queue=False, **_QUIET)
+    accepted = components.run.click(accept, components.video, components.outputs(), queue=False, **QUIET)
+    finding = accepted.success(find, [components.video, components.session], components.outputs(), **QUIET, **QUEUE)
+    finding.failure(lambda: _idle(components), None, [components.run, components.stop, components.status], **QUIET)
+    components.stop.click(stop, None, None, queue=False, **QUIET)
     page.unload(stop)
 
 
@@ -72,7 +70,7 @@ def _layout() -> _Components:
         run = gr.Button("Find the faces", variant="primary", elem_id="fm-video-run")
         stop = gr.Button("Stop", variant="stop", visible=False, elem_id="fm-video-stop")
     gr.HTML(video_html.NOTICE)
-    status = gr.HTML(video_html.note(video_html.INVITATION), elem_id="fm-video-status")
+    status = gr.HTML(text.note(video_html.INVITATION), elem_id="fm-video-status")
     with gr.Column(visible=False) as results, gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
             shown = gr.Video(
@@ -89,22 +87,19 @@ def _accept(components: _Components, sessions: VideoSessions, path: str | None, 
     """Answer the click at once, since the queue may take a while."""
     if path is None:
         raise MissingInput("There is no video yet. Add one first.")
-    shut: Update = {
+    return components.buttons(busy=True) | {
         components.results: gr.Column(visible=False),
         components.shown: None,
         components.people: "",
         components.csv: None,
+        components.status: text.note(video_html.WAITING),
+        components.session: sessions.start(session),
     }
-    return (
-        components.buttons(busy=True)
-        | shut
-        | {components.status: video_html.note(video_html.WAITING), components.session: sessions.start(session)}
-    )
 
 
 def _idle(components: _Components) -> Update:
     """Reset the tab; Gradio shows the error itself."""
-    return components.buttons(busy=False) | {components.status: video_html.note(video_html.INVITATION)}
+    return components.buttons(busy=False) | {components.status: text.note(video_html.INVITATION)}
 
 
 def _find(
@@ -126,7 +121,7 @@ def _find(
 
 def _outcome(components: _Components, finished: VideoResult | None) -> Update:
     if finished is None:
-        return {components.status: video_html.note(video_html.STOPPED)}
+        return {components.status: text.note(video_html.STOPPED)}
     for component, file in ((components.shown, finished.video), (components.csv, finished.table)):
         component.temp_files.add(file)  # Gradio deletes it by age
     return {

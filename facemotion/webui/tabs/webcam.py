@@ -15,12 +15,13 @@ from facemotion.pipeline import Pipeline
 from facemotion.tracking.live import moments_csv
 from facemotion.tracking.timeline import people_csv
 from facemotion.webui.components import camera
-from facemotion.webui.components.photo_input import PhotoInput
+from facemotion.webui.components.uploads import PhotoInput
 from facemotion.webui.gradio_patches import session_cleanup
 from facemotion.webui.gradio_patches.atomic_files import save_bytes
 from facemotion.webui.html import webcam as webcam_html
 from facemotion.webui.html.webcam import STATE_SECONDS
 from facemotion.webui.sessions.webcam import WebcamSession, WebcamSessions, choices
+from facemotion.webui.tabs import QUIET
 
 STREAM_EVERY_S = 0.01  # delay after a response until the next frame; static/camera.js waits for the response
 
@@ -77,7 +78,7 @@ def _connect_switch(sessions: WebcamSessions, components: _Components) -> None:
         sessions.choose(str(request.session_hash), identity)
 
     outcome = gr.Textbox(visible=False)  # its value is the result of START or STOP in the browser
-    quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    quick = QUIET | {"queue": False}
     buttons = [components.start, components.stop]
     after_start = [components.session_state, components.followed, components.readout, *buttons, components.saving]
     components.start.click(started, outcome, after_start, js=camera.START, **quick)
@@ -112,7 +113,7 @@ def _connect_download(button: gr.Button, write: Any, session_state: gr.State, fi
     def saved(session: WebcamSession | None) -> str:
         return str(write(session, file.GRADIO_CACHE))
 
-    done = button.click(saved, session_state, file, show_progress="hidden", api_visibility="private")
+    done = button.click(saved, session_state, file, **QUIET)
     done.success(None, js=_CLICK)
 
 

@@ -8,86 +8,28 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
 
 from tests.support.batch_runs import (
     PATIENCE_S,
-    Gate,
+    SMALL_PARTS,
+    Begin,
     Row,
+    beginner,
     done,
     finish,
-    finish_all,
+    gated,
     rows,
-    start,
-    tiny_pictures,
-    wait_until,
-    worker,
     workers_of,
 )
 from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-
-Begin = Callable[..., subprocess.Popen[str]]
-SMALL_PARTS = ("--part-pictures", "1")
-GATED = (20, 21)  # of 40 parts: two workers, both of which stop there
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory, face: np.ndarray) -> Path:
-    return tiny_pictures(tmp_path_factory.mktemp("batch") / "pictures", face)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(pictures: Path) -> list[Row]:
-    """The rows of all pictures, made part by part without Ray."""
-    out = pictures.parent / "undisturbed"
-    finish_all(worker(out, pictures, step=1))
-    found = rows(out)
-    assert {row["item"] for row in found} == set(range(40))
-    return found
-
-
-@contextmanager
-def beginner() -> Iterator[Begin]:
-    """`start`, whose processes are killed in the end where they still run; their Ray ends with them."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def started(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-        processes.append(start(*arguments, **environment))
-        return processes[-1]
-
-    try:
-        yield started
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
-
-
-@pytest.fixture
-def begin() -> Iterator[Begin]:
-    with beginner() as begin:
-        yield begin
-
-
-def gated(
-    begin: Begin, pictures: Path, out: Path, *more: str, **environment: str
-) -> tuple[subprocess.Popen[str], Gate]:
-    """A run of two workers that has finished a dozen parts, and can finish no more than 38."""
-    gate = Gate(out, *GATED)
-    process = begin(pictures, "--out", out, *SMALL_PARTS, *more, **environment)
-    wait_until(lambda: done(out) >= 12, process)
-    return process, gate
 
 
 @dataclass(frozen=True)
@@ -137,73 +79,6 @@ def test_another_model_does_not_go_on_into_the_same_folder(begin: Begin, picture
         assert reason in errors and "Traceback" not in errors
 
 
-CLUSTER = """
-import os, sys
-from ray.cluster_utils import Cluster
-
-folder = sys.argv[1]
-os.mkdir(folder)
-shared = {"num_cpus": 1, "object_store_memory": 100_000_000, "temp_dir": folder, "include_dashboard": False}
-cluster = Cluster(initialize_head=True, head_node_args=shared)
-second = cluster.add_node(**shared)
-print(cluster.address, flush=True)
-sys.stdin.readline()
-cluster.remove_node(second, allow_graceful=False)
-print("removed", flush=True)
-sys.stdin.readline()
-cluster.shutdown()
-"""
-ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}  # on loopback
-
-
-def test_a_node_that_dies_costs_no_row(
-    begin: Begin, pictures: Path, undisturbed: list[Row], tmp_path: Path, short_folder: Path
-) -> None:
-    cluster = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER, str(short_folder / "ray")],
-        env=os.environ | ALONE | {"RAY_TMPDIR": str(short_folder)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert cluster.stdin is not None and cluster.stdout is not None
-    try:
-        address = cluster.stdout.readline().strip()
-        assert address.startswith("127.0.0.1:")
-        driver, gate = gated(begin, pictures, tmp_path, "--address", address, **ALONE)
-        wait_until(lambda: len(on_nodes(short_folder)) == 2, driver)
-        cluster.stdin.write("remove the second node\n")
-        cluster.stdin.flush()
-        assert "removed" in cluster.stdout.readline()
-        gate.open()
-        finish(driver)
-    finally:
-        cluster.communicate("end\n", timeout=PATIENCE_S)
-    assert rows(tmp_path) == undisturbed
-
-
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """Ray's sockets have long names, which Linux cuts at 107 characters."""
-    import shutil
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="fm-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def on_nodes(folder: Path) -> set[int]:
-    """The raylets, one for each node, below which workers of ours run."""
-    found = set()
-    for one in psutil.process_iter(["cmdline", "ppid", "name"]):
-        if "MapWorker" in " ".join(one.info["cmdline"] or []):
-            found.add(one.info["ppid"])
-    ours = [one.pid for one in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(one.info["cmdline"] or [])]
-    return found & set(ours)
-
-
 RECORDER = """
 import os, sys
 record = open(os.environ["CANARY"], "a", buffering=1)
@@ -224,6 +99,7 @@ class Watched:
     asked: list[str]
     left: list[psutil.Process]
     folder: Path
+    niceness: tuple[int, int]  # of the worker and of the driver
 
 
 @pytest.fixture(scope="module")
@@ -241,17 +117,20 @@ def watched(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched
         )
         assert Path(its_own).is_dir()
         victim = workers_of(driver)[0]
+        niceness = victim.nice(), psutil.Process(driver.pid).nice()
         victim.kill()
         victim.wait(PATIENCE_S)
         gate.open()
         finish(driver)
     psutil.wait_procs(family, timeout=PATIENCE_S)
     left = [one for one in family if one.is_running()]
-    return Watched(out, [end.laddr.ip for end in ends], record.read_text().splitlines(), left, Path(its_own))
+    heard = [end.laddr.ip for end in ends]
+    return Watched(out, heard, record.read_text().splitlines(), left, Path(its_own), niceness)
 
 
 def test_a_worker_that_is_killed_costs_no_row(watched: Watched, undisturbed: list[Row]) -> None:
     assert rows(watched.out) == undisturbed
+    assert watched.niceness[0] == watched.niceness[1]  # Ray's would give way to every other program
 
 
 def test_nobody_is_asked_nobody_else_is_let_in_and_nothing_is_left(watched: Watched) -> None:

@@ -109,7 +109,7 @@ def test_a_record_in_a_bucket_counts_only_with_its_file(store: tuple[Any, str], 
     finish_all(one)
     store[0].delete_file(f"{out.removeprefix('s3://')}/part-000001.parquet")
     results = Results(storage.locate(out + store[1]))
-    assert sorted(results.records(one._job.size.parts())) == [0, 2]
+    assert [record["number"] for record in results.records(one._job.size.parts())] == [0, 2]
 
 
 @pytest.mark.slow

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow
@@ -18,10 +21,13 @@ from facemotion.errors import BadOption, MissingInput
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """b.jpg, a.PNG, notes.txt, .hidden.jpg, clip.mp4 and 2019/{c.jpg, deep/d.heic}; a link that leads round."""
+    """b.jpg, a.PNG, notes.txt, clip.mp4, 2019/{c.jpg, deep/d.heic}, what is hidden or a run's own, a link round."""
     folder = tmp_path / "archive"
-    (folder / "2019" / "deep").mkdir(parents=True)
+    for name in ("2019/deep", ".thumbnails", "_facemotion"):
+        (folder / name).mkdir(parents=True)
     for name in ("b.jpg", "a.PNG", ".hidden.jpg", "clip.mp4", "2019/c.jpg", "2019/deep/d.heic"):
+        (folder / name).write_bytes(b"x")
+    for name in (".thumbnails/b.jpg", "_facemotion/b.jpg"):
         (folder / name).write_bytes(b"x")
     (folder / "notes.txt").write_text("no list, as long as it is in a folder")
     (folder / "2019" / "round").symlink_to(folder, target_is_directory=True)
@@ -50,6 +56,8 @@ def test_a_folder_stands_for_all_in_it_in_one_order(archive: Path) -> None:
         ("**/*.[jh]*", ["b.jpg", "2019/c.jpg", "2019/deep/d.heic"]),
         ("20??/**/*", ["2019/c.jpg", "2019/deep/d.heic"]),
         ("[!b].*", ["a.PNG"]),
+        ("*", ["a.PNG", "b.jpg", "clip.mp4"]),  # notes.txt is no picture, and is not meant as a list
+        ("*.txt", ["no list, as long as it is in a folder"]),
     ],
 )
 def test_a_glob_stands_for_the_files_that_it_fits(pattern: str, expected: list[str], archive: Path) -> None:
@@ -68,6 +76,49 @@ def test_a_list_names_a_picture_in_each_line_relative_to_itself(archive: Path) -
     found = [item.address for item in listed(file)]
     local = [f"{archive}/b.jpg", f"{archive}/2019/c.jpg", f"file://{archive}/a.PNG", f"{archive.parent}/gone.jpg"]
     assert found == [*local, "s3://bucket/x.jpg"]  # nobody is asked yet whether it is there
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_may_begin_with_a_byte_order_mark(encoding: str, tmp_path: Path) -> None:
+    """As editors on Windows and PowerShell write it."""
+    (tmp_path / "list.txt").write_text("caf\N{LATIN SMALL LETTER E WITH ACUTE}.jpg\r\nb c.jpg\r\n", encoding)
+    found = names(listed(tmp_path / "list.txt"), tmp_path)
+    assert found == ["caf\N{LATIN SMALL LETTER E WITH ACUTE}.jpg", "b c.jpg"]
+
+
+def test_a_link_that_leads_to_itself_is_an_item_not_the_end(archive: Path) -> None:
+    (archive / "loop.jpg").symlink_to("loop.jpg")
+    assert "loop.jpg" in names(listed(archive), archive)
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.jpg"])
+def test_a_folder_that_may_not_be_searched_is_an_item_not_the_end(pattern: str) -> None:
+    """Its row says so; all else is listed."""
+    with tempfile.TemporaryDirectory() as folder, unprivileged(Path(folder)):
+        for name in ("closed", "open"):
+            Path(folder, name).mkdir()
+            Path(folder, name, "a.jpg").write_bytes(b"x")
+        Path(folder, "closed").chmod(0)
+        try:
+            found = names(listed(Path(folder, pattern)), Path(folder))
+        finally:
+            Path(folder, "closed").chmod(0o700)
+    assert found == ["closed/", "open/a.jpg"]
+
+
+@contextmanager
+def unprivileged(folder: Path) -> Iterator[None]:
+    """Takes root's rights for a while, which no permission stops, and gives the folder to whoever is left."""
+    if os.geteuid() != 0:
+        yield
+        return
+    nobody = 65534
+    os.chown(folder, nobody, nobody)
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def test_a_column_of_paths_and_one_of_bytes(archive: Path) -> None:

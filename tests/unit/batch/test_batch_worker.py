@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from facemotion.batch import storage, tries
+from facemotion.batch import plan, storage, tries
 from facemotion.batch.results import Results
 from facemotion.batch.rows import SCHEMA
+from facemotion.batch.sources import Item
 from facemotion.errors import DestinationError, OtherRun
 from facemotion.faces import EMOTIONS
 from facemotion.pipeline import Pipeline
@@ -101,7 +102,8 @@ def test_a_record_counts_only_with_its_file_in_full(pictures: Path, tmp_path: Pa
     finish_all(one)
     (tmp_path / "part-000000.parquet").write_bytes(b"half")
     (tmp_path / "part-000002.parquet").unlink()
-    assert list(Results(storage.locate(str(tmp_path))).records(one._job.size.parts())) == [1]
+    found = Results(storage.locate(str(tmp_path))).records(one._job.size.parts())
+    assert [record["number"] for record in found] == [1]
 
 
 def test_bytes_in_a_parquet_file_give_the_same_rows(finished: Path, pictures: Path, tmp_path: Path) -> None:
@@ -114,6 +116,18 @@ def test_bytes_in_a_parquet_file_give_the_same_rows(finished: Path, pictures: Pa
     assert found[-1]["error_code"] == "missing"
     unnamed = [{**row, "path": None} for row in found[:-1]]
     assert unnamed == [{**row, "path": None} for row in rows(finished)]
+
+
+def test_nested_columns_as_hugging_face_writes_them(finished: Path, pictures: Path, tmp_path: Path) -> None:
+    images = [{"bytes": file.read_bytes(), "path": file.name} for file in sorted(pictures.iterdir())]
+    parquet.write_table(pyarrow.table({"image": [*images, None], "label": [0] * 21}), tmp_path / "in.parquet")
+    finish_all(worker(tmp_path / "out", tmp_path / "in.parquet"))
+    found = rows(tmp_path / "out")
+    assert found[-1]["error_code"] == "missing"
+    assert [{**row, "path": None} for row in found[:-1]] == [{**row, "path": None} for row in rows(finished)]
+    (tmp_path / "000.png").write_bytes(images[0]["bytes"])
+    finish_all(worker(tmp_path / "by path", tmp_path / "in.parquet", column="image.path"))
+    assert [row["path"] for row in rows(tmp_path / "by path")][:2] == [f"{tmp_path}/000.png", f"{tmp_path}/001.png"]
 
 
 def test_a_video_is_named_as_passed_over_or_analysed(tmp_path: Path) -> None:
@@ -130,6 +144,33 @@ def test_a_video_is_named_as_passed_over_or_analysed(tmp_path: Path) -> None:
     assert all(row["face"] for row in found)
     assert records[-1]["frames"] == 4
     assert [row["error_code"] for row in rows(tmp_path / "with")][-1] == "not_a_video"
+
+
+def test_whatever_lies_in_a_folder_becomes_a_row(tmp_path: Path) -> None:
+    """Names with line breaks, spaces and letters that addresses use; what is no file, empty, or leads nowhere."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    good = ["a\nb.png", "a b#1?x=1&y.png", "%41.png", "-o.png", "\N{SNOWMAN}.png", "'\"\t\\.png", "data:a.png", "*.png"]
+    for name in good:
+        Image.new("RGB", (40, 40)).save(folder / name, "png")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "gone.png").symlink_to("nowhere")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "folder.png").mkdir()
+    records = finish_all(worker(tmp_path / "out", folder))
+    assert all("failed" not in record for record in records)
+    found = {row["path"].removeprefix(f"{folder}/"): row["error_code"] for row in rows(tmp_path / "out")}
+    bad = {"pipe.png": "forbidden_source", "empty.png": "empty", "gone.png": "missing", "loop.png": "missing"}
+    assert found == dict.fromkeys(good) | bad
+
+
+def test_a_folder_that_could_not_be_searched_becomes_a_row(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("closed/x.png\n")
+    one = worker(tmp_path / "out", tmp_path / "list.txt")
+    plan.write(storage.locate(str(tmp_path / "out")).child("_facemotion").child("list"), [Item("picture", "/closed/")])
+    assert one.finish(0)["errors"] == {"forbidden_source": 1}
+    assert [row["path"] for row in rows(tmp_path / "out")] == ["/closed/"]
 
 
 def test_a_source_that_vanishes_ends_the_run_and_a_missing_file_does_not(pictures: Path, tmp_path: Path) -> None:
@@ -227,6 +268,22 @@ def test_what_killed_writers_left_is_swept_away(tmp_path: Path) -> None:
     Results(storage.locate(str(tmp_path))).clean()
     left = [file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()]
     assert left == ["kept.parquet"]
+
+
+def test_a_second_start_may_sweep_while_the_first_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the temporary file of a process that still works for one that was left behind."""
+    synced: list[int] = []
+    sync = os.fsync
+
+    def sweep(file: int) -> None:
+        sync(file)
+        if not synced:
+            storage.remove_parts(storage.locate(str(tmp_path)))
+        synced.append(file)
+
+    monkeypatch.setattr(os, "fsync", sweep)
+    storage.write(storage.locate(str(tmp_path / "part")), b"whole")
+    assert ((tmp_path / "part").read_bytes(), len(synced)) == (b"whole", 2)
 
 
 def test_sources_in_two_places_differ_by_their_paths_alone(finished: Path, pictures: Path, tmp_path: Path) -> None:

@@ -48,17 +48,7 @@ def blur(picture: Grey, sigma: float) -> Grey:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def motion(picture: Grey, length: float, degrees: float) -> Grey:
-    """Moved by `length` pixels while the shutter was open."""
-    side = 2 * max(1, round(length / 2)) + 1
-    kernel = np.zeros((side, side), np.float32)
-    kernel[side // 2] = 1
-    turn = cv2.getRotationMatrix2D((side // 2, side // 2), degrees, 1)
-    line = cv2.warpAffine(kernel, turn, (side, side))
-    return np.asarray(cv2.filter2D(picture, -1, line / line.sum(), borderType=cv2.BORDER_REPLICATE), np.uint8)
-
-
-def noise(picture: Grey, sigma: float, random: Generator) -> Grey:
+def noise(sigma: float, picture: Grey, random: Generator) -> Grey:
     """A sensor's noise in poor light, normal with `sigma` grey levels."""
     return _clipped(picture + random.normal(0, sigma, picture.shape))
 
@@ -103,10 +93,6 @@ def _turned(degrees: float, picture: Grey, random: Generator) -> Grey:
     return rotate(picture, degrees * random.choice([-1, 1]))
 
 
-def _noisy(sigma: float, picture: Grey, random: Generator) -> Grey:
-    return noise(picture, sigma, random)
-
-
 def _covered(share: float, picture: Grey, random: Generator) -> Grey:
     top, left = random.uniform(0, 1 - share, 2)
     return cover(picture, top, left, share, share)
@@ -125,7 +111,7 @@ STRENGTHS: dict[str, tuple[Distortion, ...]] = {
     "turned by 5, 10, 20 degrees": tuple(partial(_turned, degrees) for degrees in (5, 10, 20)),
     "face of 32, 24, 16 pixels": _each(low_resolution, 32, 24, 16),
     "blur of 0.5, 1, 1.5 pixels": _each(blur, 0.5, 1.0, 1.5),
-    "noise of 5, 10, 20 levels": tuple(partial(_noisy, sigma) for sigma in (5, 10, 20)),
+    "noise of 5, 10, 20 levels": tuple(partial(noise, sigma) for sigma in (5, 10, 20)),
     "JPEG of quality 70, 40, 20": _each(jpeg, 70, 40, 20),
     "dark: gamma 1.3, 1.8, 2.5": _each(gamma, 1.3, 1.8, 2.5),
     "light: gamma 0.8, 0.6, 0.4": _each(gamma, 0.8, 0.6, 0.4),

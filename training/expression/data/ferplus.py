@@ -18,16 +18,8 @@ from numpy.typing import NDArray
 from training.common.errors import DataError
 
 VOTES = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-    "unknown",
-    "not_a_face",
+    *("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear"),
+    *("contempt", "unknown", "not_a_face"),
 )
 OTHER_NAMES = {"nf": "not_a_face"}
 
@@ -70,11 +62,7 @@ def not_a_face(votes: Votes, names: Sequence[str]) -> NDArray[np.bool_]:
     Raises:
         DataError: a name is no row, or the row has no votes.
     """
-    return np.array([_unanimous(votes_of(votes, name)) for name in names], bool)
-
-
-def _unanimous(counts: tuple[int, ...]) -> bool:
-    return counts[-1] > 0 and counts[-1] == sum(counts)
+    return np.array([0 < counts[-1] == sum(counts) for counts in (votes_of(votes, name) for name in names)], bool)
 
 
 def votes_of(votes: Votes, name: str) -> tuple[int, ...]:

@@ -10,16 +10,8 @@ from numpy.typing import NDArray
 from facemotion.faces import EMOTIONS
 from training.expression.data.ferplus import VOTES, Votes, votes_of
 
-FERPLUS_NAMES = {
-    "angry": "anger",
-    "disgust": "disgust",
-    "fear": "fear",
-    "happy": "happiness",
-    "neutral": "neutral",
-    "sad": "sadness",
-    "surprise": "surprise",
-}
-COLUMNS = [VOTES.index(FERPLUS_NAMES[emotion]) for emotion in EMOTIONS]
+FERPLUS_NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness"}  # the others are called alike
+COLUMNS = [VOTES.index(FERPLUS_NAMES.get(emotion, emotion)) for emotion in EMOTIONS]
 
 
 def vote_distributions(votes: Votes, names: Sequence[str]) -> NDArray[np.float32]:

@@ -28,13 +28,8 @@ SAME_FOR_ALL = ("seed", "votes")  # or said otherwise
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add(
-        "--runs",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="run directories of training.expression.train; the first is compared to",
-    )
+    runs = "run directories of training.expression.train; the first is compared to"
+    add("--runs", type=Path, nargs="+", required=True, help=runs)
     add("--out", type=Path, help="the Markdown file to write")
     arguments = parser.parse_args()
     with exit_on_error():
@@ -51,16 +46,9 @@ def to_markdown(runs: Sequence[Path]) -> str:
         DataError: a folder is no run with an epoch in it.
     """
     first = Config.of_run(runs[0])
-    measures = (
-        "million multiply-adds",
-        "epochs",
-        "seconds per epoch",
-        "validation accuracy",
-        "macro-F1",
-        "lowest recall",
-    )
+    head = ("run", "recipe", "million multiply-adds", "epochs", "seconds per epoch")
     rows = [(run.name, *cells(run, first if run != runs[0] else None)) for run in runs]
-    return table(("run", "recipe", *measures), rows, numbers_from=2)
+    return table((*head, "validation accuracy", "macro-F1", "lowest recall"), rows, numbers_from=2)
 
 
 def cells(run: Path, first: Config | None) -> list[str]:

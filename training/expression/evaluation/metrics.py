@@ -42,13 +42,9 @@ def per_class(counts: NDArray[np.int64]) -> dict[str, dict[str, float]]:
     precision = right / np.maximum(counts.sum(0), 1)
     recall = right / np.maximum(counts.sum(1), 1)
     f1 = 2 * right / np.maximum(counts.sum(0) + counts.sum(1), 1)
+    figures = {"precision": precision, "recall": recall, "f1": f1}
     return {
-        emotion: {
-            "precision": float(precision[i]),
-            "recall": float(recall[i]),
-            "f1": float(f1[i]),
-            "support": int(counts[i].sum()),
-        }
+        emotion: {name: float(values[i]) for name, values in figures.items()} | {"support": int(counts[i].sum())}
         for i, emotion in enumerate(EMOTIONS)
     }
 

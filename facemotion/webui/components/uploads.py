@@ -1,4 +1,4 @@
-"""Upload components that use our own decoder."""
+"""Upload components that use our own decoders."""
 
 from __future__ import annotations
 
@@ -43,24 +43,48 @@ class PhotoInput(gr.Image, metaclass=WithoutStub):
         return str(_EXAMPLE["path"])
 
 
-class PhotosInput(gr.File, metaclass=WithoutStub):
-    """`gr.File` for several photos; handlers receive their paths."""
+class _FileInput(gr.File, metaclass=WithoutStub):
+    """`gr.File` without the empty temporary file that it leaves for each upload."""
+
+    example: dict[str, Any] = _EXAMPLE
 
     def get_block_name(self) -> str:
         """Name of the front-end component."""
         return "file"
 
+    def example_payload(self) -> Any:
+        """As in `PhotoInput`."""
+        return self.example
+
+    def example_value(self) -> Any:
+        """As in `PhotoInput`."""
+        return str(self.example["path"])
+
+
+class PhotosInput(_FileInput):
+    """`gr.File` for several photos; handlers receive their paths."""
+
     def preprocess(self, payload: ListFiles | FileData | None) -> list[str]:
-        """The paths in the order of upload; `gr.File` would leave an empty temporary file for each."""
+        """The paths in the order of upload."""
         if payload is None:
             return []
-        files = payload.root if isinstance(payload, ListFiles) else [payload]
-        return [file.path for file in files]
+        return [file.path for file in (payload.root if isinstance(payload, ListFiles) else [payload])]
 
-    def example_payload(self) -> list[dict[str, Any]]:
+    def example_payload(self) -> Any:
         """As in `PhotoInput`."""
-        return [_EXAMPLE]
+        return [self.example]
 
-    def example_value(self) -> list[str]:
+    def example_value(self) -> Any:
         """As in `PhotoInput`."""
-        return [str(_EXAMPLE["path"])]
+        return [super().example_value()]
+
+
+class VideoInput(_FileInput):
+    """`gr.File` for a video; handlers receive its path, or None. `gr.Video` would have FFmpeg guess the format."""
+
+    example = _EXAMPLE | {"path": "video.mp4", "orig_name": "video.mp4"}
+
+    def preprocess(self, payload: ListFiles | FileData | None) -> str | None:
+        """The path of the upload."""
+        file = payload.root[0] if isinstance(payload, ListFiles) and payload.root else payload
+        return file.path if isinstance(file, FileData) else None

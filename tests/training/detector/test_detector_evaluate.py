@@ -11,7 +11,8 @@ from PIL import Image
 
 from facemotion.detectors.boxes import ious
 from training.common.errors import DataError
-from training.detector import evaluate, yolo_format
+from training.detector import evaluate
+from training.detector.data import yolo_format
 from training.detector.metrics import Found, at_threshold, average_precision, curve, sides
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from facemotion.detectors.boxes import Boxes
 from training.common.errors import DataError
-from training.detector.yolo_format import Photo
+from training.detector.data.yolo_format import Photo
 
 SPLITS = ("train", "val")
 _INVALID = 7  # the column that says: a face, but not one to learn or to count

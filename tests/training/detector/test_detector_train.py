@@ -17,8 +17,8 @@ from PIL import Image
 
 from facemotion import FaceDetector
 from training.common.errors import DataError
-from training.detector import dataset as face_dataset
 from training.detector import export, train
+from training.detector.data import dataset as face_dataset
 
 
 @pytest.fixture(scope="module")

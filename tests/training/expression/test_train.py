@@ -15,12 +15,11 @@ import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-from torch.nn import functional
 
 from facemotion import EmotionClassifier
 from tests.support.training_tree import write_tree
 from training.common.errors import DataError
-from training.expression import export, networks, run_dir, train, winograd
+from training.expression import export, networks, run_dir, train
 from training.expression.config import Config
 from training.expression.data import dataset
 from training.expression.evaluation import metrics
@@ -79,35 +78,6 @@ def test_the_halves_are_fixed_and_split_everything():
     assert first.sum() == 50
     assert (first ^ second).all()
     assert (metrics.halves(101)[0] == first).all()
-
-
-@pytest.mark.parametrize(
-    ("channels", "outputs", "side", "kernel"), [(16, 20, 24, 5), (16, 20, 12, 3), (16, 20, 6, 3), (16, 8, 7, 3)]
-)
-def test_winograd_convolution_equals_the_direct_one_with_its_gradients(channels, outputs, side, kernel):
-    torch.manual_seed(0)
-    images_ = torch.randn(3, channels, side, side, requires_grad=True)
-    weights = torch.randn(outputs, channels, kernel, kernel, requires_grad=True)
-    gradient = torch.randn(3, outputs, side, side)
-    for tile in winograd.TILES[kernel]:
-        fast = winograd.convolve(images_, weights, tile)
-        slow = functional.conv2d(images_, weights, padding="same")
-        assert torch.allclose(fast, slow, rtol=1e-3, atol=1e-3)
-        for one, other in zip(
-            torch.autograd.grad(fast, (images_, weights), gradient),
-            torch.autograd.grad(slow, (images_, weights), gradient),
-            strict=True,
-        ):
-            assert (one - other).norm() / other.norm() < 1e-4
-
-
-def test_winograd_keeps_the_parameters_names():
-    network = torch.nn.Sequential(torch.nn.Conv2d(16, 32, 3, padding="same"))
-    before = network(torch.ones(1, 16, 8, 8))
-    winograd.use_winograd(network)
-    assert type(network[0]) is winograd.WinogradConv2d
-    assert list(network.state_dict()) == ["0.weight", "0.bias"]
-    assert torch.allclose(network(torch.ones(1, 16, 8, 8)), before, atol=1e-4)  # as above, whatever sums it up
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,16 @@ import torch
 from PIL import Image
 
 from training.common.errors import DataError
-from training.detector import augment, teacher_boxes
-from training.detector import dataset as face_dataset
-from training.detector.label_cleaning import CERTAIN_SCORE, UNCONFIRMED, TeacherDetections, distill_labels, softened
+from training.detector import teacher_boxes
+from training.detector.data import augment
+from training.detector.data import dataset as face_dataset
+from training.detector.data.label_cleaning import (
+    CERTAIN_SCORE,
+    UNCONFIRMED,
+    TeacherDetections,
+    distill_labels,
+    softened,
+)
 
 
 def boxes(*rows: tuple[float, ...]) -> np.ndarray:

@@ -27,7 +27,7 @@ CASES = [*FILES, *(Case(27, picture.name, picture.png) for picture in FACES)]
 
 def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "facemotion", *arguments]
-    found = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    found = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     return subprocess.run(command, cwd=folder, env=found, capture_output=True, text=True, timeout=LIMIT_S, check=False)
 
 

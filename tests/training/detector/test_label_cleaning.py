@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from training.common.errors import DataError
-from training.detector import label_cleaning, wider_face
-from training.detector.label_cleaning import TeacherDetections
+from training.detector.data import label_cleaning, wider_face
+from training.detector.data.label_cleaning import TeacherDetections
 from training.detector.metrics import Boxes
 
 

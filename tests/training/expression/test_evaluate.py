@@ -195,9 +195,12 @@ def write_data(root):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--weights", "tests.training.test_evaluate:says_too_little"], "must return [14, 7] logits, but got (14, 6)"),
-        (["--weights", "tests.training.test_evaluate:always_happy", "--split", "none"], "no folder 'none'"),
-        (["--weights", "tests.training.test_evaluate:always_happy", "--resamples", "0"], "0 is less than 1"),
+        (
+            ["--weights", f"{__name__}:says_too_little"],
+            "must return [14, 7] logits, but got (14, 6)",
+        ),
+        (["--weights", f"{__name__}:always_happy", "--split", "none"], "no folder 'none'"),
+        (["--weights", f"{__name__}:always_happy", "--resamples", "0"], "0 is less than 1"),
     ],
 )
 def test_the_command_refuses_with_a_sentence(tmp_path, monkeypatch, capsys, flags, sentence):
@@ -216,7 +219,7 @@ def test_any_split_can_be_scored_by_any_callable(tmp_path, monkeypatch, capsys, 
         "--split",
         split,
         "--weights",
-        "tests.training.test_evaluate:always_happy",
+        f"{__name__}:always_happy",
     ]
     monkeypatch.setattr(sys, "argv", ["evaluate", *flags, "--resamples", "2", "--out", str(tmp_path)])
     evaluate.main()
@@ -233,7 +236,7 @@ def test_the_command_writes_json_and_markdown(tmp_path, monkeypatch, capsys):
     write_data(tmp_path / "data")
     arguments = [
         "--weights",
-        "tests.training.test_evaluate:reads_the_level",
+        f"{__name__}:reads_the_level",
         "--data",
         tmp_path / "data",
         "--out",

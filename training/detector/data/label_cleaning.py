@@ -18,9 +18,7 @@ from training.detector.metrics import sides
 # more is as good as the teachers are.
 SAME_FACE, TIGHT = 0.4, 0.85
 AGREED = 0.8  # overlap of two teachers' boxes that are to replace a label
-SEEN = (
-    0.6  # overlap of two teachers' boxes that are to prove a face nobody has labelled: small faces' boxes differ more
-)
+SEEN = 0.6  # overlap of two teachers' boxes that prove a face nobody has labelled: small faces' boxes differ more
 SURE = 0.15  # so far above its own threshold must a teacher score for that
 APART = 0.2  # an added face overlaps no label by more, nor lies in one by more than half
 LEAST_SCORE = 0.15  # of a teacher's box that is learned from, as an uncertain face

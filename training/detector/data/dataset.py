@@ -31,10 +31,11 @@ from facemotion import FaceDetector, images
 from facemotion.detectors.boxes import Boxes
 from training.common.errors import DataError
 from training.common.files import replace, write_json, write_text
-from training.detector import augment, negatives, teacher_boxes, wider_face
-from training.detector import yolo_format as photos
-from training.detector.label_cleaning import CleanedLabels, TeacherDetections, distill_labels, fuse
-from training.detector.yolo_format import IGNORED_PX, NO_FACES, Photo
+from training.detector import teacher_boxes
+from training.detector.data import augment, negatives, wider_face
+from training.detector.data import yolo_format as photos
+from training.detector.data.label_cleaning import CleanedLabels, TeacherDetections, distill_labels, fuse
+from training.detector.data.yolo_format import IGNORED_PX, NO_FACES, Photo
 
 LOOSE_SETS = ("mgde2",)  # whose boxes were drawn generously
 CONFIDENCE = "confidence.json"

@@ -8,7 +8,7 @@
     python -m benchmarks.live report     # none of these: the report anew from the numbers that are there
 
 The first two start the real app, and a real Chromium whose camera plays a moving face with a number in every frame (see
-benchmarks/live_film.py); a script in the page reads the numbers from the camera and from the pictures that come back.
+benchmarks/live/film.py); a script in the page reads the numbers from the camera and from the pictures that come back.
 Each part is written to benchmarks/reports/live.json, from which live.md and live.png are made anew.
 """
 
@@ -27,12 +27,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks import live_calm, live_crowd, live_film, live_labels, live_report
-from benchmarks.live_report import percentile
+from benchmarks.live import calm, crowd, film, labels, report
+from benchmarks.live.report import percentile
 from tests.support import chromium
 from tests.support.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
-REPORTS = Path(__file__).resolve().parent / "reports"
+REPORTS = Path(__file__).resolve().parents[1] / "reports"
 KINDS = ("facemotion", "untouched", "plain")
 ROUNDS, ROUND_S = 3, 10.0
 FLAT_MINUTES = 5.0
@@ -41,25 +41,25 @@ SETTLE_S = 2.5  # after the first answers: the server's models and the browser's
 
 def compare(folder: Path) -> dict[str, Any]:
     """Each kind of handler for `ROUND_S` in turn, `ROUNDS` times; only the one that is measured runs."""
-    film = live_film.write(folder / "film.mjpeg")
+    played = film.write(folder / "film.mjpeg")
     rounds: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     with ExitStack() as stack:
         servers = {kind: stack.enter_context(server(kind, folder)) for kind in KINDS}
         for _ in range(ROUNDS):
             for kind, (process, url) in servers.items():
                 process.send_signal(signal.SIGCONT)
-                rounds[kind].append(summary(watch(url, film, ROUND_S)))
+                rounds[kind].append(summary(watch(url, played, ROUND_S)))
                 process.send_signal(signal.SIGSTOP)
     return {"seconds": ROUND_S, "rounds": rounds}
 
 
 def flat(folder: Path) -> dict[str, Any]:
     """Our handler for a long time, in stretches of 10 seconds."""
-    film = live_film.write(folder / "film.mjpeg")
+    played = film.write(folder / "film.mjpeg")
     seconds = float(os.environ.get("MINUTES") or FLAT_MINUTES) * 60
     with server("facemotion", folder) as (process, url):
         process.send_signal(signal.SIGCONT)
-        seen = watch(url, film, seconds)
+        seen = watch(url, played, seconds)
     stretches: dict[int, list[float]] = {}
     for at, lag, _ in seen["shown"]:
         stretches.setdefault(int((at - seen["started"]) / 1e4), []).append(lag)
@@ -73,16 +73,11 @@ def flat(folder: Path) -> dict[str, Any]:
     }
 
 
-def crowd(folder: Path) -> dict[str, Any]:
-    """Eight cameras by the queue's protocol; see `benchmarks.live_crowd`."""
+def eight(folder: Path) -> dict[str, Any]:
+    """Eight cameras by the queue's protocol; see `benchmarks.live.crowd`."""
     with server("facemotion", folder) as (process, url):
         process.send_signal(signal.SIGCONT)
-        return live_crowd.measure(url)
-
-
-def calm(folder: Path) -> dict[str, Any]:
-    """The stages of a frame without a browser; see `benchmarks.live_calm`."""
-    return live_calm.measure()
+        return crowd.measure(url)
 
 
 @contextmanager
@@ -109,16 +104,16 @@ def server(kind: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], s
         stop(process)
 
 
-def watch(url: str, film: Path, seconds: float) -> dict[str, Any]:
+def watch(url: str, played: Path, seconds: float) -> dict[str, Any]:
     """Opens the page, starts the camera, and after a while counts what is shown for so long."""
     with chromium.launched(
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-video-capture={film}",
+        f"--use-file-for-fake-video-capture={played}",
         "--disable-gpu",  # else a machine without one has it emulated, at the cost of half a processor
     ) as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.add_init_script(live_film.PROBE)
+        page.add_init_script(film.PROBE)
         page.goto(url, timeout=chromium.PATIENCE_MS)
         tab = page.get_by_role("tab", name="Webcam")
         start = page.get_by_role("button", name="Start camera")
@@ -140,7 +135,7 @@ def summary(seen: dict[str, Any]) -> dict[str, Any]:
     """Pictures a second, their lags, and how many numbers went back or could not be read: there should be none."""
     lags = [lag for _, lag, _ in seen["shown"]]
     numbers = [number for _, _, number in seen["shown"]]
-    steps = [(after - before) % live_film.FRAMES for before, after in pairwise(numbers)]
+    steps = [(after - before) % film.FRAMES for before, after in pairwise(numbers)]
     seconds = (seen["ended"] - seen["started"]) / 1e3
     return {
         "rate": round(len(lags) / seconds, 2),
@@ -148,21 +143,16 @@ def summary(seen: dict[str, Any]) -> dict[str, Any]:
         "median_ms": percentile(lags, 50),
         "p95_ms": percentile(lags, 95),
         "unread": seen["unread"],
-        "back": sum(step > live_film.FRAMES / 2 for step in steps),
+        "back": sum(step > film.FRAMES / 2 for step in steps),
     }
-
-
-def labels(folder: Path) -> list[dict[str, Any]]:
-    """Changes of labels, which takes no clock; see `benchmarks.live_labels`."""
-    return live_labels.measure()
 
 
 PARTS: dict[str, Callable[[Path], Any]] = {
     "compare": compare,
     "flat": flat,
-    "crowd": crowd,
-    "calm": calm,
-    "labels": labels,
+    "crowd": eight,
+    "calm": lambda folder: calm.measure(),
+    "labels": lambda folder: labels.measure(),
 }
 
 
@@ -173,13 +163,13 @@ def main() -> None:
     for name in [name for name in names if name != "report"]:
         with tempfile.TemporaryDirectory() as folder:
             document[name] = PARTS[name](Path(folder))
-        document["machine"] = live_report.machine()
+        document["machine"] = report.machine()
         REPORTS.mkdir(exist_ok=True)
         file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    text = live_report.as_markdown(document)
+    text = report.as_markdown(document)
     print(text)
     (REPORTS / "live.md").write_text(text + "\n", encoding="utf-8")
-    live_report.draw(document, REPORTS / "live.png")
+    report.draw(document, REPORTS / "live.png")
 
 
 if __name__ == "__main__":

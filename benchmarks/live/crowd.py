@@ -9,7 +9,7 @@ from typing import Any
 
 import cv2
 
-from benchmarks.live_report import percentile
+from benchmarks.live.report import percentile
 from benchmarks.visitors import Visitor, in_threads, photo
 from tests.support import camera
 

@@ -17,7 +17,7 @@ from training.common.errors import DataError
 from training.expression import train
 from training.expression.distributed import DistributedContext, batches
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LIMIT_S = 500  # it takes ten on an idle machine
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from facemotion import FaceDetector
 from training.common.errors import DataError
-from training.detector import augment, dataset, negatives, yolo_format
-from training.detector.dataset import Plan, Source, prepare, read
+from training.detector.data import augment, dataset, negatives, yolo_format
+from training.detector.data.dataset import Plan, Source, prepare, read
 
 NONE = np.zeros((0, 4), np.float32)
 

@@ -1,0 +1,1 @@
+"""The camera as a visitor has it; `python -m benchmarks.live` measures it."""

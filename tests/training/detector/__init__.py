@@ -1,0 +1,1 @@
+"""The kit's tests of the face detector."""

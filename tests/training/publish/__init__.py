@@ -1,0 +1,1 @@
+"""The kit's tests of what goes to the Hub."""

@@ -1,0 +1,1 @@
+"""Photos and boxes of the detector: readers, cleaned labels, augmentation, the folder that ultralytics reads."""
