@@ -11,8 +11,8 @@ PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c '$(SUPPORT
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Seconds for one test; a server that hangs must not hang the run.
 TEST_TIMEOUT ?= 300
-# Files of tests that run at the same time.
-WORKERS ?= 2
+# Files of tests that run at the same time: one more than two processors, since tests also wait, for servers and browsers.
+WORKERS ?= 3
 GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
 .PHONY: help demo batch-demo test test-fast lint audit train-smoke bench bench-batch bench-live load fuzz format browser strace clean distclean
@@ -31,6 +31,7 @@ PYTEST = $(BIN)/python -m pytest --timeout=$(TEST_TIMEOUT) --numprocesses=$(WORK
 test: $(VENV)/.installed-dev browser strace ## run the tests; ARGS="-k name" picks some
 	@$(PYTEST) $(ARGS)
 
+test-fast: WORKERS = 2
 test-fast: $(VENV)/.installed-dev ## run those that need no server, browser, or process of their own: an answer in a minute
 	@$(PYTEST) -m "not slow" $(ARGS)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,18 +18,31 @@ from PIL import Image
 
 from facemotion import Pipeline
 from tests.support.example_faces import PHOTOS
-from tests.support.hub import Faults, Hub
 from tests.support.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
 if TYPE_CHECKING:
     from gradio_client import Client
+    from xdist.scheduler import Scheduling
 
+    from tests.support.hub import Hub
     from tests.support.running import Server
 
 EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
 # The files that take longest. They run first, lest one of them begins when all others are done.
 LONG = ("tabs", "disconnects", "accessibility", "server_strangers", "thread_safety", "supply_chain", "load")
 LONG += ("webcam", "camera", "uploads", "privacy", "images_strain", "walkthrough", "smoke", "distributed", "batch_run")
+LONG += ("inputs_server",)
+# A file of which every test is slow.
+SLOW = re.compile(r"^pytestmark = (?:\[[^]]*)?pytest\.mark\.slow\b", re.MULTILINE)
+# Fixtures that many files share, made once for each worker: two servers, and an export to ONNX.
+SHARED = ("strained", "app_url", "quick_export")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves slow files unread where slow tests are not asked for: what they import takes seconds."""
+    if config.getoption("markexpr") != "not slow" or not collection_path.match("test_*.py"):
+        return None
+    return True if SLOW.search(collection_path.read_text(encoding="utf-8")) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,6 +53,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         if item.path.parent.name == "browser":
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """Deals out whole files, and those that share a server or an export to one worker, which makes it but once."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByShared(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return piece_of(nodeid.partition("::")[0])
+
+    return ByShared(config, log)
+
+
+@cache
+def piece_of(file: str) -> str:
+    """What a file of tests is dealt out with: those that name the same of `SHARED`, but browsers apart; else itself."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    shared = next((name for name in SHARED if re.search(rf"\b{name}\b", text)), None)
+    return f"{shared}, {Path(file).parent.name == 'browser'}" if shared else file
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +170,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub on loopback that huggingface_hub in this process talks to, with an empty cache."""
     from huggingface_hub import constants
     from huggingface_hub.utils import close_session
+
+    from tests.support.hub import Faults, Hub
 
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)

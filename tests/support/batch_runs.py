@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,24 @@ def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+@contextmanager
+def beginner() -> Iterator[Begin]:
+    """`start`, whose processes are killed in the end where they still run; their Ray ends with them."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def started(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+        processes.append(start(*arguments, **environment))
+        return processes[-1]
+
+    try:
+        yield started
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
 
 def give_up(process: subprocess.Popen[str], status: int) -> str:

@@ -22,9 +22,10 @@ pillow_heif.register_heif_opener()  # for Image.save; facemotion itself leaves P
 
 def scene(width: int = 96, height: int = 64) -> Image.Image:
     """A picture without any symmetry, so that each way of turning it differs: red to the right, green downwards."""
-    across = np.linspace(0, 255, width)[None, :].repeat(height, 0)
-    down = np.linspace(0, 255, height)[:, None].repeat(width, 1)
-    return Image.fromarray(np.stack([across, down, np.full_like(down, 60)], -1).astype(np.uint8))
+    pixels = np.full((height, width, 3), 60, np.uint8)
+    pixels[..., 0] = np.linspace(0, 255, width).astype(np.uint8)
+    pixels[..., 1] = np.linspace(0, 255, height).astype(np.uint8)[:, None]
+    return Image.fromarray(pixels)
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.visitors import Outcome, Visitor, photo, rest
 from facemotion import images
-from tests.support import faults
+from tests.support import crafted, faults
 from tests.support.running import Server, grown
 
 pytestmark = pytest.mark.slow
@@ -92,6 +92,20 @@ def test_rest_gets_the_same_words(server: Server, visitor: Visitor, bad: dict[in
     assert rest(visitor.http, "analyze", [uploaded]) == visitor.call(
         visitor.endpoint("analyze"), [uploaded, None, "auto"]
     )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the client for MCP
+def test_a_failing_model_fails_one_call_of_a_tool(server: Server, bad: dict[int, bytes]) -> None:
+    """The last of the calls, with a good photo, succeeds."""
+    pytest.importorskip("mcp", reason="gradio's extra is not installed: pip install 'gradio[mcp]'")
+    from tests.web.test_mcp import converse, expressions
+
+    pictures = [*(bad[level] for level in IN_MODELS), photo("astronaut.png")]
+    _, [*failures, last] = converse(server.url, [{"picture": crafted.data_url(data)} for data in pictures])
+    for answer in failures:
+        assert answer.isError and answer.content[0].text.endswith(".")
+        assert faults.SECRET not in answer.content[0].text and "/" not in answer.content[0].text
+    assert expressions(last) == ["happy"]
 
 
 def test_in_a_batch_only_the_failing_pictures_fail(server: Server, visitor: Visitor, bad: dict[int, bytes]) -> None:

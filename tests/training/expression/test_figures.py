@@ -75,6 +75,7 @@ def test_makes_every_figure(made):
             assert len(np.unique(np.asarray(picture.convert("L")))) > 20, f"{name} is blank"
 
 
+@pytest.mark.slow
 def test_the_animation_has_a_frame_for_each_epoch_and_rests_on_the_last(made):
     with Image.open(made[0] / "confusion.gif") as animation:
         assert animation.n_frames == 2
@@ -211,6 +212,7 @@ def test_the_chain_shows_a_photo_boxes_and_labels(tmp_path, examples, pipeline, 
     assert (tmp_path / "chain.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_animations_background_is_white(made):
     with Image.open(made[0] / "confusion.gif") as animation:
         assert animation.convert("RGB").getpixel((2, animation.height - 2)) == (255, 255, 255)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.batch_runs import Begin, Row, finish_all, rows, start, tiny_pictures, worker
+from tests.support.batch_runs import Begin, Row, beginner, finish_all, rows, tiny_pictures, worker
 
 
 @pytest.fixture(scope="package")
@@ -29,15 +28,5 @@ def undisturbed(pictures: Path) -> list[Row]:
 
 @pytest.fixture
 def begin() -> Iterator[Begin]:
-    """`start`, whose processes are killed in the end where they still run; their Ray ends with them."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def started(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-        processes.append(start(*arguments, **environment))
-        return processes[-1]
-
-    yield started
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    with beginner() as begin:
+        yield begin

@@ -34,6 +34,7 @@ def run(snippet: str, folder: Path) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_pandas_reads_the_results(folder: Path) -> None:
     [snippet] = [one for one in SNIPPETS if "import pandas" in one]
     counted = dict(re.findall(r"^(\w+) +(\d+)$", run(snippet, folder), re.MULTILINE))
@@ -41,6 +42,7 @@ def test_pandas_reads_the_results(folder: Path) -> None:
     assert sum(int(count) for name, count in counted.items() if name != "dtype") == len(faces) > 0
 
 
+@pytest.mark.slow
 def test_duckdb_reads_the_results(folder: Path) -> None:
     [snippet] = [one for one in SNIPPETS if "import duckdb" in one]
     said = run(snippet, folder)
@@ -60,6 +62,7 @@ def test_every_column_is_explained_with_its_type() -> None:
     assert {name: explained.get(name) for name in expected} == expected
 
 
+@pytest.mark.slow
 def test_the_image_has_what_a_worker_imports() -> None:
     """What the Containerfile leaves out must not be needed: a worker is run without it."""
     code = (

@@ -138,6 +138,7 @@ def whole_rows(table: Path) -> list[list[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals of this kind")
 def test_a_kill_leaves_the_rows_and_pictures_that_were_done(folder: Path) -> None:
     table, out = folder / "out.csv", folder / "out"
@@ -155,6 +156,7 @@ def test_a_kill_leaves_the_rows_and_pictures_that_were_done(folder: Path) -> Non
     assert {f"{name}_faces.jpg" for name in names} <= {file.name for file in out.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no terminals of this kind")
 def test_a_terminal_that_is_closed_takes_no_results_along(folder: Path) -> None:
     import pty

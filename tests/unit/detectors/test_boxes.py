@@ -77,3 +77,9 @@ def test_suppression_keeps_the_best_of_each_cluster() -> None:
 def test_suppression_keeps_boxes_of_score_0_and_the_first_of_equal_ones() -> None:
     found = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10]], np.float32)
     assert suppress(found, np.array([0, 0, 0.7], np.float32), 0.4).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(0.45, [0]), (0.55, [0, 1])])
+def test_suppression_drops_what_overlaps_by_more_than_its_limit(limit: float, kept: list[int]) -> None:
+    half = np.array([[0, 0, 10, 20], [0, 0, 10, 10]], np.float32)  # they overlap by 0.5
+    assert suppress(half, np.array([0.9, 0.8], np.float32), limit).tolist() == kept

@@ -188,7 +188,7 @@ def test_threads_do_not_disturb_each_other(detector: FaceDetector, photos: dict[
     wrong: list[str] = []
 
     def work(name: str, detail: str) -> None:
-        for _ in range(5):
+        for _ in range(3):
             boxes, _ = detector.detect(photos[name], detail, 0.6)
             if detail == "auto" and not np.array_equal(boxes, expected[name]):
                 wrong.append(name)

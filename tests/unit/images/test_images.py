@@ -39,7 +39,7 @@ Pixels = npt.NDArray[np.uint8]
 
 def close(first: Pixels, second: npt.ArrayLike, tolerance: float) -> bool:
     second = np.asarray(second)
-    return first.shape == second.shape and np.abs(first.astype(float) - second).mean() <= tolerance
+    return first.shape == second.shape and np.abs(np.subtract(first, second, dtype=np.int16)).mean() <= tolerance
 
 
 @pytest.mark.parametrize("case", FILES, ids=str)

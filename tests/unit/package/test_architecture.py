@@ -130,16 +130,20 @@ def part(module: str) -> str:
 PARTS = sorted(module for module in imports_of("facemotion") if module != "facemotion")
 
 
-@pytest.mark.parametrize("module", PARTS)
-def test_every_module_has_its_place(module: str) -> None:
-    assert part(module) in LEVELS, f"{module} stands in no row of LAYERS"
+def test_every_module_has_its_place() -> None:
+    homeless = [module for module in PARTS if part(module) not in LEVELS]
+    assert not homeless, f"these stand in no row of LAYERS: {homeless}"
 
 
-@pytest.mark.parametrize("module", PARTS)
-def test_imports_only_from_the_rows_above(module: str) -> None:
-    mine = LEVELS[part(module)]
-    upwards = {name for name in imports_of("facemotion")[module] if LEVELS.get(part_if_ours(name), -1) > mine}
-    assert not upwards, f"{module} imports what stands below it: {sorted(upwards)}"
+def test_imports_only_from_the_rows_above() -> None:
+    found = {module: downwards(module) for module in PARTS if downwards(module)}
+    assert not found, f"these import what stands below them: {found}"
+
+
+def downwards(module: str) -> list[str]:
+    """What a module of the package imports of rows below its own."""
+    mine = LEVELS.get(part(module), -1)
+    return sorted(name for name in imports_of("facemotion")[module] if LEVELS.get(part_if_ours(name), -1) > mine)
 
 
 def part_if_ours(name: str) -> str:
@@ -159,13 +163,18 @@ def test_no_parts_import_each_other_in_a_circle() -> None:
 KIT = sorted(module for module in imports_of("training") if module != "training")
 
 
-@pytest.mark.parametrize("module", KIT)
-def test_a_part_of_the_kit_imports_only_from_the_rows_above(module: str) -> None:
-    assert part(module) in KIT_LEVELS, f"{module} stands in no row of KIT_LAYERS"
+def test_a_part_of_the_kit_imports_only_from_the_rows_above() -> None:
+    homeless = [module for module in KIT if part(module) not in KIT_LEVELS]
+    assert not homeless, f"these stand in no row of KIT_LAYERS: {homeless}"
+    found = {module: strangers(module) for module in KIT if strangers(module)}
+    assert not found, f"these import what does not stand above them: {found}"
+
+
+def strangers(module: str) -> list[str]:
+    """What a module of the kit imports of other parts, in its own row or below."""
     mine = KIT_LEVELS[part(module)]
     found = {name for name in imports_of("training")[module] if is_within(name, ("training",)) and part(name)}
-    strangers = {name for name in found if part(name) != part(module) and KIT_LEVELS.get(part(name), -1) >= mine}
-    assert not strangers, f"{module} imports what does not stand above it: {sorted(strangers)}"
+    return sorted(name for name in found if part(name) != part(module) and KIT_LEVELS.get(part(name), -1) >= mine)
 
 
 def test_benchmarks_take_nothing_of_the_tests_but_their_support() -> None:
@@ -207,20 +216,20 @@ def test_a_library_is_imported_only_by_its_owners(library: str, owners: tuple[st
         for module, names in program.items()
         if any(is_within(name, (library,)) for name in names)
     }
-    strangers = sorted(module for module in importers if not is_within(module, owners))
-    assert not strangers, f"{library} is imported by {strangers}, but belongs to {owners}"
+    others = sorted(module for module in importers if not is_within(module, owners))
+    assert not others, f"{library} is imported by {others}, but belongs to {owners}"
 
 
-@pytest.mark.parametrize("module", ["facemotion", *PARTS])
-def test_the_package_imports_nothing_that_is_not_installed_with_it(module: str) -> None:
+def test_the_package_imports_nothing_that_is_not_installed_with_it() -> None:
     outside = ("training", "tests", "benchmarks", "app")
-    assert not [name for name in imports_of("facemotion")[module] if is_within(name, outside)]
+    imported = imports_of("facemotion").items()
+    assert [(module, name) for module, names in imported for name in names if is_within(name, outside)] == []
 
 
-@pytest.mark.parametrize("file", sources(), ids=module_name)
-def test_a_file_is_short_enough_to_have_one_subject(file: Path) -> None:
-    lines = len(file.read_text(encoding="utf-8").splitlines())
-    assert lines <= MAX_LINES, f"{file.relative_to(ROOT)} has {lines} lines; what is its second subject?"
+def test_a_file_is_short_enough_to_have_one_subject() -> None:
+    lines = {file.relative_to(ROOT): len(file.read_text(encoding="utf-8").splitlines()) for file in sources()}
+    long = {str(file): count for file, count in lines.items() if count > MAX_LINES}
+    assert not long, f"what is the second subject of these files, which have so many lines: {long}"
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,15 +50,22 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(file: Path) -> Iterator[str]:
+@cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
+
+
+@cache
+def imports(file: Path) -> frozenset[str]:
     """Full names; `from a import b` gives both a and a.b, as b may be a module."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    found: set[str] = set()
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{file}: relative imports are not used here"
-            yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found.update([node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)])
+    return frozenset(found)
 
 
 def rooms_imported(file: Path) -> set[str]:
@@ -66,14 +73,14 @@ def rooms_imported(file: Path) -> set[str]:
     return {name.split(".")[0] for name in inside}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_room_imports_only_from_the_rows_above(module: str) -> None:
-    room = module.split(".", maxsplit=1)[0]
-    assert room in LEVELS, f"{module} stands in no row of LAYERS"
-    lower = {other for other in rooms_imported(MODULES[module]) if LEVELS[other] > LEVELS[room]}
-    beside = {other for other in rooms_imported(MODULES[module]) - {room} if LEVELS[other] == LEVELS[room]}
-    assert not lower, f"{module} imports what stands below it: {lower}"
-    assert not beside or room == "page", f"{module} imports what stands beside it: {beside}"
+def test_a_room_imports_only_from_the_rows_above() -> None:
+    for module in MODULES:
+        room = module.split(".", maxsplit=1)[0]
+        assert room in LEVELS, f"{module} stands in no row of LAYERS"
+        lower = {other for other in rooms_imported(MODULES[module]) if LEVELS[other] > LEVELS[room]}
+        beside = {other for other in rooms_imported(MODULES[module]) - {room} if LEVELS[other] == LEVELS[room]}
+        assert not lower, f"{module} imports what stands below it: {lower}"
+        assert not beside or room == "page", f"{module} imports what stands beside it: {beside}"
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -88,18 +95,18 @@ def outside_the_patches() -> list[str]:
     return [name for name in MODULES if not name.startswith("gradio_patches")]
 
 
-@pytest.mark.parametrize("module", outside_the_patches())
-def test_private_modules_of_gradio_are_imported_only_by_the_patches(module: str) -> None:
-    tree = ast.parse(MODULES[module].read_text("utf-8"))
-    plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    named = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    private = {name for name in plain | named if name.split(".")[0] in ("gradio", "gradio_client")} - PUBLIC_MODULES
-    assert not private, f"{module} imports {private}; private names of Gradio belong into gradio_patches"
+def test_private_modules_of_gradio_are_imported_only_by_the_patches() -> None:
+    for module in outside_the_patches():
+        nodes = list(ast.walk(tree(MODULES[module])))
+        plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        named = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+        private = {name for name in plain | named if name.split(".")[0] in ("gradio", "gradio_client")} - PUBLIC_MODULES
+        assert not private, f"{module} imports {private}; private names of Gradio belong into gradio_patches"
 
 
 @pytest.mark.parametrize("module", outside_the_patches())
 def test_private_attributes_are_touched_only_by_their_owner_and_the_patches(module: str) -> None:
-    for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
+    for node in ast.walk(tree(MODULES[module])):
         if isinstance(node, ast.Attribute):
             own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
             private = node.attr.startswith("_") and not node.attr.startswith("__")
@@ -110,14 +117,14 @@ def test_private_attributes_are_touched_only_by_their_owner_and_the_patches(modu
 @pytest.mark.parametrize("module", outside_the_patches())
 def test_nothing_of_another_library_is_replaced(module: str) -> None:
     """Assigned is to one's own attributes alone: `library.name = ...` changes it for everybody."""
-    tree = ast.parse(MODULES[module].read_text("utf-8"))
+    nodes = list(ast.walk(tree(MODULES[module])))
     imported = {
         (alias.asname or alias.name).split(".")[0]
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         targets = node.targets if isinstance(node, ast.Assign) else []
         for target in targets:
             owner = target.value if isinstance(target, ast.Attribute) else None
@@ -130,14 +137,14 @@ def test_a_folder_holds_about_a_dozen_files_of_one_kind(folder: Path) -> None:
     assert all(kinds.count(kind) <= MAX_FILES for kind in kinds)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_file_says_what_it_is_about(module: str) -> None:
-    assert ast.get_docstring(ast.parse(MODULES[module].read_text("utf-8")))
+def test_every_file_says_what_it_is_about() -> None:
+    for module in MODULES:
+        assert ast.get_docstring(tree(MODULES[module])), module
 
 
-@pytest.mark.parametrize("module", [name for name, file in MODULES.items() if file.stem != "__init__"])
-def test_a_small_file_has_two_importers(module: str) -> None:
-    lines = len(MODULES[module].read_text("utf-8").splitlines())
-    full = f"{ROOT_NAME}.{module}"
-    importers = [name for name, file in MODULES.items() if full in imports(file)]
-    assert lines >= SMALL or len(importers) > 1 or module in ALONE, f"{module}: {lines} lines for {importers}"
+def test_a_small_file_has_two_importers() -> None:
+    for module in (name for name, file in MODULES.items() if file.stem != "__init__"):
+        lines = len(MODULES[module].read_text("utf-8").splitlines())
+        full = f"{ROOT_NAME}.{module}"
+        importers = [name for name, file in MODULES.items() if full in imports(file)]
+        assert lines >= SMALL or len(importers) > 1 or module in ALONE, f"{module}: {lines} lines for {importers}"

@@ -36,6 +36,7 @@ def test_a_classifier_comes_back_as_it_was(name: str, face: np.ndarray) -> None:
     np.testing.assert_array_equal(copy.classify([face]), classifier.classify([face]))
 
 
+@pytest.mark.slow
 def test_a_pool_of_new_processes_takes_a_pipeline(pipeline: Pipeline, examples: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:

@@ -208,24 +208,6 @@ def test_nothing_and_nonsense_are_refused(pipeline):
             pipeline.analyze(source)
 
 
-def test_eight_threads_say_what_one_says(pipeline, examples):
-    names = ["astronaut.png", "group.jpg", "fr_obama.jpg", "grace_hopper.jpg"] * 2
-    expected = [pipeline.analyze(examples / name).faces for name in names]
-    answers = [None] * len(names)
-
-    def work(index: int) -> None:
-        answers[index] = pipeline.analyze(examples / names[index]).faces
-
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(names))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for faces, others in zip(expected, answers, strict=True):
-        assert [tuple(face.box) for face in faces] == [tuple(face.box) for face in others]
-        assert np.allclose([f.probabilities for f in faces], [f.probabilities for f in others], atol=1e-4)
-
-
 def test_the_pipeline_names_its_models():
     pipeline = Pipeline.from_pretrained("yunet", "simplecnn")
     assert pipeline.models["detector"].startswith("yunet (embedded, ")
