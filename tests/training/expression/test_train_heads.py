@@ -71,7 +71,7 @@ class Place:
 def write_votes(data: Path, file: Path) -> Path:
     """Seven votes for each picture's label and three for neutral, but a draw for the first picture of validation."""
     labels = {int(picture.stem): picture.parent.name for picture in data.rglob("*.png")}
-    rows = [dict.fromkeys(VOTES, 0) | {FERPLUS_NAMES[labels[row]]: 7} for row in range(len(labels))]
+    rows = [dict.fromkeys(VOTES, 0) | {FERPLUS_NAMES.get(labels[row], labels[row]): 7} for row in range(len(labels))]
     for row in rows:
         row["neutral"] += 3
     drawn = min(int(picture.stem) for picture in (data / "images" / "validation").rglob("*.png"))
