@@ -54,7 +54,7 @@ def as_markdown(found: Numbers) -> str:
     for what, limit, value, unit, less in targets(found):
         met = value <= limit if less else value >= limit
         least = "" if less else "at least "
-        lines.append(f"| {what} | {least}{limit:g} {unit} | {value:.3g} {unit} | {'met' if met else 'missed'} |")
+        lines.append(f"| {what} | {least}{limit:g} {unit} | {value:.4g} {unit} | {'met' if met else 'missed'} |")
     lines += ["", *_table(found)]
     if "peers" in found:
         lines += ["", *_peers(found)]
