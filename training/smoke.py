@@ -37,7 +37,7 @@ from training.expression import export, train
 from training.expression.config import PRESETS, Config
 from training.expression.data import inspect
 from training.expression.data.dataset import Split, load_split
-from training.expression.evaluation import evaluate
+from training.expression.evaluation import evaluate, scorers
 from training.expression.figures import run_figures
 from training.publish import model_repo
 
@@ -185,7 +185,7 @@ def write_repository(place: Path) -> None:
 
 def evaluate_export(place: Path, tree: Path) -> None:
     """Scores the exported weights on the validation pictures."""
-    model = evaluate.load_model(str(place / "model"))
+    model = scorers.load_model(str(place / "model"))
     validation, known = load_split(tree, "validation"), load_split(tree, "train")
     evaluate.write(evaluate.evaluate(model, validation, known, resamples=RESAMPLES), place / "evaluation")
 

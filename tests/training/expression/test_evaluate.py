@@ -16,8 +16,8 @@ from training.common.errors import DataError
 from training.expression import networks
 from training.expression.config import Config
 from training.expression.data.dataset import Split
-from training.expression.evaluation import evaluate, metrics
-from training.expression.evaluation.evaluate import Model
+from training.expression.evaluation import evaluate, metrics, scorers
+from training.expression.evaluation.scorers import Model
 
 CERTAIN = 8.0  # a logit this far ahead of the others is nearly a probability of 1
 
@@ -136,11 +136,11 @@ def noise(count):
 
 
 def test_a_run_and_its_publication_are_scored_alike(arithmetic, run, model_folder):
-    first, second = (evaluate.load_model(str(folder)) for folder in (run, model_folder))
+    first, second = (scorers.load_model(str(folder)) for folder in (run, model_folder))
     assert first.description == "simplecnn, epoch 3 of the run untrained"
     assert second.temperature == 2
     pictures = noise(5)
-    one, other = (metrics.softmax(evaluate.logits_of(model.score, pictures)) for model in (first, second))
+    one, other = (metrics.softmax(scorers.logits_of(model.score, pictures)) for model in (first, second))
     # Seven layers round their weights and what they pass on; float32 at each of up to 512 x 9 additions too.
     roundings = 2 * 7 * (512 * 9 if arithmetic == "float32" else 1)
     assert np.abs(one - other).max() < roundings**0.5 * UNIT[arithmetic]  # of logits below 1
@@ -149,18 +149,18 @@ def test_a_run_and_its_publication_are_scored_alike(arithmetic, run, model_folde
 
 
 def test_a_published_temperature_is_judged_and_not_fitted_again(model_folder):
-    model = evaluate.load_model(str(model_folder))
+    model = scorers.load_model(str(model_folder))
     result = evaluate.evaluate(model, Split(noise(8), np.arange(8) % 7, tuple("abcdefgh")), resamples=5)
     assert (result["temperature"], result["temperature_from"]) == (2, "the model")
 
 
 def test_names_what_cannot_be_loaded(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="no function nowhere:logits"):
-        evaluate.load_model("nowhere:logits")
+        scorers.load_model("nowhere:logits")
     with pytest.raises(DataError, match=r"no function training\.expression\.evaluation\.metrics:nothing"):
-        evaluate.load_model("training.expression.evaluation.metrics:nothing")
+        scorers.load_model("training.expression.evaluation.metrics:nothing")
     with pytest.raises(DataError, match=r"evaluation\.metrics:BINS is no function to score with, but a int"):
-        evaluate.load_model("training.expression.evaluation.metrics:BINS")
+        scorers.load_model("training.expression.evaluation.metrics:BINS")
     arguments = ["evaluate", "--weights", "no-such-model", "--data", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as ended:
@@ -171,12 +171,12 @@ def test_names_what_cannot_be_loaded(tmp_path, monkeypatch):
 def test_a_run_without_its_recipe_is_refused(run, tmp_path):
     (tmp_path / "best.pt").write_bytes((run / "best.pt").read_bytes())
     with pytest.raises(DataError, match=r"holds no config\.json of training\.expression\.train"):
-        evaluate.load_model(str(tmp_path))
+        scorers.load_model(str(tmp_path))
 
 
 def test_a_folder_with_a_colon_in_its_name_is_no_function(model_folder, tmp_path):
     (tmp_path / "a:b").symlink_to(model_folder)
-    assert evaluate.load_model(str(tmp_path / "a:b")).temperature == 2
+    assert scorers.load_model(str(tmp_path / "a:b")).temperature == 2
 
 
 def write_data(root):

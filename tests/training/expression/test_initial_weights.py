@@ -22,7 +22,7 @@ from tests.support.training_tree import write_tree
 from training.common.errors import DataError
 from training.expression import export, initial_weights, networks, train
 from training.expression.config import Config, ConfigError
-from training.expression.evaluation import evaluate
+from training.expression.evaluation import scorers
 from training.reports import paper_results
 
 pytestmark = pytest.mark.slow
@@ -173,7 +173,7 @@ def test_the_run_records_what_it_began_from_and_no_path(run: Path, model: Path) 
     assert json.loads(text)["init_weights"] == f"model#{sha256(model / WEIGHTS_FILE)}"
     assert str(run.parent) not in text
     assert paper_results.deviations(json.loads(text))[0].startswith("init_weights 'model#")
-    assert evaluate.load_model(str(run)).description.startswith("simplecnn, epoch ")
+    assert scorers.load_model(str(run)).description.startswith("simplecnn, epoch ")
 
 
 def test_its_export_says_so(run: Path, tree: Path, tmp_path: Path) -> None:

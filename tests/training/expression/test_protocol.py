@@ -21,8 +21,8 @@ from training.expression.data.dataset import Split, load_split
 from training.expression.data.ferplus import VOTES
 from training.expression.data.mixture import load_photos
 from training.expression.data.soft_labels import majority_label
-from training.expression.evaluation import evaluate, in_the_wild, metrics, robustness, test_protocol
-from training.expression.evaluation.evaluate import Model
+from training.expression.evaluation import in_the_wild, metrics, robustness, scorers, test_protocol
+from training.expression.evaluation.scorers import Model
 
 pytestmark = pytest.mark.slow
 
@@ -159,7 +159,7 @@ def judged(wild_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_protocol_holds_what_the_single_measures_say(judged: Path) -> None:
     result = json.loads((judged / "protocol.json").read_text())
     split = load_split(judged / "data", "test")
-    logits = evaluate.logits_of(evaluate.load_model("simplecnn").score, split.pictures)
+    logits = scorers.logits_of(scorers.load_model("simplecnn").score, split.pictures)
     sets = result["sets"]
     assert sets["labels"]["accuracy"] == metrics.accuracy(logits, split.labels)
     assert sets["votes"]["accuracy"] == float((logits.argmax(1) == HAPPY).mean())  # all voters saw happiness

@@ -24,7 +24,7 @@ from training.expression.data import mixture, sources
 from training.expression.data.dataset import limited, load_split
 from training.expression.data.ferplus import VOTES
 from training.expression.data.soft_labels import FERPLUS_NAMES
-from training.expression.evaluation import evaluate, metrics
+from training.expression.evaluation import metrics, scorers
 from training.expression.networks import HEADS
 from training.reports import run_report
 
@@ -168,13 +168,13 @@ def test_the_exported_folder_is_served_with_those_weights(place: Place, model: P
 
 
 def test_each_head_can_be_judged_alone(place: Place, model: Path) -> None:
-    heads, pictures = evaluate.load_heads(str(model)), load_split(place.data, "validation").pictures
-    assert list(heads) == list(HEADS) and evaluate.load_heads("simplecnn") == {}
-    of_run = evaluate.load_heads(str(place.runs / "whole"))
+    heads, pictures = scorers.load_heads(str(model)), load_split(place.data, "validation").pictures
+    assert list(heads) == list(HEADS) and scorers.load_heads("simplecnn") == {}
+    of_run = scorers.load_heads(str(place.runs / "whole"))
     np.testing.assert_allclose(of_run["votes"].score(pictures), heads["votes"].score(pictures), atol=1e-4)
     weights = json.loads((model / CONFIG_FILE).read_text())["heads"]
     mean = sum(weights[name] * metrics.softmax(head.score(pictures)) for name, head in heads.items())
-    whole = evaluate.load_model(str(model)).score(pictures)
+    whole = scorers.load_model(str(model)).score(pictures)
     np.testing.assert_allclose(metrics.softmax(whole), mean, atol=1e-3)  # weights are told with four digits
 
 

@@ -30,7 +30,7 @@ from training.common.constants import SIDE
 from training.common.errors import DataError, naming_all
 from training.common.files import pictures_in, write_json
 from training.common.markdown import table
-from training.expression.evaluation import evaluate, metrics
+from training.expression.evaluation import evaluate, metrics, scorers
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class InTheWildFaces:
 def main() -> None:
     arguments = parse_arguments()
     with exit_on_error():
-        models = [evaluate.load_model(weights) for weights in arguments.weights]
+        models = [scorers.load_model(weights) for weights in arguments.weights]
         faces = load(arguments.faces, FaceDetector.from_pretrained(arguments.detector), {m.side for m in models})
         results = [evaluate_faces(model, faces[model.side]) for model in models]
         print(to_markdown(results))
@@ -112,10 +112,10 @@ def largest(boxes: NDArray[np.float32]) -> Box:
     return Box(*map(float, boxes[int(areas(boxes).argmax())]))
 
 
-def evaluate_faces(model: evaluate.Model, faces: InTheWildFaces) -> dict[str, Any]:
+def evaluate_faces(model: scorers.Model, faces: InTheWildFaces) -> dict[str, Any]:
     """The numbers of one model, ready for JSON: used as they are ("whole") and through the detector ("framed")."""
-    whole = evaluate.logits_of(model.score, faces.whole)
-    framed = evaluate.logits_of(model.score, faces.framed)
+    whole = scorers.logits_of(model.score, faces.whole)
+    framed = scorers.logits_of(model.score, faces.framed)
     right = (framed.argmax(1) == faces.labels) & faces.found
     return {
         "model": model.description,

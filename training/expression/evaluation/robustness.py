@@ -24,7 +24,7 @@ from training.common.files import write_json
 from training.common.markdown import table
 from training.expression.data import corruptions
 from training.expression.data.dataset import Split, limited, load_split
-from training.expression.evaluation import evaluate
+from training.expression.evaluation import scorers
 
 DEFECT = 0.05  # of accuracy, lost at the mild strength
 SEED = 7  # of the distortions; each picture adds its row
@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parse_arguments()
     with exit_on_error():
         split = limited(load_split(arguments.data, arguments.split), arguments.limit, SEED)
-        models = [evaluate.load_model(weights) for weights in arguments.weights]
+        models = [scorers.load_model(weights) for weights in arguments.weights]
         result = measure(models, split) | {"split": arguments.split}
         print(to_markdown(result))
         if arguments.out:
@@ -54,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(models: Sequence[evaluate.Model], split: Split) -> dict[str, Any]:
+def measure(models: Sequence[scorers.Model], split: Split) -> dict[str, Any]:
     """Accuracies, ready for JSON: for each model by its description "clean", and for each distortion one number a
     strength, mild first."""
     accuracies: dict[str, dict[str, Any]] = {
@@ -98,8 +98,8 @@ def to_markdown(result: dict[str, Any]) -> str:
     return "\n".join([table(head, rows, numbers_from=1), *verdicts]) + "\n"
 
 
-def _accuracy(model: evaluate.Model, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
-    return float((evaluate.logits_of(model.score, pictures).argmax(1) == labels).mean())
+def _accuracy(model: scorers.Model, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
+    return float((scorers.logits_of(model.score, pictures).argmax(1) == labels).mean())
 
 
 if __name__ == "__main__":

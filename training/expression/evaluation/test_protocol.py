@@ -39,7 +39,7 @@ from training.expression.data.dataset import Split, load_split
 from training.expression.data.ferplus import load_votes
 from training.expression.data.mixture import load_photos
 from training.expression.data.soft_labels import majority_label, vote_distributions
-from training.expression.evaluation import evaluate, in_the_wild, metrics, robustness
+from training.expression.evaluation import evaluate, in_the_wild, metrics, robustness, scorers
 
 NEUTRAL = EMOTIONS.index("neutral")
 COVERAGE = 0.8  # share of the faces of which it is surest
@@ -109,8 +109,8 @@ def run_protocol(arguments: argparse.Namespace) -> dict[str, Any]:
         DataError: the data, the votes or a model won't do.
         WeightsError: a model cannot be had.
     """
-    model, heads = evaluate.load_model(arguments.weights), evaluate.load_heads(arguments.weights)
-    beside = [evaluate.load_model(name) for name in arguments.beside]
+    model, heads = scorers.load_model(arguments.weights), scorers.load_heads(arguments.weights)
+    beside = [scorers.load_model(name) for name in arguments.beside]
     private = load_split(arguments.data, "test")
     agreed = majority_label(vote_distributions(load_votes(arguments.votes), private.names))
     voted = Split(private.pictures, agreed, private.names).where(agreed >= 0)
@@ -162,9 +162,9 @@ def publish(sets: Mapping[str, Any], folder: Path) -> None:
         update_checksums(folder.parent)
 
 
-def of_split(model: evaluate.Model, split: Split) -> dict[str, Any]:
+def of_split(model: scorers.Model, split: Split) -> dict[str, Any]:
     """Accuracy with its interval, recalls, calibration at the model's own temperature, and the confusion matrix."""
-    probabilities = metrics.softmax(evaluate.logits_of(model.score, split.pictures), model.temperature or 1.0)
+    probabilities = metrics.softmax(scorers.logits_of(model.score, split.pictures), model.temperature or 1.0)
     counts = metrics.confusion(probabilities, split.labels)
     recalls = [row["recall"] for row in metrics.per_class(counts).values()]
     covered = metrics.accuracy_by_coverage(probabilities, split.labels)
@@ -182,16 +182,16 @@ def of_split(model: evaluate.Model, split: Split) -> dict[str, Any]:
     }
 
 
-def with_mirror(model: evaluate.Model) -> evaluate.Model:
+def with_mirror(model: scorers.Model) -> scorers.Model:
     """The mean of the probabilities of a picture and of its mirror image."""
     temperature = model.temperature or 1.0
 
-    def score(pictures: evaluate.Pictures) -> metrics.Floats:
+    def score(pictures: scorers.Pictures) -> metrics.Floats:
         views = pictures, np.ascontiguousarray(pictures[:, :, ::-1])
         mean = sum(metrics.softmax(model.score(view), temperature) for view in views) / len(views)
         return np.asarray(np.log(np.maximum(mean, 1e-30)) * temperature)
 
-    return evaluate.Model(f"{model.description}, mirrored", score, temperature, model.side)
+    return scorers.Model(f"{model.description}, mirrored", score, temperature, model.side)
 
 
 def cost(name: str) -> dict[str, int]:
