@@ -83,6 +83,7 @@ EDITS = (_cut, _flip, _flip, _length, _repeat, _splice)
 SEED = st.integers(0, 2**32)
 
 
+@pytest.mark.slow
 @MANY
 @given(seed=SEED)
 def test_mutated_files(seed: int) -> None:

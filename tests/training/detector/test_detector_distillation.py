@@ -111,6 +111,7 @@ def test_the_data_of_a_run_hold_how_certain_each_label_is(folder: Path, tmp_path
     assert (tmp_path / "data" / "labels" / "train" / "p0.txt").read_text() == ""
 
 
+@pytest.mark.slow
 def test_confidence_reaches_the_target_scores(tmp_path: Path) -> None:
     from training.detector import trainer  # before ultralytics, which it keeps from changing others' functions
 

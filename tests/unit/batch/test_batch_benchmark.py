@@ -102,6 +102,7 @@ def test_photos_have_the_size_and_are_different_ones_under_many_names(tmp_path: 
     assert content[0] == content[2] != content[1]
 
 
+@pytest.mark.slow
 def test_a_watch_sees_memory_and_processor_time() -> None:
     with Watch(os.getpid()) as watch:
         while len(watch.seen) < 2:

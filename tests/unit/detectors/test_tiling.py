@@ -13,8 +13,10 @@ from facemotion.detectors.tiling import AUTO_SIDE, TILE_OVERLAP, Window, resize,
 
 
 def gradient(width: int, height: int) -> np.ndarray:
-    rows, columns = np.mgrid[:height, :width]
-    return np.dstack([columns * 255 / width, rows * 255 / height, np.full_like(rows, 90)]).astype(np.uint8)
+    picture = np.full((height, width, 3), 90, np.uint8)
+    picture[..., 0] = np.arange(width) * 255 / width
+    picture[..., 1] = (np.arange(height) * 255 / height)[:, None]
+    return picture
 
 
 @pytest.mark.parametrize("size", [(4000, 3000), (4032, 3024), (1280, 720), (641, 479), (1001, 999), (640, 480)])

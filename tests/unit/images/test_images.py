@@ -267,6 +267,7 @@ def test_a_zip_behind_a_picture_changes_nothing() -> None:
     assert np.array_equal(images.load(crafted.jpeg() + b"PK\x03\x04" * 999), images.load(crafted.jpeg()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "kind", "expected"),
     [

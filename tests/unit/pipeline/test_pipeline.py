@@ -45,6 +45,7 @@ def exif_forms(image: np.ndarray) -> list[bytes]:
     return forms
 
 
+@pytest.mark.slow
 def test_the_eight_exif_orientations_agree(pipeline, examples):
     image = images.load(examples / "grace_hopper.jpg")
     (upright,) = pipeline.analyze(image).faces
@@ -98,6 +99,7 @@ def test_the_json_has_the_documented_form(pipeline, examples):
     assert set(answer["models"]) == {"detector", "classifier"}
 
 
+@pytest.mark.slow
 def test_a_batch_says_what_single_calls_say_and_survives_a_bad_file(pipeline, examples, tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_text("not a picture")

@@ -92,6 +92,7 @@ def test_every_kind_becomes_an_mp4_that_browsers_play(tmp_path: Path, name: str,
         assert packets(target) == packets(source)
 
 
+@pytest.mark.slow
 def test_the_faces_are_drawn_and_told(tmp_path: Path, pipeline) -> None:
     source, target, table = write(tmp_path / "a.mp4"), tmp_path / "out.mp4", tmp_path / "out.csv"
     done: list[float] = []
