@@ -11,6 +11,7 @@ from training.common.errors import DataError
 from training.detector import convert_yolov8_face as yolov8_face
 
 
+@pytest.mark.slow
 def test_the_embedded_network_answers_as_the_original(test_assets: Path) -> None:
     original = test_assets / "reference" / "yolov8n-face.onnx"
     parity = yolov8_face.difference(original, weights.embedded("yolov8n-face") / "model.onnx")

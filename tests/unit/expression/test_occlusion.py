@@ -70,6 +70,7 @@ def test_unknown_expressions_and_bad_crops_are_refused() -> None:
         occlusion.heatmap(EmotionClassifier.from_pretrained("simplecnn"), np.zeros((9, 9), np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["astronaut.png", "fr_obama.jpg"])
 def test_a_smile_is_seen_in_the_mouth(name: str, examples: Path, pipeline: Pipeline) -> None:
     image = images.load(examples / name)

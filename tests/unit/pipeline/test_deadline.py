@@ -68,6 +68,7 @@ def test_a_thread_that_inherits_the_context_inherits_the_limit() -> None:
     assert outcome == [TookTooLong]
 
 
+@pytest.mark.slow
 def test_detection_stops_between_tiles(pipeline: Pipeline, clock: list[float]) -> None:
     large = np.full((3000, 4000, 3), 128, np.uint8)
     started = time.perf_counter()

@@ -22,6 +22,7 @@ def test_a_smile_is_happy(pipeline, examples, name):
     assert not face.uncertain
 
 
+@pytest.mark.slow
 def test_every_source_says_the_same(pipeline, examples):
     path = examples / "astronaut.png"
     with Image.open(path) as opened:
@@ -152,6 +153,7 @@ def test_a_failing_detector_is_a_failure_of_one_request(pipeline, examples, monk
     assert len(pipeline.analyze(examples / "astronaut.png").faces) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [ModelFailure("No memory."), MemoryError(), TypeError("odd")])
 def test_a_batch_survives_a_picture_whose_faces_cannot_be_read(pipeline, examples, monkeypatch, error):
     names = ["astronaut.png", "group.jpg", "fr_obama.jpg"]

@@ -44,6 +44,7 @@ def test_the_rate_starts_again_after_a_pause():
     assert session.fps == 0
 
 
+@pytest.mark.slow
 def test_the_record_is_bounded_in_time_and_in_number():
     session = LiveSession(Scene(people=5))
     run(session, HISTORY_SECONDS + 20, fps=4)
@@ -109,6 +110,7 @@ def eager_switching():
     sys.setswitchinterval(before)
 
 
+@pytest.mark.slow
 def test_the_record_can_be_read_while_frames_come(eager_switching):
     session = LiveSession(Scene(people=6))
     run(session, HISTORY_SECONDS, fps=10)
