@@ -14,21 +14,12 @@ from PIL import Image
 
 from tests.support import chromium
 from tests.support.chromium import PATIENCE_MS, sync_api
+from tests.support.network_record import RECORDER
 from tests.support.visitor import Server, Visitor, call, server
 
 SECRET = "Zanzibar"  # pragma: allowlist secret
 PLACE = {1: "S", 2: (6.0, 9.0, 50.0), 3: "E", 4: (39.0, 11.0, 52.0)}
 GPS, DESCRIPTION, ARTIST = 0x8825, 0x010E, 0x013B
-
-# Python's own record of what a process asks of the network, kept from its first line on.
-RECORDER = """
-import os, sys
-record = open(os.environ["CANARY"], "a", buffering=1)
-def hook(event, arguments):
-    if event in {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}:
-        print(event, *map(repr, arguments), file=record)
-sys.addaudithook(hook)
-"""
 
 LOOPBACK = re.compile(r"'(127\.0\.0\.1|localhost|0\.0\.0\.0|::1?|)'|\bNone\b")
 

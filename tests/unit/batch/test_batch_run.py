@@ -27,6 +27,7 @@ from tests.support.batch_runs import (
     rows,
     workers_of,
 )
+from tests.support.network_record import RECORDER
 from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -77,16 +78,6 @@ def test_another_model_does_not_go_on_into_the_same_folder(begin: Begin, picture
         output, errors = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, output) == (1, "")
         assert reason in errors and "Traceback" not in errors
-
-
-RECORDER = """
-import os, sys
-record = open(os.environ["CANARY"], "a", buffering=1)
-def hook(event, arguments):
-    if event in {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}:
-        print(event, *map(repr, arguments), file=record)
-sys.addaudithook(hook)
-"""
 
 
 @dataclass(frozen=True)
