@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Protocol
 
@@ -73,6 +74,11 @@ def resized_pictures(pictures: NDArray[np.uint8], side: int) -> NDArray[np.uint8
     if pictures.shape[-1] == side:
         return pictures
     return np.stack([crops.resize(picture, side) for picture in pictures]).reshape(-1, side, side)
+
+
+def resized_split(split: Split, side: int) -> Split:
+    """The split with its pictures in another size."""
+    return dataclasses.replace(split, pictures=resized_pictures(split.pictures, side))
 
 
 def as_input(grey: Tensor, network: nn.Module) -> Tensor:

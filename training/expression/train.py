@@ -114,9 +114,10 @@ def train(
     else:
         RunDirectory(out).check_free()
     with context.joined(where):
-        splits = load_training(config, data, not context.is_first), load_validation(config, data, photos)
+        validation = load_validation(config, data, photos)
+        splits = load_training(config, data, validation, not context.is_first), validation
         run = Run(config, out, where, context, resume)
-        epoch_data = epoch_inputs(config, splits[0], photos, splits[1], where)
+        epoch_data = epoch_inputs(config, splits[0], photos, validation, where)
         run.check_training(epoch_data.digest, epoch_data.teacher_pins)
         if isinstance(run.network, networks.MultiHeadNet) and not resume:
             mixture.set_initial_head_weights(run.network, config, len(photos))

@@ -34,7 +34,7 @@ from training.expression.data.sources import available
 from training.expression.evaluation import metrics
 from training.expression.figures import charts, run_figures
 from training.expression.figures.run_figures import FigureWriter
-from training.expression.inference import resized_pictures
+from training.expression.inference import resized_split
 from training.reports import paper_results, run_report_sections
 from training.reports.material import Material
 
@@ -106,8 +106,7 @@ def gather(run: Path, sources: Sequence[Path], model: Path, votes: Path | None =
     recipe = Config.of_run(run)
     if votes:
         recipe = dataclasses.replace(recipe, votes=str(votes))
-    judged = validation_split(splits[record.split], photos, recipe)
-    small = dataclasses.replace(judged, pictures=resized_pictures(judged.pictures, SIDE))
+    small = resized_split(validation_split(splits[record.split], photos, recipe), SIDE)
     return Material(record, config, machines, splits, small, exported, votes)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,25 +13,27 @@ from training.expression.config import Config
 from training.expression.data import mixture
 from training.expression.data.dataset import Split, leave_out, limited, load_split, others
 from training.expression.data.epoch_data import EpochData
-from training.expression.inference import resized_pictures
+from training.expression.inference import resized_split
 from training.expression.networks import MULTI_HEAD
 
 MIN_VALIDATION = 2  # validation pictures
 
 
-def load_training(config: Config, data: Path, quiet: bool = False) -> Split:
+def load_training(config: Config, data: Path, validation: Split, quiet: bool = False) -> Split:
     """The training pictures of the first source, without those that the recipe leaves out.
 
     Args:
         config: the recipe.
         data: as for `training.expression.data.dataset.load_split`.
+        validation: from `load_validation`; with "other_splits", pictures that resemble one of it are left out too.
         quiet: do not print how many were left out.
 
     Raises:
         DataError: the data cannot be read, or nothing is left.
     """
     whole = load_split(data, config.train_split)
-    other_splits = others(data, config.train_split) if "other_splits" in config.drop else ()
+    apart = "other_splits" in config.drop
+    other_splits = (*others(data, config.train_split), resized_split(validation, SIDE)) if apart else ()
     kept = leave_out(whole, config.drop, Path(config.votes) if config.votes else None, other_splits)
     if config.drop and not quiet:
         gone = len(whole) - len(kept)
@@ -58,21 +59,14 @@ def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> 
 def epoch_inputs(
     config: Config, first: Split, photos: Sequence[Path], validation: Split, device: torch.device
 ) -> EpochData | mixture.Mixture:
-    """The inputs and targets of the epochs: of all sources for a network of several heads, else of the first. Pictures
-    that resemble one of `validation` are left out: of photos always, of the first source where the recipe says
-    "other_splits", as the validation pictures may be another source's.
+    """The inputs and targets of the epochs: of all sources for a network of several heads, else of the first. Photos
+    that resemble a picture of `validation` are left out.
 
     Raises:
-        DataError: votes, teachers or photos cannot be read, or nothing is left.
+        DataError: votes, teachers or photos cannot be read.
     """
-    if "other_splits" in config.drop:
-        first = leave_out(first, ("other_splits",), other_splits=[resized_to_side(validation)])
     if config.network != MULTI_HEAD:
         return EpochData(first, config, device)
-    others = [mixture.load_training_photos(root, config, validation) for root in photos]
-    return mixture.Mixture([first, *others], config, device)
-
-
-def resized_to_side(split: Split) -> Split:
-    """Its pictures as FER2013's are, 48 x 48."""
-    return dataclasses.replace(split, pictures=resized_pictures(split.pictures, SIDE))
+    small = resized_split(validation, SIDE)
+    trees = [mixture.load_training_photos(root, config, small) for root in photos]
+    return mixture.Mixture([first, *trees], config, device)

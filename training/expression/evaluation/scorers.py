@@ -33,14 +33,6 @@ Scorer = Callable[[Pictures], metrics.Floats]
 
 
 @dataclass(frozen=True)
-class Normal:
-    """Which grey levels, on the scale 0..1, become 0 and 1."""
-
-    mean: float
-    std: float
-
-
-@dataclass(frozen=True)
 class Model:
     """Something that scores pictures. `temperature` divides its logits; None where it is yet to be fitted. `side` is
     that of the pictures it takes, others are resized."""
@@ -94,7 +86,7 @@ def load_heads(weights: str) -> dict[str, Model]:
     else:
         classifier = EmotionClassifier.from_pretrained(weights)
         network, description = torch_network(classifier), classifier.description
-        normalisation = Normal(**classifier.config["normalisation"])
+        normalisation = Config(**classifier.config["normalisation"])
     if not isinstance(network, networks.MultiHeadNet):
         return {}
     return {name: from_head(network, normalisation, name, description) for name in HEADS}
