@@ -218,7 +218,8 @@ def train(recipe: Recipe, out: Path, device: torch.device, resume: bool) -> dict
     try:
         more = detector_trainer.Augmentation(recipe.scale, recipe.paste, recipe.negatives_per_batch)
         trainer = detector_trainer.FaceTraining(overrides, out / DATA, recipe.freeze, more)
-        trainer.train()
+        with detector_trainer.bf16_network(device):
+            trainer.train()
     except AssertionError as error:  # how ultralytics says that nothing is left to do
         if "nothing to resume" not in str(error):
             raise

@@ -12,6 +12,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 
 from facemotion.detectors import ultralytics_compat
+from training.common.devices import has_bf16_units
 from training.common.files import write_text
 from training.detector.data import augment
 from training.detector.data.dataset import CONFIDENCE
@@ -31,6 +33,7 @@ ultralytics_compat.import_ultralytics()
 from ultralytics.data.augment import RandomPerspective  # noqa: E402  (only after what the line above sets)
 from ultralytics.data.build import InfiniteDataLoader  # noqa: E402
 from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: E402
+from ultralytics.nn.tasks import BaseModel  # noqa: E402
 from ultralytics.utils.instance import Instances  # noqa: E402
 
 OWN_SIZE = 0.5  # of the small pictures
@@ -304,3 +307,36 @@ def is_end_to_end(checkpoint: Path) -> bool:
 def precision(device: torch.device) -> str | bool:
     """Ultralytics' `amp`: bfloat16 where the GPU computes in it. (For float16 it would first fetch a model to try.)"""
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else False
+
+
+@contextmanager
+def bf16_network(device: torch.device) -> Iterator[None]:
+    """Training steps on a processor with units for bfloat16 compute the network in it, twice as fast; elsewhere nothing
+    changes. The loss stays in float32: a corner at 400 pixels would be rounded to two pixels."""
+    if device.type != "cpu" or not has_bf16_units():
+        yield
+        return
+    loss = BaseModel.loss
+
+    def with_bf16_network(model: Any, batch: dict[str, Any], preds: Any = None) -> Any:
+        if preds is None and model.training:
+            images = batch["img"].contiguous(memory_format=torch.channels_last)  # a fifth faster still
+            with torch.autocast("cpu", torch.bfloat16):
+                preds = model(images)
+            preds = in_float32(preds)
+        return loss(model, batch, preds)
+
+    BaseModel.loss = with_bf16_network
+    try:
+        yield
+    finally:
+        BaseModel.loss = loss
+
+
+def in_float32(outputs: Any) -> Any:
+    """A network's outputs, tensors in lists and dictionaries, as float32."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs.float()
+    if isinstance(outputs, dict):
+        return {name: in_float32(part) for name, part in outputs.items()}
+    return type(outputs)(in_float32(part) for part in outputs)

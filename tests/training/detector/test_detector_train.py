@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from facemotion import FaceDetector
@@ -134,6 +135,25 @@ def test_small_photos_are_shown_at_their_own_size_too(tmp_path: Path) -> None:
         assert made[:, : made.shape[1] // 3].max() < 10 and made[:, -made.shape[1] // 3 :].min() > 245
     same = large, (160, 320), (160, 320)
     assert detector_trainer.load_resized(dataset, lambda _: same, 1)[0] is large  # as large as the input: as it is
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_the_network_computes_in_bfloat16_where_the_processor_does_and_the_loss_in_float32(arithmetic: str) -> None:
+    from ultralytics.nn.tasks import DetectionModel
+
+    from training.detector import trainer as detector_trainer
+
+    torch.manual_seed(0)
+    network = DetectionModel("yolov8n.yaml", ch=3, nc=1, verbose=False).train()
+    seen: list[torch.Tensor] = []
+    network.criterion = lambda outputs, _: (seen.append(outputs["boxes"]), seen[-1].square().mean())[1]
+    loss = detector_trainer.BaseModel.loss
+    with detector_trainer.bf16_network(torch.device("cpu")):
+        network({"img": torch.rand(2, 3, 64, 64)}).backward()
+    assert detector_trainer.BaseModel.loss is loss
+    boxes = seen[0]
+    assert boxes.dtype is torch.float32 and boxes.std() > 0 and next(network.parameters()).grad is not None
+    assert bool((boxes.bfloat16().float() == boxes).all()) is (arithmetic == "bfloat16")
 
 
 def stop_after_one_epoch(arguments: list[str]) -> None:
