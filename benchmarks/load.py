@@ -3,10 +3,10 @@
     python -m benchmarks.load                # 8 clients for 5 minutes, then 500 requests: `make load`
     MINUTES=0.5 python -m benchmarks.load    # a first look, which writes no report
 
-Starts the real app with a census of what it holds (see tests/support/server_under_test.py). The clients speak the
-page's own protocol: two send photos, two galleries, two camera frames, two use the endpoints by REST. Prints a table in
-Markdown, and writes it with the numbers and a chart to benchmarks/reports/load.{json,md,png}. Ends with status 1 when a
-promise is broken.
+Starts the real app with a census of what it holds (see tests/support/servers/server_under_test.py). The clients speak
+the page's own protocol: two send photos, two galleries, two camera frames, two use the endpoints by REST. Prints a
+table in Markdown, and writes it with the numbers and a chart to benchmarks/reports/load.{json,md,png}. Ends with
+status 1 when a promise is broken.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import httpx
 
 from benchmarks import timing
 from benchmarks.visitors import Outcome, Visitor, in_threads, photo, rest
-from tests.support import running
-from tests.support.running import Server, grown
+from tests.support.servers import running
+from tests.support.servers.running import Server, grown
 
 PACKAGES = ("gradio", "torch", "opencv-python-headless", "numpy", "pillow")
 REPORTS = Path(__file__).resolve().parent / "reports"

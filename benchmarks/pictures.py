@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from tests.support.compose_examples import FACE_WIDTHS, photo
+from tests.support.media.compose_examples import FACE_WIDTHS, photo
 
 FRAME, PHOTO, LARGE = (640, 480), (1280, 720), (4000, 3000)
 GRAIN = 6.0  # grey levels: what a phone's sensor leaves, so that a JPEG of it has a phone's size

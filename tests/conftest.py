@@ -17,15 +17,15 @@ import pytest
 from PIL import Image
 
 from facemotion import Pipeline
-from tests.support.example_faces import PHOTOS
-from tests.support.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
+from tests.support.media.example_faces import PHOTOS
+from tests.support.servers.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
 if TYPE_CHECKING:
     from gradio_client import Client
     from xdist.scheduler import Scheduling
 
-    from tests.support.hub import Hub
-    from tests.support.running import Server
+    from tests.support.hub.downloads import Hub
+    from tests.support.servers.running import Server
 
 EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
 # The files that take longest. They run first, lest one of them begins when all others are done.
@@ -112,7 +112,7 @@ def chosen_arithmetic(pytestconfig: pytest.Config) -> Iterator[None]:
     if not (choice := pytestconfig.getoption("--arithmetic")):
         yield
         return
-    from tests.support import arithmetic
+    from tests.support.training import arithmetic
 
     with pytest.MonkeyPatch.context() as patch:
         arithmetic.force(choice, patch)
@@ -121,8 +121,8 @@ def chosen_arithmetic(pytestconfig: pytest.Config) -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
 def arithmetic(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Training forced to float32 and then to bfloat16, on any processor; see tests/support/arithmetic.py."""
-    from tests.support import arithmetic
+    """Training forced to float32 and then to bfloat16, on any processor; see tests/support/training/arithmetic.py."""
+    from tests.support.training import arithmetic
 
     with pytest.MonkeyPatch.context() as patch:
         arithmetic.force(request.param, patch)
@@ -171,7 +171,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     from huggingface_hub import constants
     from huggingface_hub.utils import close_session
 
-    from tests.support.hub import Faults, Hub
+    from tests.support.hub.downloads import Faults, Hub
 
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -234,7 +234,7 @@ def app_url(server_folder: Path) -> Iterator[str]:
 def strained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose models can be made to fail, with a short queue, one camera and hurried cleaning; it tells what it
     holds."""
-    from tests.support import running
+    from tests.support.servers import running
 
     limits = {"MAX_QUEUE": 12, "MAX_VIEWERS": 1, "STREAM_IDLE_S": 4, "STREAM_SECONDS": 8}
     settings = {f"FACEMOTION_{name}": str(value) for name, value in limits.items()}

@@ -29,8 +29,8 @@ from typing import Any
 
 from benchmarks.live import calm, crowd, film, labels, report
 from benchmarks.live.report import percentile
-from tests.support import chromium
-from tests.support.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
+from tests.support.servers import chromium
+from tests.support.servers.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
 REPORTS = Path(__file__).resolve().parents[1] / "reports"
 KINDS = ("facemotion", "untouched", "plain")
@@ -86,7 +86,7 @@ def server(kind: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], s
     port, log = free_port(), folder / f"{kind}.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.live_server", kind],
+            [sys.executable, "-m", "tests.support.servers.live_server", kind],
             cwd=ROOT,
             env=server_environment(port, folder),
             stdin=subprocess.DEVNULL,

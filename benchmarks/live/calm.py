@@ -17,7 +17,7 @@ from facemotion.tracking.live import LiveSession
 from facemotion.tracking.tracker import FaceTracker
 from facemotion.webui.components import camera as page_camera
 from facemotion.webui.html import webcam as webcam_html
-from tests.support import camera
+from tests.support.media import camera
 
 FPS, FRAMES, EVERY = 15, 150, 3
 STAGES = ("decode", "detect", "classify", "draw", "encode", "readout")

@@ -11,7 +11,7 @@ import cv2
 
 from benchmarks.live.report import percentile
 from benchmarks.visitors import Visitor, in_threads, photo
-from tests.support import camera
+from tests.support.media import camera
 
 VIEWERS = 8
 SECONDS = 30.0

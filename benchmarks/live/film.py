@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support import camera
+from tests.support.media import camera
 
 FPS = 30  # Chromium plays a film of JPEGs at this rate, whatever it was made for
 FRAMES = 600  # then it begins again; an answer that takes 20 seconds would be mistaken for a quick one
@@ -21,7 +21,7 @@ LEFT = (camera.WIDTH - (BITS + 2) * BLOCK) // 2
 
 
 def write(path: Path) -> Path:
-    """Writes the film: the moving face of `tests.support.camera` with the numbers. Returns `path`."""
+    """Writes the film: the moving face of `tests.support.media.camera` with the numbers. Returns `path`."""
     face = camera.cut_out("astronaut.png")
     turns = 3  # round the ellipse in a loop
     with path.open("wb") as film:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import chromium
-from tests.support.chromium import PATIENCE_MS, sync_api
-from tests.support.synthetic_videos import ONE, Recipe, write
+from tests.support.media.synthetic_videos import ONE, Recipe, write
+from tests.support.servers import chromium
+from tests.support.servers.chromium import PATIENCE_MS, sync_api
 
 axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python, which carries axe-core, is missing")
 

@@ -16,8 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from facemotion.output.draw import COLOURS
-from tests.support import camera, chromium
-from tests.support.chromium import PATIENCE_MS, sync_api
+from tests.support.media import camera
+from tests.support.servers import chromium
+from tests.support.servers.chromium import PATIENCE_MS, sync_api
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 

@@ -9,9 +9,10 @@ import pytest
 
 from facemotion import images, settings
 from facemotion.errors import InputError
-from tests.support import chromium, crafted
-from tests.support.bad_inputs import FILES
-from tests.support.chromium import PATIENCE_MS, sync_api
+from tests.support.media import crafted
+from tests.support.media.bad_inputs import FILES
+from tests.support.servers import chromium
+from tests.support.servers.chromium import PATIENCE_MS, sync_api
 
 expect = sync_api.expect
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]

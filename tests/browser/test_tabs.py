@@ -15,8 +15,8 @@ from zipfile import ZipFile
 import pytest
 
 from facemotion import settings
-from tests.support import chromium
-from tests.support.chromium import PATIENCE_MS, sync_api
+from tests.support.servers import chromium
+from tests.support.servers.chromium import PATIENCE_MS, sync_api
 
 expect = sync_api.expect
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import chromium
-from tests.support.chromium import PATIENCE_MS, sync_api
-from tests.support.synthetic_videos import ONE, Recipe, write
+from tests.support.media.synthetic_videos import ONE, Recipe, write
+from tests.support.servers import chromium
+from tests.support.servers.chromium import PATIENCE_MS, sync_api
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import camera, chromium
-from tests.support.chromium import PATIENCE_MS, sync_api
+from tests.support.media import camera
+from tests.support.servers import chromium
+from tests.support.servers.chromium import PATIENCE_MS, sync_api
 
 pytestmark = pytest.mark.slow
 

@@ -24,9 +24,9 @@ from facemotion.errors import InputError, UnsupportedFormat
 from facemotion.images import sanitize, sniff
 from tests.security.fuzz.oracle import CASES, check
 from tests.security.fuzz.seeds import repaired, seeds
-from tests.support import crafted
-from tests.support.bad_inputs import FILES, assert_helpful, assert_picture
-from tests.support.crafted import encoded, scene
+from tests.support.media import crafted
+from tests.support.media.bad_inputs import FILES, assert_helpful, assert_picture
+from tests.support.media.crafted import encoded, scene
 
 LOAD = import_module("facemotion.images.load")  # as an attribute of the package, `load` is the function
 LARGEST = 6000  # bytes of a file that is worth mutating

@@ -22,8 +22,8 @@ from facemotion.errors import BadOption, FacemotionError, UnknownModel
 from facemotion.output import tables
 from facemotion.pipeline import Pipeline
 from facemotion.webui.sessions.gallery import GalleryPhoto, GallerySession, zip_bytes
-from tests.support.bad_inputs import assert_helpful
-from tests.support.builders import FAILED, analysis, face
+from tests.support.media.bad_inputs import assert_helpful
+from tests.support.models.builders import FAILED, analysis, face
 
 FEW = settings(
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None

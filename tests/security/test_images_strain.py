@@ -17,9 +17,9 @@ from PIL import Image, ImageFile
 
 from facemotion import images, settings
 from facemotion.errors import FileTooLarge, TooManyPixels
-from tests.support import crafted
-from tests.support.bad_inputs import FILES, GENEROUS_S
-from tests.support.crafted import encoded
+from tests.support.media import crafted
+from tests.support.media.bad_inputs import FILES, GENEROUS_S
+from tests.support.media.crafted import encoded
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, floa
     (folder / LONG_URL).write_text("data:image/png;base64," + "A" * (settings.MAX_FILE_BYTES * 2))
     (folder / "sparse.jpg").touch()
     os.truncate(folder / "sparse.jpg", 50 * 2**30)
-    command = [sys.executable, "-m", "tests.support.measure", str(folder)]
+    command = [sys.executable, "-m", "tests.support.probes.measure", str(folder)]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=250).stdout
     return {name: tuple(values) for name, values in json.loads(output).items()}
 
@@ -103,7 +103,7 @@ def test_memory_and_time_stay_bounded(name: str, taken: dict[str, tuple[Any, flo
 def test_a_bomb_that_is_decoded_would_be_noticed(tmp_path: Path) -> None:
     """The measuring measures: the same bomb without the limit on pixels needs more than is allowed."""
     (tmp_path / "bomb.png").write_bytes(HEAVY["bomb-400.png"].make())
-    command = [sys.executable, "-m", "tests.support.measure", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.support.probes.measure", str(tmp_path)]
     unlimited = os.environ | {"FACEMOTION_MAX_PIXELS": "1000000000", "FACEMOTION_MAX_SIDE": "30000"}
     output = subprocess.run(command, cwd=ROOT, env=unlimited, check=True, capture_output=True, timeout=250).stdout
     [(outcome, _, peak_mb)] = json.loads(output).values()

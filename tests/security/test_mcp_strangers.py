@@ -16,8 +16,8 @@ import pytest
 
 from facemotion.webui.gradio_patches.mcp_server import PublicMCPServer
 from facemotion.webui.server import upload_folder as uploads
-from tests.support import crafted
-from tests.web.test_server import META
+from tests.support.media import crafted
+from tests.web.server.test_server import META
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.support import chromium
-from tests.support.chromium import PATIENCE_MS, sync_api
-from tests.support.network_record import RECORDER
-from tests.support.visitor import Server, Visitor, call, server
+from tests.support.probes.network_record import RECORDER
+from tests.support.servers import chromium
+from tests.support.servers.chromium import PATIENCE_MS, sync_api
+from tests.support.servers.visitor import Server, Visitor, call, server
 
 SECRET = "Zanzibar"  # pragma: allowlist secret
 PLACE = {1: "S", 2: (6.0, 9.0, 50.0), 3: "E", 4: (39.0, 11.0, 52.0)}

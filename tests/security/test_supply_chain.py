@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.processes import ROOT
+from tests.support.servers.processes import ROOT
 
 # A range, both ends named, only where any version in it will do; the reasons stand in requirements.txt.
 RANGES = {"safetensors", "numpy", "pillow", "tqdm"}

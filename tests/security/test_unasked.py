@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import strace
-from tests.support.processes import ROOT, free_port, wait_until_it_answers
-from tests.support.synthetic_videos import ONE, Recipe, write
-from tests.support.visitor import Visitor, call
+from tests.support.media.synthetic_videos import ONE, Recipe, write
+from tests.support.probes import strace
+from tests.support.servers.processes import ROOT, free_port, wait_until_it_answers
+from tests.support.servers.visitor import Visitor, call
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 

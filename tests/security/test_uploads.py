@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from facemotion.webui.server import upload_folder as uploads
-from tests.support.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
+from tests.support.servers.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
 
 pytestmark = pytest.mark.slow
 

@@ -31,7 +31,7 @@ from facemotion.errors import (
     VideoTooLong,
 )
 from facemotion.video import annotate_video, reader, sniff
-from tests.support.synthetic_videos import Recipe, write, write_frames
+from tests.support.media.synthetic_videos import Recipe, write, write_frames
 from tests.unit.video.test_video import PLAIN, Finder, left_over
 
 

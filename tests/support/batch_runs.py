@@ -21,7 +21,7 @@ from facemotion.batch.results import Results
 from facemotion.batch.sources import Listing
 from facemotion.batch.worker import Job, PartWorker
 from facemotion.pipeline import Pipeline
-from tests.support.processes import ROOT
+from tests.support.servers.processes import ROOT
 
 PATIENCE_S = 400  # Ray starts a dozen processes, on a machine that may be busy
 SMALL_PARTS = ("--part-pictures", "1")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.training_tree import write_tree
+from tests.support.training.tree import write_tree
 from training.common import cli_errors
 
 COMMANDS = {

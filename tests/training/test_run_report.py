@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from facemotion import EMOTIONS, EmotionClassifier
-from tests.support.training_tree import write_tree
+from tests.support.training.tree import write_tree
 from training.expression.config import Config
 from training.expression.data.dataset import load_split
 from training.expression.evaluation import metrics

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 from facemotion import EMOTIONS
-from tests.support import strace
+from tests.support.probes import strace
 from training import smoke
 from training.common.errors import DataError
 from training.expression.data.dataset import load_split

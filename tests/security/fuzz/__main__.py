@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["facemotion", "PIL"]):
 
 from tests.security.fuzz.oracle import CASES, check
 from tests.security.fuzz.seeds import repaired, seeds
-from tests.support.bad_inputs import FILES
+from tests.support.media.bad_inputs import FILES
 
 MAX_BYTES = 6000
 HANGS_S, PEAK_MB = 120, 500  # for one file of MAX_BYTES; libFuzzer ends the run beyond them, and keeps the file

@@ -9,7 +9,7 @@ from pathlib import Path
 import facemotion
 from facemotion import images
 from facemotion.errors import InputError
-from tests.support.bad_inputs import assert_helpful, assert_picture
+from tests.support.media.bad_inputs import assert_helpful, assert_picture
 
 OWN_CODE = Path(facemotion.__file__).parent
 CASES = Path(__file__).parent / "cases"

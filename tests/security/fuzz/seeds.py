@@ -7,8 +7,8 @@ from functools import cache
 
 from PIL import Image
 
-from tests.support import crafted
-from tests.support.crafted import PNG_SIGNATURE, chunk, encoded, scene
+from tests.support.media import crafted
+from tests.support.media.crafted import PNG_SIGNATURE, chunk, encoded, scene
 
 SIZE = (20, 14)  # just above what is refused as too small, so that a thousand are decoded in a second
 

@@ -18,10 +18,10 @@ from gradio_client.exceptions import AppError
 
 from facemotion import images
 from facemotion.errors import InputError
-from tests.support import crafted
-from tests.support.bad_inputs import ADDRESSES, assert_helpful
-from tests.support.processes import ROOT
-from tests.web.test_server import META, call
+from tests.support.media import crafted
+from tests.support.media.bad_inputs import ADDRESSES, assert_helpful
+from tests.support.servers.processes import ROOT
+from tests.web.server.test_server import META, call
 
 pytestmark = pytest.mark.slow
 

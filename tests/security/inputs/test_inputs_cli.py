@@ -15,9 +15,9 @@ from PIL import Image
 
 from facemotion import images
 from facemotion.errors import InputError
-from tests.support import crafted
-from tests.support.bad_inputs import ADDRESSES, FILES, OPTIONS, Case
-from tests.support.composed import FACES
+from tests.support.media import crafted
+from tests.support.media.bad_inputs import ADDRESSES, FILES, OPTIONS, Case
+from tests.support.media.composed import FACES
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from facemotion import settings
 from facemotion.errors import BadOption, MissingInput
 from facemotion.pipeline import Pipeline
-from tests.support.bad_inputs import OPTIONS
-from tests.support.composed import FACES, Composition
+from tests.support.media.bad_inputs import OPTIONS
+from tests.support.media.composed import FACES, Composition
 
 
 @pytest.mark.parametrize("picture", FACES, ids=str)

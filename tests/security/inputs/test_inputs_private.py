@@ -11,7 +11,7 @@ import pytest
 
 from facemotion.errors import BadOption
 from facemotion.webui.components.select_events import ItemSelect, PointSelect
-from tests.web.test_server import META
+from tests.web.server.test_server import META
 
 pytestmark = pytest.mark.slow
 

@@ -20,10 +20,10 @@ from gradio_client.exceptions import AppError
 from facemotion import images, settings
 from facemotion.errors import FileTooLarge, InputError
 from facemotion.webui.server import upload_folder as uploads
-from tests.support import crafted
-from tests.support.bad_inputs import FILES, NAMES, OPTIONS, Case
-from tests.support.composed import FACES, Composition
-from tests.web.test_server import META, call, upload
+from tests.support.media import crafted
+from tests.support.media.bad_inputs import FILES, NAMES, OPTIONS, Case
+from tests.support.media.composed import FACES, Composition
+from tests.web.server.test_server import META, call, upload
 
 pytestmark = pytest.mark.slow
 

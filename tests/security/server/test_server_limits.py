@@ -15,7 +15,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from tests.support.visitor import Server, Visitor, call, data_url, server
+from tests.support.servers.visitor import Server, Visitor, call, data_url, server
 
 pytestmark = pytest.mark.slow
 

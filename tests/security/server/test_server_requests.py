@@ -20,8 +20,8 @@ from facemotion.webui.server import request_limits
 from facemotion.webui.server import upload_folder as uploads
 from facemotion.webui.server.error_responses import RequestError
 from facemotion.webui.server.request_limits import DiskSpace, LimitedBody
-from tests.support import crafted
-from tests.web.test_server import call, upload
+from tests.support.media import crafted
+from tests.web.server.test_server import call, upload
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from facemotion import settings
-from tests.support.visitor import Server, Visitor, server
+from tests.support.servers.visitor import Server, Visitor, server
 
 pytestmark = pytest.mark.slow
 

@@ -2,8 +2,8 @@
 
     python -m tests.support.gradio_harms plain|patched
 
-prints a JSON, name of the harm -> whether it was seen. tests/web/test_gradio_patches.py wants all seen in the plain
-run, or Gradio has been mended and the change can go, and none in the patched run.
+prints a JSON, name of the harm -> whether it was seen. tests/web/page/test_gradio_patches.py wants all seen in the
+plain run, or Gradio has been mended and the change can go, and none in the patched run.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.support import tiny_detector
+from tests.support.models import tiny_detector
 from training.detector import evaluate, train
 from training.reports import detector_report
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facemotion.detectors import ultralytics_compat
-from tests.support import tiny_detector
+from tests.support.models import tiny_detector
 from training.common.errors import DataError
 from training.detector import speed
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.training_tree import write_tree
+from tests.support.training.tree import write_tree
 from training.common.errors import DataError
 from training.expression import ablation_networks, export, networks, train
 from training.expression.config import Config

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.arithmetic import UNIT
-from tests.support.training_tree import write_tree
+from tests.support.training.arithmetic import UNIT
+from tests.support.training.tree import write_tree
 from training.expression import distill, train
 from training.expression.config import PRESETS, Config, ConfigError
 from training.expression.data.dataset import load_split

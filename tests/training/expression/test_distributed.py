@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support import training_worker
-from tests.support.arithmetic import UNIT
-from tests.support.training_tree import write_tree
+from tests.support.training import worker as training_worker
+from tests.support.training.arithmetic import UNIT
+from tests.support.training.tree import write_tree
 from training.common.errors import DataError
 from training.expression import train
 from training.expression.distributed import DistributedContext, batches
@@ -83,7 +83,7 @@ def records(arithmetic, tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     data = write_tree(folder / "data")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "tests.support.training_worker", str(data), str(folder / "run"), str(folder), arithmetic]
+    command += ["-m", "tests.support.training.worker", str(data), str(folder / "run"), str(folder), arithmetic]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False

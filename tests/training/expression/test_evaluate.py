@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from facemotion import EMOTIONS, EmotionClassifier
-from tests.support import model_folders
-from tests.support.arithmetic import UNIT
+from tests.support.models import model_folders
+from tests.support.training.arithmetic import UNIT
 from training.common.errors import DataError
 from training.expression import networks
 from training.expression.config import Config

@@ -16,9 +16,9 @@ from facemotion import EMOTIONS
 from facemotion.errors import WeightsError
 from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from facemotion.weights import embedded, sha256
-from tests.support import model_folders
-from tests.support.hub import Hub
-from tests.support.training_tree import write_tree
+from tests.support.hub.downloads import Hub
+from tests.support.models import model_folders
+from tests.support.training.tree import write_tree
 from training.common.errors import DataError
 from training.expression import export, initial_weights, networks, train
 from training.expression.config import Config, ConfigError

@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance
 from torch import Tensor, nn
 
 from facemotion import EMOTIONS
-from tests.support.training_tree import write_photos, write_tree
+from tests.support.training.tree import write_photos, write_tree
 from training.expression import networks
 from training.expression.config import Config
 from training.expression.data import epoch_data, mixture

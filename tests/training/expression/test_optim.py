@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.support.training_tree import write_tree
+from tests.support.training.tree import write_tree
 from training.expression import train
 from training.expression.config import PRESETS, Config, ConfigError
 from training.expression.data.dataset import load_split

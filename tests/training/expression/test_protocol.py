@@ -14,7 +14,7 @@ from PIL import Image
 from facemotion import EMOTIONS, images
 from facemotion.detectors import FaceDetector
 from facemotion.expression import crops
-from tests.support.training_tree import EXAMPLES, FACE, write_tree
+from tests.support.training.tree import EXAMPLES, FACE, write_tree
 from training.common.errors import DataError
 from training.expression.data import corruptions
 from training.expression.data.dataset import Split, load_split

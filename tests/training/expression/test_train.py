@@ -17,7 +17,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from facemotion import EmotionClassifier
-from tests.support.training_tree import write_tree
+from tests.support.training.tree import write_tree
 from training.common.errors import DataError
 from training.expression import export, networks, run_dir, train
 from training.expression.config import Config

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from facemotion import EMOTIONS, EmotionClassifier
 from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
-from tests.support.training_tree import number_names, write_photos, write_tree
+from tests.support.training.tree import number_names, write_photos, write_tree
 from training.common import devices
 from training.common.constants import RESEARCH_ONLY
 from training.common.errors import DataError

@@ -15,10 +15,10 @@ from PIL import Image
 
 from facemotion import EMOTIONS, EmotionClassifier, settings
 from facemotion.settings import Reference
-from tests.support import publishing
-from tests.support.hub import Hub
-from tests.support.hub_uploads import READER, Uploads
-from tests.support.publishing import EMBEDDED, MODEL, REPO, SPACE, reference_in, refused
+from tests.support.hub import publishing
+from tests.support.hub.downloads import Hub
+from tests.support.hub.publishing import EMBEDDED, MODEL, REPO, SPACE, reference_in, refused
+from tests.support.hub.uploads import READER, Uploads
 from training.expression import onnx_export
 from training.expression.config import Config
 from training.expression.data.dataset import load_split

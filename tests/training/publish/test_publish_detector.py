@@ -13,10 +13,11 @@ import yaml
 
 from facemotion import FaceDetector
 from facemotion.settings import Reference
-from tests.support import publishing, tiny_detector
-from tests.support.hub import Hub
-from tests.support.hub_uploads import OWNER, WRITER, Uploads
-from tests.support.publishing import refused
+from tests.support.hub import publishing
+from tests.support.hub.downloads import Hub
+from tests.support.hub.publishing import refused
+from tests.support.hub.uploads import OWNER, WRITER, Uploads
+from tests.support.models import tiny_detector
 from training.detector import evaluate
 from training.publish import cli
 

@@ -14,10 +14,10 @@ import yaml
 
 from facemotion import settings
 from facemotion.settings import Reference
-from tests.support import publishing
-from tests.support.hub import Faults, Hub
-from tests.support.hub_uploads import Uploads
-from tests.support.publishing import DEMO, EMBEDDED, PIN, REPO, SPACE, refused
+from tests.support.hub import publishing
+from tests.support.hub.downloads import Faults, Hub
+from tests.support.hub.publishing import DEMO, EMBEDDED, PIN, REPO, SPACE, refused
+from tests.support.hub.uploads import Uploads
 from training.publish import cli, space
 
 pytestmark = [*publishing.MARKS, pytest.mark.slow]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from facemotion.batch import cluster
-from tests.support.processes import ROOT
+from tests.support.servers.processes import ROOT
 
 
 def test_folders_of_processes_that_are_gone_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from facemotion.batch.rows import SCHEMA
 from tests.support.batch_runs import finish_all, rows, tiny_pictures, worker
-from tests.support.processes import ROOT
+from tests.support.servers.processes import ROOT
 
 DOCS = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```py\n(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)

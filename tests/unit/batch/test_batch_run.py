@@ -27,8 +27,8 @@ from tests.support.batch_runs import (
     rows,
     workers_of,
 )
-from tests.support.network_record import RECORDER
-from tests.support.processes import ROOT
+from tests.support.probes.network_record import RECORDER
+from tests.support.servers.processes import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

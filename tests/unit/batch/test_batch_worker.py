@@ -22,8 +22,8 @@ from facemotion.errors import DestinationError, OtherRun
 from facemotion.faces import EMOTIONS
 from facemotion.pipeline import Pipeline
 from tests.support.batch_runs import finish_all, rows, tiny_pictures, without_paths, worker
-from tests.support.processes import ROOT
-from tests.support.synthetic_videos import Recipe, write
+from tests.support.media.synthetic_videos import Recipe, write
+from tests.support.servers.processes import ROOT
 
 
 @pytest.fixture(scope="module")

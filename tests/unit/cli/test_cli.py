@@ -20,7 +20,7 @@ from facemotion.cli import photos as cli
 from facemotion.errors import HubUnavailable
 from facemotion.faces import Analysis
 from facemotion.pipeline import Pipeline
-from tests.support.builders import analysis, face
+from tests.support.models.builders import analysis, face
 
 
 class FakePipeline:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from facemotion.cli import photos
 from facemotion.pipeline import Pipeline
-from tests.support.crafted import encoded, scene
+from tests.support.media.crafted import encoded, scene
 from tests.unit.cli.test_cli import FakePipeline
 
 NAMES = {

@@ -12,7 +12,7 @@ import pytest
 
 from facemotion.cli.inputs import find_photos
 from facemotion.pipeline import Pipeline
-from tests.support.synthetic_videos import Recipe, write
+from tests.support.media.synthetic_videos import Recipe, write
 from tests.unit.cli.test_cli import FakePipeline, fake, photos, run  # noqa: F401 - fixtures
 from tests.unit.video.test_video import PLAIN
 

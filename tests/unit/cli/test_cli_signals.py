@@ -73,7 +73,7 @@ def test_every_signal_ends_a_video_with_nothing_left(
     finder: Finder,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    from tests.support.synthetic_videos import write
+    from tests.support.media.synthetic_videos import write
     from tests.unit.video.test_video import PLAIN
 
     source, looked = write(tmp_path / "in.mp4", PLAIN), finder.analyze

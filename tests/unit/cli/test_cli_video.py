@@ -14,7 +14,7 @@ from facemotion.cli import photos
 from facemotion.video import annotate_video
 from facemotion.webui.html import timeline
 from facemotion.webui.html import video as video_words
-from tests.support.synthetic_videos import Recipe, write
+from tests.support.media.synthetic_videos import Recipe, write
 from tests.unit.video.test_video import PLAIN, Finder
 
 

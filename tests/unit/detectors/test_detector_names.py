@@ -14,8 +14,8 @@ from facemotion import settings, weights
 from facemotion.detectors import FaceDetector
 from facemotion.detectors.base import Image
 from facemotion.errors import HubUnavailable, UnknownModel, WeightsError, WeightsMismatch
-from tests.support.example_faces import FACES, PHOTOS, iou
-from tests.support.hub import Hub
+from tests.support.hub.downloads import Hub
+from tests.support.media.example_faces import FACES, PHOTOS, iou
 
 ARNABDHAR = "arnabdhar/YOLOv8-Face-Detection"
 

@@ -15,7 +15,7 @@ from facemotion.detectors import FaceDetector
 from facemotion.detectors.base import Image
 from facemotion.detectors.tiling import TILE_OVERLAP, tiles
 from facemotion.errors import BadArray, BadOption
-from tests.support.example_faces import FACES, PHOTOS, iou
+from tests.support.media.example_faces import FACES, PHOTOS, iou
 
 pytestmark = pytest.mark.timeout(120)
 

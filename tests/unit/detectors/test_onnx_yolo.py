@@ -15,8 +15,8 @@ from facemotion import FaceDetector, images, settings
 from facemotion.detectors import onnx_yolo as served
 from facemotion.detectors.boxes import ious
 from facemotion.errors import ChecksumMismatch, RevisionNotFound, WeightsMismatch
-from tests.support import tiny_detector
-from tests.support.hub import Hub
+from tests.support.hub.downloads import Hub
+from tests.support.models import tiny_detector
 
 REPO = "you/face-detector"
 WHITE = np.full((130, 140, 3), 255, np.uint8)

@@ -11,7 +11,7 @@ import pytest
 from facemotion import images
 from facemotion.errors import CorruptImage, TooManyPixels
 from facemotion.images import avif as headers
-from tests.support.crafted import encoded, scene
+from tests.support.media.crafted import encoded, scene
 
 LOAD = import_module("facemotion.images.load")  # as an attribute of the package, `load` is the function
 PIXELS = 200 * 100

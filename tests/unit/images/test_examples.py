@@ -1,4 +1,4 @@
-"""The composed example pictures are what tests/support/compose_examples.py makes, and show what they are there to
+"""The composed example pictures are what tests/support/media/compose_examples.py makes, and show what they are there to
 show."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from PIL import Image
 
 from facemotion import FaceDetector, images
 from facemotion.pipeline import Pipeline
-from tests.support.compose_examples import COMPOSED, ORIENTATION, TURN_RIGHT
+from tests.support.media.compose_examples import COMPOSED, ORIENTATION, TURN_RIGHT
 
 
 @pytest.mark.parametrize("name", COMPOSED)

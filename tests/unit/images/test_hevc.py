@@ -7,7 +7,7 @@ import pytest
 from facemotion import images
 from facemotion.errors import CorruptImage, TooManyPixels
 from facemotion.images import hevc
-from tests.support.crafted import heic_of
+from tests.support.media.crafted import heic_of
 
 LIMIT_DEEP, LIMIT = 4100, 6200  # rows of 8000 pixels, just below 33 and 50 megapixels
 

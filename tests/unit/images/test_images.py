@@ -28,9 +28,9 @@ from facemotion.errors import (
     NotAnImage,
     TooManyPixels,
 )
-from tests.support import crafted
-from tests.support.bad_inputs import FILES, GENEROUS_S, KINDS, Case, assert_helpful, assert_picture
-from tests.support.crafted import encoded, scene
+from tests.support.media import crafted
+from tests.support.media.bad_inputs import FILES, GENEROUS_S, KINDS, Case, assert_helpful, assert_picture
+from tests.support.media.crafted import encoded, scene
 
 LOAD = import_module("facemotion.images.load")  # as an attribute of the package, `load` is the function
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,8 +11,8 @@ from PIL import Image
 
 from facemotion import images
 from facemotion.errors import BadArray, BadShape, InputError, TooManyPixels, UnsupportedFormat
-from tests.support.bad_inputs import assert_helpful, assert_picture
-from tests.support.crafted import encoded, scene
+from tests.support.media.bad_inputs import assert_helpful, assert_picture
+from tests.support.media.crafted import encoded, scene
 
 Pixels = npt.NDArray[np.uint8]
 

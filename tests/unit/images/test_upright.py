@@ -7,7 +7,7 @@ import pytest
 
 from facemotion import Box, FaceDetector, Pipeline, upright
 from facemotion.expression import crops
-from tests.support.example_faces import FACES
+from tests.support.media.example_faces import FACES
 
 Picture = np.ndarray
 

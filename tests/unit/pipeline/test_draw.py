@@ -14,7 +14,7 @@ from facemotion.errors import BadArray
 from facemotion.faces import EMOTIONS, Face
 from facemotion.output.draw import COLOURS, Pixels, annotate, contrast, text_colour
 from facemotion.output.label_layout import Layout, Rect
-from tests.support.builders import FAILED, analysis, face
+from tests.support.models.builders import FAILED, analysis, face
 
 # Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency" (2009),
 # severity 1, for linear RGB.

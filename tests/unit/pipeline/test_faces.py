@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from facemotion.faces import EMOTIONS, Analysis, Box, Face
-from tests.support.builders import FAILED, analysis, face
+from tests.support.models.builders import FAILED, analysis, face
 
 EVEN = (1 / 7,) * 7
 coordinates = st.floats(-1e4, 1e4, allow_nan=False)

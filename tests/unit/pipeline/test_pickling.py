@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from facemotion import EmotionClassifier, FaceDetector, Pipeline, images
-from tests.support import tiny_detector
+from tests.support.models import tiny_detector
 
 
 @pytest.mark.parametrize(

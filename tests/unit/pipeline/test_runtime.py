@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from facemotion import runtime
-from tests.support.processes import ROOT
+from tests.support.servers.processes import ROOT
 
 
 @pytest.fixture

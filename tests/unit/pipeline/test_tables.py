@@ -8,7 +8,7 @@ import pytest
 
 from facemotion.faces import EMOTIONS
 from facemotion.output.tables import COLUMNS, to_csv, to_json, to_rows, totals
-from tests.support.builders import FAILED, analysis, face
+from tests.support.models.builders import FAILED, analysis, face
 
 TWO = analysis(
     face(1, (1.234, 2, 30, 40), "happy", 0.9),

@@ -21,7 +21,7 @@ from facemotion.errors import (
     WeightsError,
 )
 from facemotion.settings import Reference
-from tests.support.hub import Faults, Hub
+from tests.support.hub.downloads import Faults, Hub
 
 REPO = "you/faces"
 CONTENT = bytes(range(256)) * 2000

@@ -27,7 +27,7 @@ from safetensors.torch import save as save_tensors
 from facemotion import EMOTIONS, EmotionClassifier, settings, weights
 from facemotion.errors import StorageError
 from facemotion.settings import Reference
-from tests.support.hub import Faults, Hub
+from tests.support.hub.downloads import Faults, Hub
 
 ROOT = Path(__file__).resolve().parents[3]
 REPO = "you/facemotion"

@@ -13,7 +13,7 @@ from facemotion import EMOTIONS, LiveSession
 from facemotion.errors import BadOption, CorruptImage
 from facemotion.tracking.live import HISTORY_MOMENTS, HISTORY_SECONDS, moments_csv
 from facemotion.tracking.timeline import GAP_S, MAX_PEOPLE, people_csv
-from tests.support.scenes import FRAME, Scene, Turnstile
+from tests.support.models.scenes import FRAME, Scene, Turnstile
 
 
 def run(session: LiveSession, seconds: float, fps: float = 10, start: float = 0) -> None:

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from facemotion import Analysis, Face, FaceDetector, LiveSession
-from tests.support.builders import face
-from tests.support.synthetic_videos import Actor, Path2D, Scene
+from tests.support.media.synthetic_videos import Actor, Path2D, Scene
+from tests.support.models.builders import face
 
 FPS = 12
 

@@ -21,8 +21,8 @@ from facemotion.tracking.timeline import MAX_PEOPLE, MAX_RUNS, Timeline
 from facemotion.video import VideoJob, annotate_video
 from facemotion.video.frames import LONG_SIDE
 from facemotion.video.job import interpolate
-from tests.support.builders import analysis, face
-from tests.support.synthetic_videos import ONE, Recipe, Scene, turn, write, write_frames
+from tests.support.media.synthetic_videos import ONE, Recipe, Scene, turn, write, write_frames
+from tests.support.models.builders import analysis, face
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAIN = Scene([], size=(320, 180))

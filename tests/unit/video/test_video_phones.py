@@ -13,7 +13,7 @@ import pytest
 from facemotion import settings
 from facemotion.errors import VideoTooLong
 from facemotion.video import annotate_video, reader
-from tests.support.synthetic_videos import Recipe, orient, write, write_frames, write_in_two_sizes
+from tests.support.media.synthetic_videos import Recipe, orient, write, write_frames, write_in_two_sizes
 from tests.unit.video.test_video import PLAIN, Finder, Nobody, frames, seconds
 
 Pixels = np.ndarray

@@ -1,0 +1,1 @@
+"""A Hugging Face Hub on loopback: downloads, uploads, and what publishing needs."""

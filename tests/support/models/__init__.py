@@ -1,0 +1,1 @@
+"""Models and faces made by hand, whose answers are known."""

@@ -1,0 +1,1 @@
+"""What a process reads, writes, asks and takes, seen from outside."""

@@ -1,0 +1,1 @@
+"""Small data and forced arithmetic for the tests of training."""
