@@ -19,6 +19,8 @@ import pytest
 from tests.support.servers.processes import ROOT
 
 LIMIT_S = 280
+# Processes begun by the program too; the kernel stops them at the calls below only, not at each one.
+STRACE = ("strace", "-f", "--seccomp-bpf")
 CALLS = "network,open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mknod,mknodat"
 # No address that the kernel or this machine alone answers on; but a name server on loopback asks others in turn.
 ADDRESS = re.compile(r"\b(?:connect|bind|sendto|sendmsg|sendmmsg)\(.*?(\{sa_family=AF_(?!UNSPEC|NETLINK)\w+,[^}]*\})")
@@ -81,7 +83,7 @@ def missing() -> str:
     """Why there is no tracing here, or nothing."""
     if not shutil.which("strace"):
         return "strace is not installed: whom native libraries ask is not looked at (Debian: apt-get install strace)"
-    tried = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, text=True, check=False)
+    tried = subprocess.run([*STRACE, "-o", "/dev/null", "true"], capture_output=True, text=True, check=False)
     return f"strace may not trace here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
@@ -94,7 +96,7 @@ def started(folder: Path, *arguments: str, **environment: str) -> Iterator[tuple
     known = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
     known |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     known |= {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}  # for busy machines
-    log = ["strace", "-f", "-y", "-qq", "-s", "96", "-e", f"trace={CALLS}", "-o", str(folder / "strace.txt")]
+    log = [*STRACE, "-y", "-qq", "-s", "96", "-e", f"trace={CALLS}", "-o", str(folder / "strace.txt")]
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(
             [*([] if missing() else log), sys.executable, *arguments],
