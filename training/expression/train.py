@@ -40,7 +40,6 @@ from training.expression.data.epoch_data import EpochData
 from training.expression.data.run_data import epoch_inputs, load_training, load_validation
 from training.expression.distributed import DistributedContext, batches
 from training.expression.evaluation import evaluate
-from training.expression.figures import run_figures
 from training.expression.inference import as_input, predict, resized_pictures, to_device
 from training.expression.optim import (
     classification_losses,
@@ -238,6 +237,8 @@ def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str
     }
     write_json(run.directory.folder / "metrics.json", metrics)
     if draw:
+        from training.expression.figures import run_figures  # noqa: PLC0415  (matplotlib takes half a second)
+
         run_figures.draw_finished(run.directory.folder, training, validation)
     right = f"{best['validation_accuracy']:.1%} of {len(validation):,} pictures right"
     print(f"done: best in epoch {best['epoch']:.0f}, {right}; all of it is in {run.directory.folder}", flush=True)
