@@ -1,5 +1,5 @@
-"""One process of a run, watched: `torchrun ... -m tests.support.training.worker DATA OUT RECORDS ARITHMETIC` writes
-RECORDS/<rank>.pt.
+"""One process of a run, watched: `torchrun ... -m tests.support.training.worker DATA FOLDER PORT...` trains in each
+arithmetic, to FOLDER/<arithmetic>/run, and writes FOLDER/<arithmetic>/<rank>.pt. Each has a free PORT to meet at.
 
 The network is SimpleCNN with batch norm in evaluation mode and dropout off, so that one process and several compute the
 same; the learning rate is so small that the weights stay where they are.
@@ -79,12 +79,17 @@ def watch_writing(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    data, out, records = map(Path, sys.argv[1:4])
-    written = watch_writing(out)
-    with watched() as seen, pytest.MonkeyPatch.context() as patch:
-        arithmetic.force(sys.argv[4], patch)
-        metrics = train.train(recipe(), data, out, device="cpu")
-    torch.save(seen | {"written": written, "metrics": bool(metrics)}, records / f"{os.environ['RANK']}.pt")
+    data, folder, *ports = sys.argv[1:]
+    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"  # torchrun's own remembers the first meeting at the second
+    for numbers, port in zip(arithmetic.CHOICES, ports, strict=True):
+        os.environ["MASTER_PORT"] = port
+        place = Path(folder) / numbers
+        place.mkdir(exist_ok=True)
+        written = watch_writing(place / "run")
+        with watched() as seen, pytest.MonkeyPatch.context() as patch:
+            arithmetic.force(numbers, patch)
+            metrics = train.train(recipe(), Path(data), place / "run", device="cpu")
+        torch.save(seen | {"written": written, "metrics": bool(metrics)}, place / f"{os.environ['RANK']}.pt")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support.servers.processes import free_port
 from tests.support.training import worker as training_worker
-from tests.support.training.arithmetic import UNIT
+from tests.support.training.arithmetic import CHOICES, UNIT
 from tests.support.training.tree import write_tree
 from training.common.errors import DataError
 from training.expression import train
@@ -78,19 +79,27 @@ def apart(numbers):
 
 
 @pytest.fixture(scope="module")
-def records(arithmetic, tmp_path_factory):
-    """What each of two processes did, and what one alone did with the same recipe."""
+def trained(tmp_path_factory):
+    """The folder of the runs of two processes, one in each arithmetic."""
     folder = tmp_path_factory.mktemp("processes")
     data = write_tree(folder / "data")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "tests.support.training.worker", str(data), str(folder / "run"), str(folder), arithmetic]
+    command += ["-m", "tests.support.training.worker", str(data), str(folder)]
+    command += [str(free_port()) for _ in CHOICES]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     assert result.returncode == 0, result.stderr[-6000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def records(arithmetic, trained):
+    """What each of two processes did, and what one alone did with the same recipe."""
+    folder = trained / arithmetic
     with training_worker.watched() as alone:
-        train.train(training_worker.recipe(), data, folder / "alone", device="cpu")
+        train.train(training_worker.recipe(), trained / "data", folder / "alone", device="cpu")
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)], alone, folder
 
 
