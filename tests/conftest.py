@@ -31,11 +31,11 @@ EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
 # The files that take longest. They run first, lest one of them begins when all others are done.
 LONG = ("tabs", "disconnects", "accessibility", "server_strangers", "thread_safety", "supply_chain", "load")
 LONG += ("webcam", "camera", "uploads", "privacy", "images_strain", "walkthrough", "smoke", "distributed", "batch_run")
-LONG += ("inputs_server", "batch_nodes", "batch_resume", "train_heads", "train")
+LONG += ("inputs_server", "batch_nodes", "batch_resume", "train_heads", "train", "unasked", "gradio_patches")
 # A file of which every test is slow.
 SLOW = re.compile(r"^pytestmark = (?:\[[^]]*)?pytest\.mark\.slow\b", re.MULTILINE)
-# Fixtures that many files share, made once for each worker: two servers, and an export to ONNX.
-SHARED = ("strained", "app_url", "quick_export")
+# Fixtures that many files share, made once for each worker: two servers, an export to ONNX, and a Ray.
+SHARED = ("strained", "app_url", "quick_export", "one_ray")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

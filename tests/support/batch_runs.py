@@ -25,7 +25,9 @@ from tests.support.servers.processes import ROOT
 
 PATIENCE_S = 400  # Ray starts a dozen processes, on a machine that may be busy
 SMALL_PARTS = ("--part-pictures", "1")
-GATED = (20, 21)  # of 40 parts: two workers, both of which stop there
+QUICK = ("--detail", "fast", "--detector", "yunet")
+LOOK_EVERY_S = 0.25  # to look through all processes takes a twentieth of that
+GATED, LAST = (20, 21), (38, 39)  # of 40 parts
 Row = dict[str, Any]
 Begin = Callable[..., subprocess.Popen[str]]
 
@@ -84,9 +86,8 @@ def finish_all(one: PartWorker) -> list[dict[str, Any]]:
 
 def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
     """`python -m facemotion batch` with these arguments, YuNet and the quickest look, in a group of its own."""
-    quick = ["--detail", "fast", "--detector", "yunet"]
     return subprocess.Popen(
-        [sys.executable, "-m", "facemotion", "batch", *map(str, arguments), *quick],
+        [sys.executable, "-m", "facemotion", "batch", *map(str, arguments), *QUICK],
         cwd=ROOT,
         env=os.environ | environment,
         stdin=subprocess.DEVNULL,
@@ -134,15 +135,9 @@ def finish(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def done(out: Path) -> int:
-    """How many parts are finished."""
-    return len(list((out / "_facemotion" / "done").glob("part-*.json")))
-
-
-def pending(out: Path, count: int) -> list[int]:
-    """The numbers of the parts, of so many, that have no record."""
-    names = {file.stem for file in (out / "_facemotion" / "done").glob("part-*.json")}
-    return [number for number in range(count) if f"part-{number:06d}" not in names]
+def done(out: Path) -> set[int]:
+    """The numbers of the parts that are finished."""
+    return {int(file.stem.removeprefix("part-")) for file in (out / "_facemotion" / "done").glob("part-*.json")}
 
 
 def wait_until(true: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
@@ -152,7 +147,7 @@ def wait_until(true: Callable[[], Any], process: subprocess.Popen[str] | None = 
         if process is not None and process.poll() is not None:
             raise AssertionError(f"it ended with {process.returncode}: {process.communicate()[1][-3000:]}")
         assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.05)
+        time.sleep(LOOK_EVERY_S)
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -188,11 +183,6 @@ class Gate:
             os.close(writer)
 
 
-def gated(
-    begin: Begin, pictures: Path, out: Path, *more: str, **environment: str
-) -> tuple[subprocess.Popen[str], Gate]:
-    """A run of two workers that has finished a dozen parts, and can finish no more than 38."""
-    gate = Gate(out, *GATED)
-    process = begin(pictures, "--out", out, *SMALL_PARTS, *more, **environment)
-    wait_until(lambda: done(out) >= 12, process)
-    return process, gate
+def gates(out: Path) -> tuple[Gate, Gate]:
+    """Those in the middle of a run of 40 parts and two workers, and those at its end: where it can stop twice."""
+    return Gate(out, *GATED), Gate(out, *LAST)

@@ -1,4 +1,4 @@
-"""Forty tiny pictures, the rows that an undisturbed run makes of them, and commands that end with the test."""
+"""Forty tiny pictures, the rows that an undisturbed run makes of them, commands that end with the test, and a Ray."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.batch_runs import Begin, Row, beginner, finish_all, rows, tiny_pictures, worker
+from tests.support.batch_session import Session
 
 
 @pytest.fixture(scope="package")
@@ -30,3 +31,11 @@ def undisturbed(pictures: Path) -> list[Row]:
 def begin() -> Iterator[Begin]:
     with beginner() as begin:
         yield begin
+
+
+@pytest.fixture(scope="package")
+def one_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """A Ray for all tests that are not about how it starts and ends."""
+    session = Session(tmp_path_factory.mktemp("ray") / "log.txt")
+    yield session
+    session.close()

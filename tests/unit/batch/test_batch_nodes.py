@@ -14,14 +14,14 @@ import psutil
 import pytest
 
 from tests.support.batch_runs import (
+    GATED,
     PATIENCE_S,
     SMALL_PARTS,
     Begin,
-    Gate,
     Row,
+    done,
     finish,
-    gated,
-    pending,
+    gates,
     rows,
     wait_until,
 )
@@ -117,34 +117,29 @@ def nodes() -> Iterator[TwoNodes]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_node_that_dies_costs_no_row(
+def test_nodes_that_die_cost_no_row_nor_with_the_driver_and_those_that_join_help(
     begin: Begin, pictures: Path, undisturbed: list[Row], tmp_path: Path, nodes: TwoNodes
 ) -> None:
-    driver, gate = gated(begin, pictures, tmp_path, "--address", nodes.address, **ALONE)
-    wait_until(lambda: len(nodes.at_work()) == 2, driver)
+    out, command = tmp_path, (pictures, "--out", tmp_path, *SMALL_PARTS, "--address", nodes.address)
+    middle, end = gates(out)
+    driver = begin(*command, **ALONE)
+    wait_until(lambda: len(done(out)) >= 12 and len(nodes.at_work()) == 2, driver)
     nodes.tell("remove")
-    gate.open()
-    finish(driver)
-    assert rows(tmp_path) == undisturbed
+    middle.open()
+    wait_until(lambda: done(out) >= set(GATED), driver)  # also what was being done on the node
 
-
-def test_a_node_that_dies_with_the_driver_costs_no_row_and_one_that_joins_later_helps(
-    begin: Begin, pictures: Path, undisturbed: list[Row], tmp_path: Path, nodes: TwoNodes
-) -> None:
-    driver, gate = gated(begin, pictures, tmp_path, "--address", nodes.address, **ALONE)
+    nodes.tell("add")
     wait_until(lambda: len(nodes.at_work()) == 2, driver)
+    wait_until(lambda: len(done(out)) == 38, driver)
     driver.kill()
     driver.communicate()
     nodes.tell("remove")
     wait_until(lambda: not nodes.at_work())
-    gate.open()
 
-    gate = Gate(tmp_path, *pending(tmp_path, 40)[:2])
-    more = ("--address", nodes.address, "--resume")
-    driver = begin(pictures, "--out", tmp_path, *SMALL_PARTS, *more, **ALONE)
+    driver = begin(*command, "--resume", **ALONE)
     wait_until(lambda: len(nodes.at_work()) == 1, driver)
     nodes.tell("add")
     wait_until(lambda: len(nodes.at_work()) == 2, driver)
-    gate.open()
+    end.open()
     finish(driver)
-    assert rows(tmp_path) == undisturbed
+    assert rows(out) == undisturbed

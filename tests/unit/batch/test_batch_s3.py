@@ -14,7 +14,8 @@ from pyarrow import fs, parquet
 from facemotion.batch import storage
 from facemotion.batch.results import Results
 from facemotion.batch.sources import Listing
-from tests.support.batch_runs import finish, finish_all, rows, start, tiny_pictures, without_paths, worker
+from tests.support.batch_runs import finish_all, rows, tiny_pictures, without_paths, worker
+from tests.support.batch_session import KEYS, Session
 
 # moto's own, in a thread of its own, at the end of the process
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
@@ -24,9 +25,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::pytest.Pytes
 def store() -> Iterator[tuple[Any, str]]:
     """An S3 with the bucket "archive": its file system, and the options with which an address reaches it."""
     with pytest.MonkeyPatch.context() as environment:
-        for name, value in {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}.items():
+        for name, value in KEYS.items():
             environment.setenv(name, value)
-        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         host, port = server.get_host_and_port()
@@ -115,11 +115,11 @@ def test_a_record_in_a_bucket_counts_only_with_its_file(store: tuple[Any, str], 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_command_goes_from_bucket_to_bucket_and_goes_on(
-    store: tuple[Any, str], source: str, local_rows: list[dict[str, Any]], tmp_path: Path
+    one_ray: Session, store: tuple[Any, str], source: str, local_rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     out = source.replace("/in", "/out")
     given = [source + store[1], "--out", out + store[1], "--part-pictures", "5", "--concurrency", "1"]
-    assert "20 pictures" in finish(start(*given))
+    assert "20 pictures" in one_ray.finish(*given)
     store[0].delete_file(f"{out.removeprefix('s3://')}/_facemotion/done/part-000002.json")
-    assert "3 of the files were there already" in finish(start(*given, "--resume"))
+    assert "3 of the files were there already" in one_ray.finish(*given, "--resume")
     assert without_paths(fetched(store, out, tmp_path / "fetched")) == local_rows
