@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 EXAMPLES = ROOT / "facemotion" / "assets" / "examples"
 # The files that take longest. They run first, lest one of them begins when all others are done.
 LONG = ("tabs", "disconnects", "accessibility", "server_strangers", "thread_safety", "supply_chain", "load")
-LONG += ("webcam", "camera", "uploads", "privacy", "images_strain", "walkthrough", "smoke", "distributed", "batch_run")
+LONG += ("webcam", "camera", "privacy", "images_strain", "walkthrough", "smoke", "distributed", "batch_run")
 LONG += ("inputs_server", "batch_nodes", "batch_resume", "train_heads", "train", "unasked", "gradio_patches")
 # A file of which every test is slow.
 SLOW = re.compile(r"^pytestmark = (?:\[[^]]*)?pytest\.mark\.slow\b", re.MULTILINE)

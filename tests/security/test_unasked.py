@@ -45,6 +45,7 @@ def test_a_video(tmp_path: Path) -> None:
 
 
 def test_a_server_and_its_visitor(tmp_path: Path, examples: Path) -> None:
+    """Ended by SIGTERM while a page is open; its folder of uploads is deleted all the same."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with strace.started(tmp_path, str(ROOT / "app.py"), GRADIO_SERVER_PORT=str(port)) as (traced, process):
@@ -52,8 +53,10 @@ def test_a_server_and_its_visitor(tmp_path: Path, examples: Path) -> None:
         visitor = Visitor(url)
         photo = visitor.upload("photo.png", (examples / "astronaut.png").read_bytes())
         assert call(visitor.http, "annotate", [photo])[0] == "complete"
+        assert Path(photo["path"]).is_relative_to((tmp_path / "tmp").resolve())
+        with visitor.http.stream("GET", "/gradio_api/heartbeat/open-page"):  # a browser that stays
+            strace.terminate(traced, process)
         visitor.close()
-        strace.terminate(traced, process)
     traced.assert_nothing_unasked()
 
 

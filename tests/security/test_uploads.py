@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from facemotion.webui.server import upload_folder as uploads
-from tests.support.servers.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -111,29 +103,3 @@ def test_empty_files_take_room_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_file_that_gradio_just_deleted_is_no_error(tmp_path: Path) -> None:
     assert uploads.age_s(tmp_path / "gone") == 0
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A server to end, and its address."""
-    port, log = free_port(), tmp_path / "log.txt"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=server_environment(port, tmp_path), stdout=output, stderr=output
-        )
-    try:
-        wait_until_it_answers(process, f"http://127.0.0.1:{port}", log)
-        yield process, f"http://127.0.0.1:{port}"
-    finally:
-        stop(process)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
-def test_sigterm_leaves_nothing_behind(server: tuple[subprocess.Popen[bytes], str], tmp_path: Path) -> None:
-    process, url = server
-    path = httpx.post(f"{url}/gradio_api/upload", files={"files": ("a.jpg", b"photo")}).json()[0]
-    assert Path(path).is_relative_to((tmp_path / "uploads").resolve())
-    with httpx.stream("GET", f"{url}/gradio_api/heartbeat/open-page", timeout=60):  # a browser that stays
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
-    assert list((tmp_path / "uploads").iterdir()) == []
