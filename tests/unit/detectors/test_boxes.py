@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facemotion.detectors.boxes import intersections, ious, suppress
+from tests.support.models.builders import boxes
 
 Box = NDArray[np.float64]
-coordinates = st.floats(-1e4, 1e4, allow_nan=False)
-
-
-@st.composite
-def boxes(draw: st.DrawFn) -> Box:
-    x0, x1 = sorted((draw(coordinates), draw(coordinates)))
-    y0, y1 = sorted((draw(coordinates), draw(coordinates)))
-    assume(x1 - x0 > 1e-3 and y1 - y0 > 1e-3)
-    return np.array([x0, y0, x1, y1])
+arrays = boxes().map(lambda box: np.array(list(box)))
 
 
 def iou(box: Box, other: Box) -> float:
@@ -53,14 +46,14 @@ def test_shapes_and_types() -> None:
     assert ious(few, many).dtype == np.float32
 
 
-@given(boxes(), boxes())
+@given(arrays, arrays)
 def test_overlap_is_symmetric_and_within_0_and_1(box: Box, other: Box) -> None:
     assert 0 <= iou(box, other) <= 1 + 1e-9
     assert iou(box, other) == pytest.approx(iou(other, box))
     assert iou(box, box) == pytest.approx(1)
 
 
-@given(boxes(), boxes(), st.floats(-1000, 1000), st.floats(-1000, 1000))
+@given(arrays, arrays, st.floats(-1000, 1000), st.floats(-1000, 1000))
 def test_overlap_is_the_same_for_shifted_and_mirrored_boxes(box: Box, other: Box, dx: float, dy: float) -> None:
     shift, mirror = np.array([dx, dy, dx, dy]), np.array([-1, 1, -1, 1])
     mirrored = [(each * mirror)[[2, 1, 0, 3]] for each in (box, other)]

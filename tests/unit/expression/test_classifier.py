@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from facemotion import images, settings, weights
 from facemotion.errors import BadArray, ModelFailure, UnknownModel, UnsafeWeights, WeightsError, WeightsMismatch
-from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier
+from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE, EmotionClassifier, both_views, softmax
 from facemotion.faces import EMOTIONS
 from training.expression import networks
 
@@ -112,6 +112,46 @@ def test_the_temperature_flattens(classifier, examples):
     assert hot.classify([crop]).max() < classifier.classify([crop]).max()
 
 
+def two_sides(images):
+    """A network whose probabilities of two classes are those in the first and, mirrored, the last column."""
+    first = images[:, 0, 0, 0]
+    rest = np.full((len(images), 5), -40)
+    return np.column_stack([np.log(first), np.log(1 - first), rest]).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        (0.9, 0.1, 0.9),  # a lead of 0.8: one view is enough
+        (0.8, 0.1, 0.8),  # of 0.6, the limit
+        (0.6, 0.1, 0.35),  # of 0.2: the mean of both views
+        (0.725, 0.2, 0.5937),  # of 0.45: the mirror image has a quarter of the share
+        (0.275, 0.8, 0.4063),
+    ],
+)
+def test_a_doubtful_face_is_also_classified_mirrored(left, right, expected):
+    images = np.float32([[[[left, right]]], [[[0.95, 0.5]]]])
+    sure, alone = softmax(two_sides(images))[1], softmax(two_sides(images))
+    found = softmax(both_views(two_sides, images, 0.6))
+    assert found[0, 0] == pytest.approx(expected, abs=1e-4) and found[1] == pytest.approx(sure)
+    assert softmax(both_views(two_sides, images, 0.0)) == pytest.approx(alone)
+
+
+def test_a_doubtful_face_and_its_mirror_image_get_the_same_probabilities():
+    classifier = EmotionClassifier.from_pretrained("emotionnet")
+    noise = np.random.default_rng(3).integers(0, 256, (8, 64, 64, 3), np.uint8)
+    one_view = EmotionClassifier(classifier.network, classifier.config | {"mirrored_below": 0.0})
+    twice = EmotionClassifier(classifier.network, classifier.config | {"mirrored_below": 1.0})
+    first, mirrored = one_view.classify(list(noise)), one_view.classify(list(noise[:, :, ::-1]))
+    assert np.abs(first - mirrored).max() > 0.01
+    lead = np.diff(np.sort(np.stack([first, mirrored]), axis=2)[:, :, -2:], axis=2).max(axis=(0, 2))
+    doubtful = lead < 0.4  # with the temperature, which is below 1: less than a half without it
+    assert doubtful.any()
+    assert np.allclose(
+        twice.classify(list(noise))[doubtful], twice.classify(list(noise[:, :, ::-1]))[doubtful], atol=1e-5
+    )
+
+
 def test_a_failing_network_is_a_failure_of_one_request(classifier, monkeypatch):
     def fail(_):
         raise RuntimeError("no memory")
@@ -147,6 +187,7 @@ NO_NUMBERS = (None, True, "1", [1], {}, float("nan"), float("inf"), -1, 10**400)
         *(({"normalisation": {"mean": 0.5, "std": v}}, f"std {ABOVE_0}") for v in (*NO_NUMBERS, 0)),
         *(({"normalisation": {"mean": v, "std": 0.5}}, f"mean {SHARE}") for v in (*NO_NUMBERS, 1.01)),
         *(({"normalisation": part}, "lacks normalisation.") for part in (None, 0.5, {}, {"mean": 0.5}, [0.5, 0.5])),
+        *(({"mirrored_below": v}, f"mirrored_below {SHARE}") for v in NO_NUMBERS),
         *(({"uncertain": {"min_confidence": v, "min_lead": 0}}, f"min_confidence {SHARE}") for v in NO_NUMBERS),
         *(({"uncertain": {"min_confidence": 0, "min_lead": v}}, f"min_lead {SHARE}") for v in NO_NUMBERS),
         *(({"uncertain": part}, "lacks uncertain.") for part in (None, True, {}, {"min_lead": 0}, "min_lead")),

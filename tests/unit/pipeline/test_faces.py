@@ -6,22 +6,13 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facemotion.faces import EMOTIONS, Analysis, Box, Face
-from tests.support.models.builders import FAILED, analysis, face
+from tests.support.models.builders import FAILED, analysis, boxes, face
 
 EVEN = (1 / 7,) * 7
-coordinates = st.floats(-1e4, 1e4, allow_nan=False)
-
-
-@st.composite
-def boxes(draw: st.DrawFn) -> Box:
-    x0, x1 = sorted((draw(coordinates), draw(coordinates)))
-    y0, y1 = sorted((draw(coordinates), draw(coordinates)))
-    assume(x1 - x0 > 1e-3 and y1 - y0 > 1e-3)
-    return Box(x0, y0, x1, y1)
 
 
 @st.composite

@@ -132,6 +132,19 @@ def from_classifier(classifier: EmotionClassifier) -> Model:
     return Model(classifier.description, score, temperature, classifier.config["input"]["size"])
 
 
+def single_view(weights: str) -> Model:
+    """A model as `load_model` loads it, without the mirrored second view of doubtful faces.
+
+    Raises:
+        DataError: the function or the run cannot be loaded.
+        WeightsError: the model cannot be had.
+    """
+    if (Path(weights) / "best.pt").is_file() or is_function(weights):
+        return load_model(weights)
+    classifier = EmotionClassifier.from_pretrained(weights)
+    return from_classifier(EmotionClassifier(classifier.network, classifier.config | {"mirrored_below": 0.0}))
+
+
 def from_function(module: str, function: str) -> Model:
     """The function of that name, imported from the module.
 

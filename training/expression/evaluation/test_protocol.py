@@ -60,7 +60,9 @@ TARGETS: Mapping[tuple[str, str], tuple[float, bool]] = {
 BESIDE = (("photos", "accuracy"), ("photos", "mean_recall"), ("wild", "accuracy"))  # measured of other models
 TITLES = {
     "photos": "RAF-DB test",
+    "photos, one view": "the same, without the mirrored view of doubtful faces",
     "votes": "PrivateTest, clear majorities of FER+",
+    "votes, one view": "the same, without the mirrored view of doubtful faces",
     "wild": "cut-outs by search word",
     "wild, by the detector": "the same, cut by the detector, faces it found",
     "labels": "PrivateTest, FER2013's labels, their head",
@@ -110,6 +112,7 @@ def run_protocol(arguments: argparse.Namespace) -> dict[str, Any]:
         WeightsError: a model cannot be had.
     """
     model, heads = scorers.load_model(arguments.weights), scorers.load_heads(arguments.weights)
+    one_view = scorers.single_view(arguments.weights)
     beside = [scorers.load_model(name) for name in arguments.beside]
     private = load_split(arguments.data, "test")
     agreed = majority_label(vote_distributions(load_votes(arguments.votes), private.names))
@@ -122,7 +125,9 @@ def run_protocol(arguments: argparse.Namespace) -> dict[str, Any]:
         "model": model.description,
         "sets": {
             "photos": of_split(model, photos[model.side]),
+            "photos, one view": of_split(one_view, photos[model.side]),
             "votes": of_split(model, voted),
+            "votes, one view": of_split(one_view, voted),
             "wild": of_split(model, whole[model.side]),
             "wild, by the detector": in_the_wild.evaluate_faces(model, faces[model.side])["framed"],
             "labels": of_split(heads.get("labels", model), private),
