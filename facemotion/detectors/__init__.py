@@ -11,6 +11,7 @@ from facemotion.errors import UnknownModel, WeightsError
 __all__ = ["FaceDetector", "load"]
 
 EMBEDDED_YOLO = ("yolov8n-face", "yolo")
+CASCADED = "yolov8n-face"  # YuNet confirms its doubtful boxes
 CHECKPOINTS = ("arnabdhar/YOLOv8-Face-Detection",)  # repositories that are known to hold a checkpoint
 
 
@@ -41,8 +42,16 @@ def _named(name: str) -> FaceDetector:
     if name in EMBEDDED_YOLO:
         from facemotion.detectors.onnx_yolo import OnnxYolo  # noqa: PLC0415
 
-        return OnnxYolo.embedded(name)
+        detector = OnnxYolo.embedded(name)
+        return _confirmed_by_yunet(detector) if name == CASCADED else detector
     return _from_path(Path(name)) if _is_path(name) else _from_hub(name)
+
+
+def _confirmed_by_yunet(detector: FaceDetector) -> FaceDetector:
+    from facemotion.detectors.cascade import Cascade  # noqa: PLC0415
+    from facemotion.detectors.yunet import YuNet  # noqa: PLC0415
+
+    return Cascade(detector, YuNet.embedded())
 
 
 def _from_hub(name: str) -> FaceDetector:

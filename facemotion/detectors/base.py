@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -80,21 +81,10 @@ class FaceDetector(ABC):
             BadOption: `detail` or `threshold` is outside its range.
             TookTooLong: a limit set by `deadline.within` has passed.
         """
-        _check_image(image)
+        check_image(image)
         self.check_options(detail, threshold)
         threshold = self.default_threshold if threshold is None else float(threshold)
-        height, width = image.shape[:2]
-        found, reduced = [], image
-        for window in self._plan(width, height, detail):
-            deadline.check()
-            part = reduced if window.covers(width, height) and _is_within(window.size, reduced) else window.cut(image)
-            part = resize(part, window.size)
-            if window.covers(width, height) and window.scale < 1:
-                reduced = part  # smaller passes start from it
-            found.append(self._detect_window(part, window, threshold, (width, height)))
-        boxes = np.concatenate([boxes for boxes, _ in found])
-        scores = np.concatenate([scores for _, scores in found])
-        return _postprocess(boxes, scores, width, height)
+        return join(self.passes(image, detail, threshold), image.shape[1], image.shape[0])
 
     def detect_once(
         self, image: Image, side: int, threshold: float | None = None, enlarge: float = 1.0
@@ -104,13 +94,26 @@ class FaceDetector(ABC):
         Its long side is reduced to `side` pixels, or enlarged to that, `enlarge` times at most. Returns and raises
         what `detect` does.
         """
-        _check_image(image)
+        check_image(image)
         self.check_options(threshold=threshold)
         threshold = self.default_threshold if threshold is None else float(threshold)
         height, width = image.shape[:2]
         window = whole(width, height, side, enlarge)
-        boxes, scores = self._detect_window(resize(image, window.size), window, threshold, (width, height))
+        boxes, scores = self.detect_window(resize(image, window.size), window, threshold, (width, height))
         return _postprocess(boxes, scores, width, height)
+
+    def passes(self, image: Image, detail: str, threshold: float) -> list[tuple[Window, Boxes, Scores]]:
+        """Windows of the passes of `detect`, with the boxes that each finds, in pixels of `image`, and scores."""
+        height, width = image.shape[:2]
+        found, reduced = [], image
+        for window in self._plan(width, height, detail):
+            deadline.check()
+            part = reduced if window.covers(width, height) and _is_within(window.size, reduced) else window.cut(image)
+            part = resize(part, window.size)
+            if window.covers(width, height) and window.scale < 1:
+                reduced = part  # smaller passes start from it
+            found.append((window, *self.detect_window(part, window, threshold, (width, height))))
+        return found
 
     @staticmethod
     def check_options(detail: Any = "auto", threshold: Any = None) -> None:
@@ -133,7 +136,7 @@ class FaceDetector(ABC):
             return [whole(width, height, self.fast_side)]
         return plan(width, height, self.enlarge, self.tile_side if detail == "thorough" else None)
 
-    def _detect_window(
+    def detect_window(
         self, part: Image, window: Window, threshold: float, size: tuple[int, int]
     ) -> tuple[Boxes, Scores]:
         """Boxes in `part`, which is `window` of an image of that (width, height), in pixels of the image."""
@@ -166,6 +169,12 @@ def _cut_by_tile(boxes: Boxes, window: Window, width: int, height: int) -> npt.N
     return cut
 
 
+def join(passes: Sequence[tuple[Window, Boxes, Scores]], width: int, height: int) -> tuple[Boxes, Scores]:
+    """Boxes and scores of all passes over an image of that size: one box per face, best first."""
+    boxes, scores = (np.concatenate([found[column] for found in passes]) for column in (1, 2))
+    return _postprocess(boxes, scores, width, height)
+
+
 def _postprocess(boxes: Boxes, scores: Scores, width: int, height: int) -> tuple[Boxes, Scores]:
     """Clip the boxes, keep one per face, and sort them by score."""
     boxes = clip(boxes, width, height)
@@ -178,7 +187,12 @@ def _postprocess(boxes: Boxes, scores: Scores, width: int, height: int) -> tuple
     return boxes[kept], scores[kept]
 
 
-def _check_image(image: Any) -> None:
+def check_image(image: Any) -> None:
+    """Check that an image is RGB uint8 [H, W, 3] and has pixels.
+
+    Raises:
+        BadArray: it is not.
+    """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         got = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
         raise BadArray(f"A picture must be an RGB array uint8 [H, W, 3], but got {got}. images.load makes one.")

@@ -16,7 +16,13 @@ from tests.support.models import tiny_detector
 
 
 @pytest.mark.parametrize(
-    "named", [lambda _: "yunet", lambda _: "yolo", lambda folder: str(tiny_detector.write(folder / "tiny"))]
+    "named",
+    [
+        lambda _: "yunet",
+        lambda _: "yolov8n-face",
+        lambda _: "yolo",
+        lambda folder: str(tiny_detector.write(folder / "tiny")),
+    ],
 )
 def test_a_detector_comes_back_as_it_was(named: Callable[[Path], str], tmp_path: Path, examples: Path) -> None:
     detector = FaceDetector.from_pretrained(named(tmp_path))
