@@ -51,7 +51,7 @@ if __name__ == "__main__":
         signal.signal(number, stop)
     try:
         demo.launch(prevent_thread_lock=True, **launch_options())
-        threading.Thread(target=warm_up, daemon=True).start()
+        threading.Thread(target=warm_up).start()  # no daemon: a network that runs while Python ends aborts the process
         demo.block_thread()
     except FacemotionError as error:
         raise SystemExit(f"facemotion: {error.message}") from None
