@@ -84,7 +84,7 @@ class FaceDetector(ABC):
         check_image(image)
         self.check_options(detail, threshold)
         threshold = self.default_threshold if threshold is None else float(threshold)
-        return join(self.passes(image, detail, threshold), image.shape[1], image.shape[0])
+        return keep_largest(*join(self.passes(image, detail, threshold), image.shape[1], image.shape[0]))
 
     def detect_once(
         self, image: Image, side: int, threshold: float | None = None, enlarge: float = 1.0
@@ -100,7 +100,7 @@ class FaceDetector(ABC):
         height, width = image.shape[:2]
         window = whole(width, height, side, enlarge)
         boxes, scores = self.detect_window(resize(image, window.size), window, threshold, (width, height))
-        return _postprocess(boxes, scores, width, height)
+        return keep_largest(*_postprocess(boxes, scores, width, height))
 
     def passes(self, image: Image, detail: str, threshold: float) -> list[tuple[Window, Boxes, Scores]]:
         """Windows of the passes of `detect`, with the boxes that each finds, in pixels of `image`, and scores."""
@@ -170,7 +170,7 @@ def _cut_by_tile(boxes: Boxes, window: Window, width: int, height: int) -> npt.N
 
 
 def join(passes: Sequence[tuple[Window, Boxes, Scores]], width: int, height: int) -> tuple[Boxes, Scores]:
-    """Boxes and scores of all passes over an image of that size: one box per face, best first."""
+    """Boxes and scores of all passes over an image of that size: one box per face, best first, of any number."""
     boxes, scores = (np.concatenate([found[column] for found in passes]) for column in (1, 2))
     return _postprocess(boxes, scores, width, height)
 
@@ -181,9 +181,12 @@ def _postprocess(boxes: Boxes, scores: Scores, width: int, height: int) -> tuple
     solid = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1)
     boxes, scores = boxes[solid], np.clip(scores[solid], 0, 1)
     kept = suppress(boxes, scores, _SAME_FACE_IOU)
-    if len(kept) > settings.MAX_FACES:
-        largest = np.argsort(-areas(boxes[kept]), kind="stable")[: settings.MAX_FACES]
-        kept = kept[np.sort(largest)]
+    return boxes[kept], scores[kept]
+
+
+def keep_largest(boxes: Boxes, scores: Scores) -> tuple[Boxes, Scores]:
+    """The largest `settings.MAX_FACES` boxes with their scores, in the order given."""
+    kept = np.sort(np.argsort(-areas(boxes), kind="stable")[: settings.MAX_FACES])
     return boxes[kept], scores[kept]
 
 

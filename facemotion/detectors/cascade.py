@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facemotion import deadline
-from facemotion.detectors.base import FaceDetector, Image, check_image, join
-from facemotion.detectors.boxes import Boxes, Scores, areas, ious
+from facemotion.detectors.base import FaceDetector, Image, check_image, join, keep_largest
+from facemotion.detectors.boxes import Boxes, Scores, areas, clip, ious
 from facemotion.detectors.tiling import COARSE_PX, Window, resize
 
 DOUBTFUL = (0.2, 0.6)  # scores of the first detector from which on, and below which, a box is looked at again
@@ -26,7 +26,7 @@ SIDE = 128  # pixels of what the second detector looks at; the face has a third 
 MOST = 16  # boxes that are looked at again, the largest ones; bounds the time of crowds
 _SEEN_PX = 1.2 * COARSE_PX  # a pass sees such boxes well, even if they are somewhat smaller there
 _SAME_IN_PASSES, _SAME_IN_BOTH = 0.5, 0.4  # overlaps; boxes of two detectors differ more
-_LEAST_SCORE = 0.02  # of the second detector
+_LEAST_SCORE = 0.02  # of both detectors, at every threshold: a face's score does not depend on the one asked for
 
 Passes = Sequence[tuple[Window, Boxes, Scores]]
 
@@ -53,12 +53,12 @@ class Cascade(FaceDetector):
         threshold = self.default_threshold if threshold is None else float(threshold)
         if detail == "fast":
             return self.first.detect(image, detail, threshold)
-        passes = self.first.passes(image, detail, min(threshold, DOUBTFUL[0]))
+        passes = self.first.passes(image, detail, min(threshold, _LEAST_SCORE))
         boxes, scores = join(passes, image.shape[1], image.shape[0])
         scores = self._confirm(image, boxes, scores, passes)
         best = np.argsort(-scores, kind="stable")
         best = best[scores[best] >= threshold]
-        return boxes[best], scores[best]
+        return keep_largest(boxes[best], scores[best])  # not before: a rejected box takes no face's place
 
     def _run(self, image: Image, threshold: float) -> tuple[Boxes, Scores]:
         return self.first._run(image, threshold)
@@ -81,7 +81,7 @@ class Cascade(FaceDetector):
         window = _around(box, *size)
         part = resize(window.cut(image), window.size)
         boxes, scores = self.second.detect_window(part, window, _LEAST_SCORE, size)
-        return float(scores[ious(box[None], boxes)[0] >= _SAME_IN_BOTH].max(initial=0))
+        return float(scores[ious(box[None], clip(boxes, *size))[0] >= _SAME_IN_BOTH].max(initial=0))
 
 
 def _mean_of_passes(boxes: Boxes, scores: Scores, passes: Passes, size: tuple[int, int]) -> Scores:
@@ -91,7 +91,7 @@ def _mean_of_passes(boxes: Boxes, scores: Scores, passes: Passes, size: tuple[in
     large = sides * min(window.scale for window, _, _ in whole) >= _SEEN_PX
     least = scores.copy()
     for _, others, other_scores in whole:
-        same = ious(boxes, others) >= _SAME_IN_PASSES
+        same = (ious(boxes, clip(others, *size)) >= _SAME_IN_PASSES) & (other_scores >= _LEAST_SCORE)
         least = np.minimum(least, (same * other_scores).max(axis=1, initial=0))
     return np.asarray(np.where(large, (1 - PASS_WEIGHT) * scores + PASS_WEIGHT * least, scores), np.float32)
 

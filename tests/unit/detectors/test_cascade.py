@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facemotion import FaceDetector, images
+from facemotion import FaceDetector, images, settings
 from facemotion.detectors import cascade
 from facemotion.detectors.base import Image
 from facemotion.detectors.cascade import Cascade
@@ -83,6 +83,38 @@ def test_a_face_at_the_border_is_looked_at_with_what_is_there(
     top, left = part[0].start or 0, part[1].start or 0
     box = np.clip(np.array(FACE, np.float32) - [left, top] * 2, 0, [image.shape[1], image.shape[0]] * 2)
     assert Cascade(Claims(), yunet)._second_score(image, box.astype(np.float32)) > 0.5
+
+
+def test_a_face_has_the_same_score_at_every_threshold(yunet: YuNet, photo: Image) -> None:
+    class Fading(Claims):
+        def _run(self, image: Image, threshold: float) -> tuple[Any, Any]:
+            boxes, scores = super()._run(image, 0)
+            scores = scores if max(image.shape) == SIDE else scores / 5  # below every threshold of the close-up pass
+            return boxes[scores >= threshold], scores[scores >= threshold]
+
+    detector = Cascade(Fading((FACE, 0.55), (WRONG, 0.59), (SMALL, 0.9)), yunet)
+    every = found(detector, photo, 0.0)
+    assert len(every) == 3
+    for threshold in (0.01, 0.05, 0.15, 0.25, 0.4, 0.5, 0.7, 1.0):
+        assert found(detector, photo, threshold) == {box: s for box, s in every.items() if s >= threshold}
+
+
+def test_a_rejected_box_takes_no_place_of_a_face(yunet: YuNet, photo: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "MAX_FACES", 1)
+    larger = (250.0, 250.0, 500.0, 500.0)
+    assert list(found(Cascade(Claims((larger, 0.3), (FACE, 0.8)), yunet), photo)) == [FACE]
+
+
+def test_boxes_that_stick_out_of_the_image_are_compared_by_the_parts_inside(photo: Image) -> None:
+    """A network guesses how far a face that the border cuts goes on behind it."""
+
+    class Second(FaceDetector):
+        def _run(self, image: Image, threshold: float) -> tuple[Any, Any]:
+            scale = cascade.SIDE / 360  # the face of 120 pixels with its surroundings
+            return np.float32([[-100, 100, 60, 220]]) * np.float32(scale), np.float32([0.9])
+
+    detector = Cascade(Claims(((-100.0, 100.0, 60.0, 220.0), 0.5)), Second("second"))
+    assert found(detector, photo) == {(0.0, 100.0, 60.0, 220.0): pytest.approx(0.7 * 0.5 + 0.3 * 0.9)}
 
 
 def test_of_a_crowd_the_largest_are_looked_at() -> None:
