@@ -1,8 +1,8 @@
-"""A cascade of two detectors: where the first is in doubt, the second looks at the enlarged surroundings of the box.
+"""Cascade of two detectors: the second checks the boxes that the first scores as doubtful.
 
-Two networks of different design seldom take the same thing for a face, such as the head of a cat; nor does one network
-at two scales. Small faces of which the first is not sure are confirmed. The constants were chosen and measured as
-docs/results.md tells under "Doubtful faces".
+Two networks of different design seldom make the same mistake, such as the head of a cat for a face; one network at two
+scales seldom repeats it either. The second detector looks at the enlarged surroundings of the box, so it also confirms
+small faces. docs/results.md tells under "Doubtful faces" how the constants were chosen and measured.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Passes = Sequence[tuple[Window, Boxes, Scores]]
 class Cascade(FaceDetector):
     """Detects with `first`; its doubtful scores are averaged with those of its other passes and of `second`.
 
-    "fast" and `detect_once` are those of `first` alone.
+    `detail="fast"` and `detect_once` use `first` alone. The default threshold and the passes are those of `first`.
     """
 
     def __init__(self, first: FaceDetector, second: FaceDetector) -> None:
@@ -64,7 +64,7 @@ class Cascade(FaceDetector):
         return self.first._run(image, threshold)
 
     def _confirm(self, image: Image, boxes: Boxes, scores: Scores, passes: Passes) -> Scores:
-        """The scores, of doubtful boxes averaged with those of other passes and of the second detector."""
+        """Scores [N] after the check: doubtful ones are means with other passes and the second detector."""
         (doubtful,) = np.nonzero((scores >= DOUBTFUL[0]) & (scores < DOUBTFUL[1]))
         largest = doubtful[np.argsort(-areas(boxes[doubtful]), kind="stable")[:MOST]]
         confirmed = np.array(scores, np.float32)
@@ -85,7 +85,10 @@ class Cascade(FaceDetector):
 
 
 def _mean_of_passes(boxes: Boxes, scores: Scores, passes: Passes, size: tuple[int, int]) -> Scores:
-    """The scores, of boxes that the smallest pass sees well averaged with the least in a pass over the whole image."""
+    """Scores [N] of boxes, those of large boxes averaged with their least score in a pass over the whole image.
+
+    Large boxes are those that even the smallest pass sees well.
+    """
     whole = [found for found in passes if found[0].covers(*size)]
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
     large = sides * min(window.scale for window, _, _ in whole) >= _SEEN_PX

@@ -28,9 +28,10 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class EmotionClassifier:
-    """An expression network with its configuration: input size, normalisation, temperature, thresholds, and below which
-    lead a face is also classified mirrored (`both_views`).
+    """An expression network with its configuration.
 
+    The configuration gives the input size, the normalisation, the temperature, the thresholds of `uncertain`, and
+    `mirrored_below`, the lead below which a face is also classified mirrored (see `both_views`; 0 where it is missing).
     `description` says which weights these are; `notice` is None, or why they are not the ones asked for.
 
     Raises:
