@@ -85,6 +85,9 @@ def _bound(host: str, port: int) -> list[socket.socket]:
         both = host == "::" and socket.has_dualstack_ipv6()
         try:
             sockets.append(socket.create_server(address, family=family, dualstack_ipv6=both))
+            # Connections inherit it. asyncio sets it only on sockets made with the protocol's number, which these are
+            # not; without it each part of an answer waits up to 40 ms for the other side to acknowledge the last.
+            sockets[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 for one in sockets:

@@ -71,6 +71,12 @@ def test_listens_at_every_kind_of_address(host: str, reached: list[str], not_rea
             one.close()
 
 
+def test_answers_do_not_wait_to_be_acknowledged() -> None:
+    sockets, port = listening.listen("127.0.0.1", free_port())
+    with sockets[0], socket.create_connection(("127.0.0.1", port)), sockets[0].accept()[0] as accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_port_that_was_named_is_not_replaced(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadOption, match=f"Port {taken} at 127.0.0.1 is in use"):
         listening.listen("127.0.0.1", taken)
