@@ -17,7 +17,7 @@ GRADIO_CLIENT_JS := @gradio/client@2.7.0
 
 # The search goes by words: pictures and weights are left out. Status 3: none found, but a line that the baseline excuses
 # has moved; the hook then writes the baseline, a copy, anew.
-TEXTS = $$(git ls-files | grep -E '(\.(py|md|toml|txt|ya?ml|json|css|js)|(^|/)[^./]+)$$')
+TEXTS = $$(git ls-files | grep -E '(\.(py|md|toml|txt|ya?ml|json|ipynb|css|js)|(^|/)[^./]+)$$')
 SECRETS = $(BIN)/detect-secrets-hook --baseline $(VENV)/.secrets.baseline $(TEXTS)
 
 .PHONY: help demo batch-demo test test-fast lint audit train-smoke bench bench-batch bench-live load fuzz format browser strace clean distclean

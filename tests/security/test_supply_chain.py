@@ -133,3 +133,7 @@ def test_make_lint_searches_for_weak_spots_and_secrets() -> None:
     output = subprocess.run(["make", "-n", "lint"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert "bandit -q -c pyproject.toml -r facemotion training app.py" in output
     assert "detect-secrets-hook --baseline" in output
+    searched = re.compile(re.findall(r"grep -E '(.+?)'", output)[0])
+    left_out = [ROOT / name for name in git("ls-files").splitlines() if not searched.search(name)]
+    texts = [file.name for file in left_out if file.is_file() and b"\0" not in file.read_bytes()]
+    assert [name for name in texts if not name.startswith(".") and name != "py.typed"] == []
