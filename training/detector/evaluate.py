@@ -45,7 +45,7 @@ CLOCKS = {"clock": time.perf_counter, "processor": time.process_time}  # the sec
 TEST, HELD_OUT = "test", "held_out"
 TITLES = {
     TEST: "{name}: a test set; no detector here was trained or selected on it",
-    HELD_OUT: "{name}: the held-out tenth of a training set (what `yolo` learned from looks like this)",
+    HELD_OUT: "{name}: held-out photos of a training set, which flatter a detector that learned from its other photos",
 }
 FILE = "detectors"
 MILLISECONDS = ("ms by the clock", "ms of all processors")
