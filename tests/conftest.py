@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from functools import cache
@@ -18,7 +16,7 @@ from PIL import Image
 
 from facemotion import Pipeline
 from tests.support.media.example_faces import PHOTOS
-from tests.support.servers.processes import ROOT, free_port, server_environment, stop, wait_until_it_answers
+from tests.support.servers.processes import ROOT
 
 if TYPE_CHECKING:
     from gradio_client import Client
@@ -210,24 +208,10 @@ def client(app_url: str) -> Iterator[Client]:
 @pytest.fixture(scope="session")
 def app_url(server_folder: Path) -> Iterator[str]:
     """The address of a real server, app.py in a process of its own on a free port, for as long as the tests run."""
-    folder = server_folder
-    port = free_port()
-    log = folder / "log.txt"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "app.py"],
-            cwd=ROOT,
-            env=server_environment(port, folder),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_until_it_answers(server, url, log)
-        yield url
-    finally:
-        stop(server)
+    from tests.support.servers import visitor
+
+    with visitor.server(server_folder) as running:
+        yield running.url
 
 
 @pytest.fixture(scope="session")
