@@ -38,6 +38,7 @@ FORMER: Former = {
     "start": "init_weights",
     "warm_up": "warmup_epochs",
 }
+MOVABLE = ("epochs", "votes", "teachers", "unlabelled")  # what --resume may change: a longer run, files that moved
 FORMER_DROPS = {"judged": "other_splits"}
 
 
@@ -82,10 +83,20 @@ class Config:
         0.0, DATA, "Weight of the votes of FER+ in the targets, 0..1, beside the label of FER2013; needs --votes."
     )
     teachers: tuple[str, ...] = knob(
-        (), DATA, "Run directories, separated by commas, whose best networks are distilled.", metavar="RUNS"
+        (),
+        DATA,
+        "Run directories, separated by commas, whose best networks are distilled; of multihead runs for multihead.",
+        metavar="RUNS",
     )
     distillation_weight: float = knob(
         0.0, DATA, "Weight of the teachers' probabilities in the targets, 0..1; needs --teachers."
+    )
+    unlabelled: str = knob(
+        "",
+        DATA,
+        "Of multihead: a folder of face pictures whose targets are the teachers' probabilities alone, as "
+        "training.expression.data.unlabelled writes them; needs --teachers.",
+        metavar="FOLDER",
     )
     mean: float = knob(0.5, DATA, "Grey level, on the scale 0..1, that is normalised to 0.")
     std: float = knob(0.25, DATA, "Difference of grey levels, on the scale 0..1, that is normalised to 1.")
@@ -148,13 +159,13 @@ class Config:
                 f"1, or with --network {MULTI_HEAD} above 0",
             ),
             "rare_class_sampling": (0 <= self.rare_class_sampling <= 1, "from 0 to 1"),
-            "teachers": (
-                one_head or not self.teachers,
-                f"left out for --network {MULTI_HEAD}, whose heads learn from labels alone",
-            ),
             "distillation_weight": (
                 0 <= self.distillation_weight <= 1 and bool(self.distillation_weight) == bool(self.teachers),
                 "0, or with --teachers above 0 and at most 1",
+            ),
+            "unlabelled": (
+                not self.unlabelled or (not one_head and bool(self.teachers)),
+                f"left out, or given with --network {MULTI_HEAD} and --teachers",
             ),
             "votes": (
                 bool(self.votes) or not (self.ferplus_weight or "not_a_face" in self.drop),
@@ -309,9 +320,8 @@ def resumed_config(saved: Config, wanted: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: another knob is wanted at another value.
     """
-    movable = ("epochs", "votes", "teachers")  # a longer run, and files that were moved
-    different = [name for name, value in wanted.items() if name not in movable and value != getattr(saved, name)]
+    different = [name for name, value in wanted.items() if name not in MOVABLE and value != getattr(saved, name)]
     if different:
         names = ", ".join(f"{flag(name)} {json.dumps(getattr(saved, name))}" for name in different)
         raise ConfigError(f"a run goes on with its own recipe, which has {names}: only --epochs may change")
-    return dataclasses.replace(saved, **{name: value for name, value in wanted.items() if name in movable and value})
+    return dataclasses.replace(saved, **{name: value for name, value in wanted.items() if name in MOVABLE and value})

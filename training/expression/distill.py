@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from facemotion import weights
+from facemotion.faces import EMOTIONS
 from training.expression import ablation_networks, networks
 from training.expression.config import Config, ConfigError
-from training.expression.inference import predict
+from training.expression.data.dataset import Split
+from training.expression.inference import as_input, predict
+from training.expression.networks import HEADS, MultiHeadNet
 
 BATCH = 1024  # pictures
 
@@ -59,3 +62,43 @@ def teacher_probabilities(teachers: Sequence[Teacher], pictures: Tensor, prior: 
         logits = predict(teacher.network, (pictures - teacher.config.mean) / teacher.config.std, bf16, BATCH)
         mean += (logits + teacher.config.balance * prior).softmax(1) / len(teachers)
     return mean
+
+
+@torch.inference_mode()
+def head_probabilities(teachers: Sequence[Teacher], split: Split, bf16: bool) -> Tensor:
+    """The mean probabilities of the teachers' heads, float32 [N, 4, 7] on the CPU, in the order of `HEADS`.
+
+    Each picture is seen as it is and mirrored, without augmentation: what the teachers see best in it.
+
+    Args:
+        teachers: one or more networks of several heads.
+        split: the pictures, of any side.
+        bf16: whether they compute in bfloat16.
+
+    Raises:
+        ConfigError: a teacher has a single head.
+    """
+    mean = torch.zeros(len(split), len(HEADS), len(EMOTIONS))
+    for teacher in teachers:
+        network = teacher.network
+        if not isinstance(network, MultiHeadNet):
+            raise ConfigError(f"--teachers names {teacher.pin.partition('#')[0]}, which has a single head")
+        device = next(network.parameters()).device
+        for start in range(0, len(split), BATCH):
+            grey = torch.from_numpy(split.pictures[start : start + BATCH]).to(device).unsqueeze(1).float() / 255
+            normal = as_input((grey - teacher.config.mean) / teacher.config.std, network)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                views = torch.stack([network.head_logits(normal), network.head_logits(normal.flip(3))])
+            mean[start : start + BATCH] += views.float().softmax(3).mean(0).cpu() / len(teachers)
+    return mean
+
+
+def blended(targets: Tensor, weights: Tensor, taught: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Targets [N, 4, 7] and weights [N, 4] of heads that learn from teachers too.
+
+    Beside a label the teachers' probabilities `taught`, [N, 4, 7], have the weight `share` in the target. Where a head
+    has no label (its weight is 0) they are the whole target, and count by `share`.
+    """
+    labelled = weights > 0
+    targets = torch.where(labelled.unsqueeze(2), torch.lerp(targets, taught, share), taught)
+    return targets, torch.where(labelled, weights, torch.full_like(weights, share))

@@ -323,6 +323,8 @@ def describe_data(
         sentences.append(
             f"It was distilled from {taught}, with a weight of {config.distillation_weight:g} in the targets."
         )
+    if config.unlabelled:
+        sentences.append("Of further pictures without labels it learned what those networks say.")
     if config.init_weights:
         sentences.append(f"It was initialised with {config.init_weights}; the data of those weights count too.")
     if raf_db:

@@ -93,8 +93,8 @@ class EmotionNet(nn.Module):
 class MultiHeadNet(EmotionNet):
     """The trunk of `EmotionNet` with a linear head for each source of labels; one head's answers do not bend another's.
 
-    In training mode the output is the logits of every head, float [N, 4, 7], in the order of `HEADS`. In evaluation
-    mode it is the logarithm of the heads' mean probabilities, weighted by the buffer `mix`, float [N, 7].
+    In training mode the output is that of `head_logits`. In evaluation mode it is the logarithm of the heads' mean
+    probabilities, weighted by the buffer `mix`, float [N, 7].
 
     Input: float [N, 1, 64, 64], grey, normalised: a face in a photo has more pixels than FER2013's 48. That makes
     119 million multiply-adds; the parameters are EmotionNet's and those of three more heads.
@@ -110,9 +110,13 @@ class MultiHeadNet(EmotionNet):
         self.mix: Tensor
         self.register_buffer("mix", torch.full((len(HEADS),), 1 / len(HEADS)))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def head_logits(self, images: Tensor) -> Tensor:
+        """The logits of every head, float [N, 4, 7], in the order of `HEADS`."""
         features = self.head(self.body(self.stem(images)))
-        logits = torch.stack([head(features) for head in self.heads.values()], dim=1)
+        return torch.stack([head(features) for head in self.heads.values()], dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.head_logits(images)
         if self.training:
             return logits
         mean = (logits.float().softmax(2) * self.mix[:, None]).sum(1)

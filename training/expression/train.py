@@ -33,7 +33,7 @@ from training.common.devices import choose_device
 from training.common.errors import DataError
 from training.common.files import write_json
 from training.expression import networks
-from training.expression.config import Config, given_knobs, new_config, parse, resumed_config
+from training.expression.config import MOVABLE, Config, given_knobs, new_config, parse, resumed_config
 from training.expression.data import mixture
 from training.expression.data.dataset import Split
 from training.expression.data.epoch_data import EpochData
@@ -89,7 +89,8 @@ def train(
     """Run a recipe; under torchrun, this process's part of it.
 
     Args:
-        config: the recipe; with `resume` only its epochs, votes and teachers count, the rest is the checkpoint's.
+        config: the recipe; with `resume` only its epochs, votes, teachers and unlabelled pictures count, the rest is
+            the checkpoint's.
         data: as for `training.expression.data.dataset.load_split`.
         out: the run directory.
         resume: go on with the run in `out`.
@@ -108,7 +109,7 @@ def train(
     context = DistributedContext.from_environment()
     where = choose_device(device, context.local_rank)
     if resume:
-        wanted = {"epochs": config.epochs, "votes": config.votes, "teachers": config.teachers}
+        wanted = {name: getattr(config, name) for name in MOVABLE}
         config = resumed_config(saved_config(out), {name: value for name, value in wanted.items() if value})
     else:
         RunDirectory(out).check_free()
@@ -116,7 +117,7 @@ def train(
         validation = load_validation(config, data, photos)
         splits = load_training(config, data, validation, not context.is_first), validation
         run = Run(config, out, where, context, resume)
-        epoch_data = epoch_inputs(config, splits[0], photos, validation, where)
+        epoch_data = epoch_inputs(config, splits[0], [data, *photos], validation, where)
         run.check_training(epoch_data.digest, epoch_data.teacher_pins)
         if isinstance(run.network, networks.MultiHeadNet) and not resume:
             mixture.set_initial_head_weights(run.network, config, len(photos))

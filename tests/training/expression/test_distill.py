@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,9 +15,13 @@ from tests.support.training.arithmetic import UNIT
 from tests.support.training.tree import write_tree
 from training.expression import distill, train
 from training.expression.config import PRESETS, Config, ConfigError
-from training.expression.data.dataset import load_split
+from training.expression.data.dataset import Split, load_split
 from training.expression.data.epoch_data import EpochData
 from training.expression.distill import Teacher
+from training.expression.evaluation import metrics
+from training.expression.evaluation.scorers import from_head
+from training.expression.inference import resized_pictures
+from training.expression.networks import HEADS, MultiHeadNet
 from training.expression.optim import log_priors
 
 CPU = torch.device("cpu")
@@ -112,10 +117,8 @@ def test_a_taught_run_names_its_teachers_and_goes_on_where_they_were_moved(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (
-            {"network": "multihead", "teachers": ("run",), "distillation_weight": 0.5},
-            "--teachers must be left out for --network",
-        ),
+        ({"unlabelled": "faces"}, "--unlabelled must be left out, or given with --network multihead and --teachers"),
+        ({"network": "multihead", "unlabelled": "faces"}, "--unlabelled must be left out"),
         ({"distillation_weight": 0.5}, "--distillation-weight must be 0, or with --teachers"),
         ({"teachers": ("run",)}, "--distillation-weight must be 0, or with --teachers"),
         ({"teachers": ("run",), "distillation_weight": 1.5}, "at most 1"),
@@ -124,6 +127,39 @@ def test_a_taught_run_names_its_teachers_and_goes_on_where_they_were_moved(
 def test_knobs_that_do_not_go_together(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Config(**wrong)  # type: ignore[arg-type]
+
+
+def test_beside_a_label_a_teacher_counts_by_its_weight_and_without_one_it_is_the_target() -> None:
+    targets, weights = torch.zeros(1, 2, 2), torch.tensor([[1.5, 0.0]])
+    targets[0, 0, 0] = 1
+    taught = torch.tensor([[[0.2, 0.8], [0.6, 0.4]]])
+    blended, counted = distill.blended(targets, weights, taught, 0.25)
+    assert blended.flatten().tolist() == pytest.approx([0.8, 0.2, 0.6, 0.4])
+    assert counted.tolist() == [[1.5, 0.25]]
+
+
+@pytest.mark.slow
+def test_heads_are_taught_by_the_heads_of_several_teachers_that_see_both_sides(arithmetic: str) -> None:
+    """In bfloat16 a sum may be rounded to the neighbouring number, layer by layer."""
+    bf16, bound = arithmetic == "bfloat16", 32 * UNIT[arithmetic]
+    torch.manual_seed(0)
+    pictures = torch.randint(0, 256, (3, 100, 100), dtype=torch.uint8).numpy()
+    config = Config(network="multihead")
+    teachers = [Teacher(MultiHeadNet().eval(), config, "") for _ in range(2)]
+    said = distill.head_probabilities(teachers, Split(pictures, np.zeros(3, np.int64), ("0", "1", "2")), bf16)
+    assert said.shape == (3, len(HEADS), 7)
+    torch.testing.assert_close(said.sum(2), torch.ones(3, len(HEADS)))
+    for head, name in enumerate(HEADS):
+        alone = [from_head(teacher.network, config, name, "").score for teacher in teachers]  # type: ignore[arg-type]
+        small = resized_pictures(pictures, 64)
+        views = [metrics.softmax(score(view)) for score in alone for view in (small, small[..., ::-1].copy())]
+        np.testing.assert_allclose(said[:, head].numpy(), np.mean(views, axis=0), rtol=0, atol=max(bound, 0.005))
+
+
+def test_a_teacher_of_a_single_head_cannot_teach_several() -> None:
+    split = Split(np.zeros((1, 48, 48), np.uint8), np.zeros(1, np.int64), ("0",))
+    with pytest.raises(ConfigError, match="--teachers names single, which has a single head"):
+        distill.head_probabilities([Teacher(Says(0, 0, 0), Config(), "single#00")], split, bf16=False)
 
 
 @pytest.mark.slow

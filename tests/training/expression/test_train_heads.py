@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from facemotion import EMOTIONS, EmotionClassifier
@@ -21,10 +22,11 @@ from training.common.errors import DataError
 from training.expression import export, train
 from training.expression.config import PRESETS, Config
 from training.expression.data import mixture, sources
-from training.expression.data.dataset import limited, load_split
+from training.expression.data.dataset import Split, limited, load_split
 from training.expression.data.ferplus import VOTES
 from training.expression.data.soft_labels import FERPLUS_NAMES
 from training.expression.evaluation import metrics, scorers
+from training.expression.inference import resized
 from training.expression.networks import HEADS
 from training.reports import run_report
 
@@ -130,6 +132,40 @@ def test_it_learns_from_both_sources_and_is_judged_on_both(place: Place) -> None
     assert recipe["votes"] == "votes.csv" and recipe["photo_weight"] == 1.5
     with pytest.raises(DataError, match="learned from other images so far"):
         train.train(place.config, place.data, place.runs / "stopped", resume=True, device="cpu")
+
+
+def test_its_heads_teach_also_with_pictures_without_labels(place: Place, tmp_path: Path) -> None:
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    for number in range(6):
+        Image.new("RGB", (50 + number, 50 + number), (40 * number, 90, 120)).save(faces / f"face-{number}.jpg")
+    knobs = {"teachers": (str(place.runs / "whole"),), "distillation_weight": 0.5, "unlabelled": str(faces)}
+    config = dataclasses.replace(place.config, epochs=1, **knobs)  # type: ignore[arg-type]
+    taught = dataclasses.replace(place, config=config, runs=tmp_path)
+    taught.train("taught")
+    recipe = json.loads((tmp_path / "taught" / "config.json").read_text())
+    assert recipe["unlabelled"] == "faces" and recipe["teachers"][0].startswith("whole#")
+    (faces / "face-0.jpg").unlink()
+    with pytest.raises(DataError, match="learned from other images so far"):
+        dataclasses.replace(taught, config=dataclasses.replace(config, epochs=2)).train("taught", resume=True)
+
+
+def test_every_picture_of_the_mixture_has_targets_for_every_head(place: Place) -> None:
+    config = dataclasses.replace(
+        place.config, teachers=(str(place.runs / "whole"),), distillation_weight=0.5, augment=False
+    )
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 70, 70), np.uint8)
+    unlabelled = Split(pictures, np.zeros(5, np.int64), tuple("abcde"))
+    data, photos = load_split(place.data, "train"), mixture.load_photos(place.photos, "train", 100)
+    made = mixture.Mixture([data, photos], config, torch.device("cpu"), unlabelled)
+    rows = torch.arange(len(made))
+    assert len(made) == len(data) + len(photos) + 5 and made.sampling[-5:].tolist() == [1] * 5
+    batch = made.batch(rows)
+    torch.testing.assert_close(batch.targets.sum(2), torch.ones(len(made), len(HEADS)))
+    assert batch.weights[-1].tolist() == [0.5] * 4
+    assert batch.weights[len(data)].tolist() == [0.5, 0.5, 1, mixture.CONSENSUS_WEIGHT]
+    grey = resized(torch.from_numpy(pictures[4:5]).unsqueeze(1).float() / 255, 64)
+    torch.testing.assert_close(batch.pictures[-1:], (grey - config.mean) / config.std)
 
 
 def test_how_to_go_on_names_all_sources(place: Place) -> None:

@@ -2,7 +2,8 @@
 
 The first source is FER2013 or a tree in its form: its labels train the head "labels", FER+'s votes the head "votes".
 Further sources are trees of photos that many people labelled, in colour and of any size: they train the head "photos".
-The head "consensus" learns from votes and photos alike.
+The head "consensus" learns from votes and photos alike. With teachers every head learns from every picture, also from
+unlabelled ones.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from torch.nn import functional
 from facemotion.faces import EMOTIONS
 from training.common import duplicates
 from training.common.constants import SIDE
+from training.common.devices import precision_of
 from training.common.errors import DataError
-from training.expression import networks
+from training.expression import distill, networks
 from training.expression.config import Config
 from training.expression.data.augment import augment
 from training.expression.data.dataset import Split, collect, limited
@@ -30,6 +32,7 @@ from training.expression.data.epoch_data import class_sampling_weights, sampled
 from training.expression.data.ferplus import load_votes
 from training.expression.data.soft_labels import plurality_label, soft_targets, vote_distributions
 from training.expression.data.sources import available
+from training.expression.data.unlabelled import load_unlabelled
 from training.expression.inference import resized, resized_pictures
 from training.expression.networks import HEADS, MULTI_HEAD, MultiHeadNet
 
@@ -55,24 +58,37 @@ class Mixture:
         sources: FER2013's split first, then photos, whose pictures may have another side.
         config: the recipe.
         device: where the network learns; augmentation runs on the CPU.
+        unlabelled: pictures that only teachers name.
 
     Raises:
-        DataError: the votes cannot be read or are not of these pictures.
+        DataError: the votes cannot be read or are not of these pictures, or a teacher cannot be loaded.
     """
 
-    def __init__(self, sources: Sequence[Split], config: Config, device: torch.device) -> None:
-        self.sources, self.config, self.device = sources, config, device
-        self.digest = " ".join(source.digest() for source in sources)
-        self.teacher_pins: list[str] = []  # the heads learn from labels alone
+    def __init__(
+        self, sources: Sequence[Split], config: Config, device: torch.device, unlabelled: Split | None = None
+    ) -> None:
+        self.sources = [*sources, *([unlabelled] if unlabelled else [])]
+        self.config, self.device = config, device
+        self.digest = " ".join(source.digest() for source in self.sources)
         self.side = networks.input_size(config.network)
-        self.starts = np.cumsum([0, *(len(source) for source in sources)])
+        self.starts = np.cumsum([0, *(len(source) for source in self.sources)])
+        teachers = [distill.load(Path(run), device) for run in config.teachers]
+        self.teacher_pins = [teacher.pin for teacher in teachers]
         pairs = [fer2013_targets(sources[0], config), *(photo_targets(source) for source in sources[1:])]
+        pairs += [empty(len(unlabelled))] if unlabelled else []
+        if teachers:
+            bf16 = precision_of(device).dtype is torch.bfloat16
+            taught = [distill.head_probabilities(teachers, source, bf16) for source in self.sources]
+            pairs = [
+                distill.blended(*pair, probabilities, config.distillation_weight)
+                for pair, probabilities in zip(pairs, taught, strict=True)
+            ]
         self.targets, self.weights = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        often = [1.0, *[config.photo_weight] * (len(sources) - 1)]
+        often = [1.0, *[config.photo_weight] * (len(sources) - 1), *([1.0] if unlabelled else [])]
         self.sampling = torch.cat(
             [
                 weight * class_sampling_weights(source.labels, config.rare_class_sampling)
-                for source, weight in zip(sources, often, strict=True)
+                for source, weight in zip(self.sources, often, strict=True)
             ]
         )
 
@@ -191,10 +207,32 @@ def load_training_photos(root: Path, config: Config, validation: Split) -> Split
         DataError: no such part, or a picture that cannot be read.
     """
     photos = load_photos(root, config.train_split, PHOTO_SIDE, held_out=False)
-    kept_back = [resized_pictures(validation.pictures, SIDE)]
-    kept_back += [load_photos(root, other, SIDE).pictures for other in available(root) if other != config.train_split]
-    fresh = ~duplicates.near_matches(resized_pictures(photos.pictures, SIDE), np.concatenate(kept_back))
-    return limited(photos.where(fresh), config.limit, config.seed)
+    return limited(unlike(photos, [validation, *other_parts(root, config)]), config.limit, config.seed)
+
+
+def load_training_faces(roots: Sequence[Path], config: Config, validation: Split) -> Split | None:
+    """The unlabelled pictures of the recipe, without those that resemble a picture of `validation` or of the other
+    parts of the trees `roots`; None where it has none.
+
+    Raises:
+        DataError: a picture cannot be read.
+    """
+    if not config.unlabelled:
+        return None
+    faces = load_unlabelled(Path(config.unlabelled), PHOTO_SIDE)
+    kept_back = [part for root in roots for part in other_parts(root, config)]
+    return limited(unlike(faces, [validation, *kept_back]), config.limit, config.seed)
+
+
+def other_parts(root: Path, config: Config) -> list[Split]:
+    """The parts of a tree that are not learned from, in FER2013's size."""
+    return [load_photos(root, name, SIDE) for name in available(root) if name != config.train_split]
+
+
+def unlike(split: Split, kept_back: Sequence[Split]) -> Split:
+    """The pictures that resemble none of those kept back."""
+    others = np.concatenate([resized_pictures(part.pictures, SIDE) for part in kept_back])
+    return split.where(~duplicates.near_matches(resized_pictures(split.pictures, SIDE), others))
 
 
 def consensus(split: Split, votes: Path) -> Split:

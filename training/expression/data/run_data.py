@@ -57,16 +57,23 @@ def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> 
 
 
 def epoch_inputs(
-    config: Config, first: Split, photos: Sequence[Path], validation: Split, device: torch.device
+    config: Config, first: Split, roots: Sequence[Path], validation: Split, device: torch.device
 ) -> EpochData | mixture.Mixture:
-    """The inputs and targets of the epochs: of all sources for a network of several heads, else of the first. Photos
-    that resemble a picture of `validation` are left out.
+    """The inputs and targets of the epochs: of all sources for a network of several heads, else of the first. Pictures
+    that resemble one of `validation` are left out of the others.
+
+    Args:
+        config: the recipe.
+        first: the training pictures of the first source.
+        roots: the sources, of `--data`.
+        validation: the pictures that epochs are chosen by.
+        device: where it learns.
 
     Raises:
-        DataError: votes, teachers or photos cannot be read.
+        DataError: votes, teachers, photos or unlabelled pictures cannot be read.
     """
     if config.network != MULTI_HEAD:
         return EpochData(first, config, device)
     small = resized_split(validation, SIDE)
-    trees = [mixture.load_training_photos(root, config, small) for root in photos]
-    return mixture.Mixture([first, *trees], config, device)
+    trees = [mixture.load_training_photos(root, config, small) for root in roots[1:]]
+    return mixture.Mixture([first, *trees], config, device, mixture.load_training_faces(roots, config, small))
