@@ -28,7 +28,7 @@ WEIGHTS_FILE, CONFIG_FILE = "model.onnx", "config.json"
 STRIDE = 32
 MIN_INPUT_SIDE = 128  # pixels; below, the network has fewer cells than output rows
 _CANDIDATES = 5000  # boxes before suppression, which limits its time; a face has about ten
-_GREY = 114  # padding, as in training
+GREY = 114  # padding, as in training
 
 Runtime = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
@@ -129,7 +129,7 @@ def to_input(image: Image) -> npt.NDArray[np.float32]:
     height, width = image.shape[:2]
     rows, columns = (max(MIN_INPUT_SIDE, -(-side // STRIDE) * STRIDE) for side in (height, width))
     padded = cv2.copyMakeBorder(
-        image, 0, rows - height, 0, columns - width, cv2.BORDER_CONSTANT, value=(_GREY, _GREY, _GREY)
+        image, 0, rows - height, 0, columns - width, cv2.BORDER_CONSTANT, value=(GREY, GREY, GREY)
     )
     return np.asarray(np.ascontiguousarray(padded.transpose(2, 0, 1)[None]) / np.float32(255), np.float32)
 

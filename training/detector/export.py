@@ -38,7 +38,6 @@ SUPPRESS = 0.5  # ultralytics' 0.7 leaves two boxes on some faces
 OPSET = 17  # runtimes of 2022 already read it
 MAX_BYTES = 13_000_000
 COMPARED = 8  # held-out photos
-HALVED = 20_000  # values of a tensor that is stored as float16: rounding the small ones moves scores by twice as much
 SCORED = 0.1  # rows that are compared; those below are no faces, and come in any order
 MAX_PX, MAX_SCORE = 0.05, 1e-3  # difference of a corner and of a score between the checkpoint and the file
 
@@ -131,24 +130,6 @@ def write(weights: Path, file: Path) -> str:
         raise DataError(f"the file has {len(content):,} bytes, more than {MAX_BYTES:,}: start from a smaller network")
     replace(file, lambda opened: opened.write(content))
     return name
-
-
-def stored_as_half(graph: Any) -> Any:
-    """The same ONNX model with its weights as float16, half the bytes; computed in float32, as before."""
-    import onnx  # noqa: PLC0415
-    from onnx import helper, numpy_helper  # noqa: PLC0415
-
-    casts = []
-    for tensor in graph.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype == np.float32 and values.size >= HALVED:
-            name = tensor.name
-            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-            casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.graph.node]
-    del graph.graph.node[:]
-    graph.graph.node.extend(nodes)
-    return graph
 
 
 def pictures(run: Path) -> list[Path]:
