@@ -22,8 +22,8 @@ DOUBTFUL = (0.2, 0.6)  # scores of the first detector from which on, and below w
 PASS_WEIGHT = 0.5  # of the least score in a pass that sees the face well
 SECOND_WEIGHT = 0.3  # of the second detector's score
 MARGIN = 1.0  # around the box, in its longer sides: a face is recognised by the head and shoulders too
-SIDE = 128  # pixels of what the second detector looks at; the face has a third of them
-MOST = 16  # boxes that are looked at again, the largest ones; bounds the time of crowds
+CHECKED_SIDE = 128  # pixels of what the second detector looks at; the face has a third of them
+MAX_CHECKED = 16  # boxes that are looked at again, the largest ones; bounds the time of crowds
 _SEEN_PX = 1.2 * COARSE_PX  # a pass sees such boxes well, even if they are somewhat smaller there
 _SAME_IN_PASSES, _SAME_IN_BOTH = 0.5, 0.4  # overlaps; boxes of two detectors differ more
 _LEAST_SCORE = 0.02  # of both detectors, at every threshold: a face's score does not depend on the one asked for
@@ -66,7 +66,7 @@ class Cascade(FaceDetector):
     def _confirm(self, image: Image, boxes: Boxes, scores: Scores, passes: Passes) -> Scores:
         """Scores [N] after the check: doubtful ones are means with other passes and the second detector."""
         (doubtful,) = np.nonzero((scores >= DOUBTFUL[0]) & (scores < DOUBTFUL[1]))
-        largest = doubtful[np.argsort(-areas(boxes[doubtful]), kind="stable")[:MOST]]
+        largest = doubtful[np.argsort(-areas(boxes[doubtful]), kind="stable")[:MAX_CHECKED]]
         confirmed = np.array(scores, np.float32)
         again = _mean_of_passes(boxes[largest], scores[largest], passes, (image.shape[1], image.shape[0]))
         for index, score in zip(largest, again, strict=True):
@@ -105,4 +105,4 @@ def _around(box: npt.NDArray[np.float32], width: int, height: int) -> Window:
     x, y = (box[:2] + box[2:]) / 2
     x0, y0 = max(0, int(x - side / 2)), max(0, int(y - side / 2))
     x1, y1 = min(width, int(np.ceil(x + side / 2))), min(height, int(np.ceil(y + side / 2)))
-    return Window(x0, y0, x1, y1, SIDE / side)
+    return Window(x0, y0, x1, y1, CHECKED_SIDE / side)

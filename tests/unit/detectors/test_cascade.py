@@ -110,7 +110,7 @@ def test_boxes_that_stick_out_of_the_image_are_compared_by_the_parts_inside(phot
 
     class Second(FaceDetector):
         def _run(self, image: Image, threshold: float) -> tuple[Any, Any]:
-            scale = cascade.SIDE / 360  # the face of 120 pixels with its surroundings
+            scale = cascade.CHECKED_SIDE / 360  # the face of 120 pixels with its surroundings
             return np.float32([[-100, 100, 60, 220]]) * np.float32(scale), np.float32([0.9])
 
     detector = Cascade(Claims(((-100.0, 100.0, 60.0, 220.0), 0.5)), Second("second"))
@@ -125,11 +125,11 @@ def test_of_a_crowd_the_largest_are_looked_at() -> None:
             looked.append(max(image.shape))
             return super()._run(image, threshold)
 
-    sides = range(10, 10 + cascade.MOST + 5)
+    sides = range(10, 10 + cascade.MAX_CHECKED + 5)
     claims = [((40.0 * (n % 12), 60.0 * (n // 12), 40.0 * (n % 12) + side, 60.0 * (n // 12) + side), 0.5)
               for n, side in enumerate(sides)]  # fmt: skip
     shown = found(Cascade(Claims(*claims), Watched()), np.zeros((SIDE, SIDE, 3), np.uint8), 0.05)
-    assert len(looked) == cascade.MOST and max(looked) <= cascade.SIDE + 5
+    assert len(looked) == cascade.MAX_CHECKED and max(looked) <= cascade.CHECKED_SIDE + 5
     assert sorted(box[2] - box[0] for box, score in shown.items() if score == 0.5) == [10, 11, 12, 13, 14]
 
 

@@ -276,7 +276,7 @@ def test_a_small_face_of_a_large_photo_is_taken_from_its_tile() -> None:
 
 def test_the_description_names_the_weights(detector: FaceDetector) -> None:
     assert detector.description in {
-        "yolov8n-face (embedded, ad084e92) + yunet (embedded, 8ac30af0)",
+        "yolov8n-face (embedded, d4e423dc) + yunet (embedded, 8ac30af0)",
         "yolo (embedded, af6973e4)",
         "yunet (embedded, 8ac30af0)",
     }
