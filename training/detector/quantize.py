@@ -27,7 +27,7 @@ from facemotion.weights import CHECKSUMS, sha256
 from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import replace, update_checksums, write_json
-from training.detector.data import yolo_format
+from training.detector.data import dataset
 
 PHOTOS = 96  # for calibration
 AT_ONCE = 8  # photos whose activations are kept in memory, 250 MB each
@@ -70,14 +70,15 @@ def quantize(
         WeightsMismatch: `folder` holds no exported detector.
     """
     config = served.read_config(folder / served.CONFIG_FILE)
+    measured = {f"float_{name}": config.pop(name) for name in ("parity", "held_out") if name in config}
     if "quantized" in config or out.resolve() == folder.resolve():
         raise DataError(f"--folder names {folder}, which is quantised or is --out: name the float32 export")
     if threshold is not None and not 0 < threshold < 1:
         raise DataError(f"--threshold must be between 0 and 1, but is {threshold}")
-    photos, held_out = yolo_format.load_all(data)
-    learned = [photo.path for photo, kept_back in zip(photos, held_out, strict=True) if not kept_back]
+    source = dataset.read(*data)
+    learned = [photo.path for photo, held_out in zip(source.photos, source.held_out, strict=True) if not held_out]
     usable = min(count, len(learned)) // AT_ONCE * AT_ONCE
-    if not usable:
+    if usable < AT_ONCE:
         raise DataError(f"calibration needs {AT_ONCE} photos or more, but got {min(count, len(learned))}")
     chosen = [learned[row] for row in np.random.default_rng(0).permutation(len(learned))[:usable]]
     out.mkdir(parents=True, exist_ok=True)
@@ -90,6 +91,7 @@ def quantize(
         "bytes": file.stat().st_size,
         "quantized": {"weight_bits": 7, "activation_bits": 8, "percentile": PERCENTILE, "photos": len(chosen)},
         "float_sha256": sha256(folder / served.WEIGHTS_FILE),
+        **measured,
     }
     write_json(out / served.CONFIG_FILE, config)
     if (out.parent / CHECKSUMS).exists():
@@ -154,8 +156,14 @@ def quantized(file: Path, pixels: Iterator[NDArray[np.float32]], count: int) -> 
 
 
 def float_nodes(graph: Any) -> list[str]:
-    """The nodes of the head that stay float32: the last convolutions of its branches, and all that decodes boxes."""
+    """The nodes of the head that stay float32: the last convolutions of its branches, and all that decodes boxes.
+
+    Raises:
+        DataError: the nodes are not named as the export names them.
+    """
     names = [node.name for node in graph.graph.node]
+    if not any(name.startswith("/model.") for name in names):
+        raise DataError("the network's nodes are not named /model.0/... as those that training.detector.export writes")
     head = max(int(name.split("/model.")[1].split("/")[0]) for name in names if name.startswith("/model."))
     decoding = [node.name for node in graph.graph.node if f"/model.{head}/" in node.name and node.op_type != "Conv"]
     last = [node.name for node in graph.graph.node if f"/model.{head}/" in node.name and node.name.endswith(".2/Conv")]

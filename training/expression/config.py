@@ -100,7 +100,7 @@ class Config:
     )
     mean: float = knob(0.5, DATA, "Grey level, on the scale 0..1, that is normalised to 0.")
     std: float = knob(0.25, DATA, "Difference of grey levels, on the scale 0..1, that is normalised to 1.")
-    epochs: int = knob(50, OPTIMISATION, "Passes over the training images. The only knob that may change on --resume.")
+    epochs: int = knob(50, OPTIMISATION, "Passes over the training images; may be more on --resume.")
     # The study does not state its batch size.
     batch_size: int = knob(64, OPTIMISATION, "Images per step of the optimizer, over all processes together.")
     optimizer: str = knob("adam", OPTIMISATION, "adam, or sgd with Nesterov momentum.")
@@ -323,5 +323,6 @@ def resumed_config(saved: Config, wanted: Mapping[str, Any]) -> Config:
     different = [name for name, value in wanted.items() if name not in MOVABLE and value != getattr(saved, name)]
     if different:
         names = ", ".join(f"{flag(name)} {json.dumps(getattr(saved, name))}" for name in different)
-        raise ConfigError(f"a run goes on with its own recipe, which has {names}: only --epochs may change")
+        kept = ", ".join(map(flag, MOVABLE))
+        raise ConfigError(f"a run goes on with its own recipe, which has {names}: only {kept} may change")
     return dataclasses.replace(saved, **{name: value for name, value in wanted.items() if name in MOVABLE and value})

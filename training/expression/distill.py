@@ -15,7 +15,7 @@ from training.expression import ablation_networks, networks
 from training.expression.config import Config, ConfigError
 from training.expression.data.dataset import Split
 from training.expression.inference import as_input, predict
-from training.expression.networks import HEADS, MultiHeadNet
+from training.expression.networks import HEADS, MULTI_HEAD, MultiHeadNet
 
 BATCH = 1024  # pictures
 
@@ -68,7 +68,8 @@ def teacher_probabilities(teachers: Sequence[Teacher], pictures: Tensor, prior: 
 def head_probabilities(teachers: Sequence[Teacher], split: Split, bf16: bool) -> Tensor:
     """The mean probabilities of the teachers' heads, float32 [N, 4, 7] on the CPU, in the order of `HEADS`.
 
-    Each picture is seen as it is and mirrored, without augmentation: what the teachers see best in it.
+    Each picture is seen as it is and mirrored, without augmentation: what the teachers see best in it. A head counts
+    where it learned from labels; one that no teacher learned has probabilities of 0.
 
     Args:
         teachers: one or more networks of several heads.
@@ -78,27 +79,43 @@ def head_probabilities(teachers: Sequence[Teacher], split: Split, bf16: bool) ->
     Raises:
         ConfigError: a teacher has a single head.
     """
-    mean = torch.zeros(len(split), len(HEADS), len(EMOTIONS))
+    mean, count = torch.zeros(len(split), len(HEADS), len(EMOTIONS)), torch.zeros(len(HEADS))
+    for teacher in teachers:
+        if not isinstance(teacher.network, MultiHeadNet):
+            name = teacher.pin.partition("#")[0]
+            raise ConfigError(f"--teachers names {name}, which has a single head: name runs of --network {MULTI_HEAD}")
     for teacher in teachers:
         network = teacher.network
-        if not isinstance(network, MultiHeadNet):
-            raise ConfigError(f"--teachers names {teacher.pin.partition('#')[0]}, which has a single head")
+        assert isinstance(network, MultiHeadNet)
+        learned = learned_heads(network)
+        count += learned
         device = next(network.parameters()).device
         for start in range(0, len(split), BATCH):
             grey = torch.from_numpy(split.pictures[start : start + BATCH]).to(device).unsqueeze(1).float() / 255
             normal = as_input((grey - teacher.config.mean) / teacher.config.std, network)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 views = torch.stack([network.head_logits(normal), network.head_logits(normal.flip(3))])
-            mean[start : start + BATCH] += views.float().softmax(3).mean(0).cpu() / len(teachers)
-    return mean
+            mean[start : start + BATCH] += views.float().softmax(3).mean(0).cpu() * learned[:, None]
+    return mean / count.clamp_min(1)[:, None]
+
+
+def learned_heads(network: MultiHeadNet) -> Tensor:
+    """Which heads of a trained network learned from labels, as 0 or 1, float32 [4]: training gives no weight to the
+    others."""
+    learned = (network.mix > 0).float().cpu()
+    learned[HEADS.index("labels")] = 1
+    return learned
 
 
 def blended(targets: Tensor, weights: Tensor, taught: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """Targets [N, 4, 7] and weights [N, 4] of heads that learn from teachers too.
 
     Beside a label the teachers' probabilities `taught`, [N, 4, 7], have the weight `share` in the target. Where a head
-    has no label (its weight is 0) they are the whole target, and count by `share`.
+    has no label (its weight is 0) they are the whole target, and count by `share`. Where no teacher knows the head (all
+    of them are 0) nothing changes.
     """
-    labelled = weights > 0
-    targets = torch.where(labelled.unsqueeze(2), torch.lerp(targets, taught, share), taught)
-    return targets, torch.where(labelled, weights, torch.full_like(weights, share))
+    labelled, known = weights > 0, taught.sum(2) > 0
+    both, alone = labelled & known, ~labelled & known
+    targets = torch.where(both.unsqueeze(2), torch.lerp(targets, taught, share), targets)
+    targets = torch.where(alone.unsqueeze(2), taught, targets)
+    return targets, torch.where(alone, torch.full_like(weights, share), weights)

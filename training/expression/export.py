@@ -321,7 +321,8 @@ def describe_data(
         number = len(config.teachers)
         taught = "another network" if number == 1 else f"{number} other networks"
         sentences.append(
-            f"It was distilled from {taught}, with a weight of {config.distillation_weight:g} in the targets."
+            f"It was distilled from {taught}, with a weight of {config.distillation_weight:g} in the targets; "
+            "what they learned from counts too."
         )
     if config.unlabelled:
         sentences.append("Of further pictures without labels it learned what those networks say.")

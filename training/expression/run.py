@@ -85,7 +85,7 @@ class Run:
         if different:
             raise DataError(
                 f"the run in {self.directory.folder} learned from other {' and '.join(different)} so far: give the "
-                "--data and --teachers it began with"
+                "--data, --teachers and --unlabelled it began with"
             )
         self.training = training
 
@@ -113,6 +113,8 @@ class Run:
         if self.context.is_first:
             self.directory.check_validation(validation)
             recipe = self.config.to_dict() | {"init_weights": self.initial_weights_pin, "teachers": list(teachers)}
+            # Exports publish the recipe: of a path only the name.
+            recipe |= {name: recipe[name] and Path(recipe[name]).resolve().name for name in ("votes", "unlabelled")}
             environment = provenance.environment(self.device) | {
                 "seed": self.config.seed,
                 "processes": self.context.size,

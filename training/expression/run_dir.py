@@ -91,8 +91,6 @@ class RunDirectory:
         (self.folder / "predictions").mkdir(parents=True, exist_ok=True)
         file = self.folder / "environment.json"
         write_json(file, [*self._sessions(file), environment])
-        # Exports publish this file with the recipe: of a path only the name.
-        recipe = recipe | {name: Path(recipe[name]).name for name in ("votes", "unlabelled")}
         write_json(self.folder / "config.json", recipe | {k: environment[k] for k in ("commit", "dirty", "torch")})
         write_array(self.folder / "validation_labels.npy", validation.labels)
         write_json(self.folder / "validation_names.json", list(validation.names))

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from facemotion import EMOTIONS, EmotionClassifier
+from facemotion.expression import crops
 from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE
 from tests.support.training.tree import number_names, write_photos, write_tree
 from training.common import devices
@@ -24,6 +25,7 @@ from training.expression.config import PRESETS, Config
 from training.expression.data import mixture, sources
 from training.expression.data.dataset import Split, limited, load_split
 from training.expression.data.ferplus import VOTES
+from training.expression.data.run_data import load_validation
 from training.expression.data.soft_labels import FERPLUS_NAMES
 from training.expression.evaluation import metrics, scorers
 from training.expression.inference import resized
@@ -137,17 +139,29 @@ def test_it_learns_from_both_sources_and_is_judged_on_both(place: Place) -> None
 def test_its_heads_teach_also_with_pictures_without_labels(place: Place, tmp_path: Path) -> None:
     faces = tmp_path / "faces"
     faces.mkdir()
+    generator = np.random.default_rng(5)
     for number in range(6):
-        Image.new("RGB", (50 + number, 50 + number), (40 * number, 90, 120)).save(faces / f"face-{number}.jpg")
+        blots = generator.integers(0, 256, (5, 5, 3), np.uint8)
+        Image.fromarray(crops.resize(blots, 60 + number)).save(faces / f"face-{number}.png")
+    kept_back = next((place.photos / "test").rglob("*.*"))
+    Image.open(kept_back).save(faces / "kept_back.png")
     knobs = {"teachers": (str(place.runs / "whole"),), "distillation_weight": 0.5, "unlabelled": str(faces)}
     config = dataclasses.replace(place.config, epochs=1, **knobs)  # type: ignore[arg-type]
     taught = dataclasses.replace(place, config=config, runs=tmp_path)
     taught.train("taught")
     recipe = json.loads((tmp_path / "taught" / "config.json").read_text())
     assert recipe["unlabelled"] == "faces" and recipe["teachers"][0].startswith("whole#")
-    (faces / "face-0.jpg").unlink()
-    with pytest.raises(DataError, match="learned from other images so far"):
-        dataclasses.replace(taught, config=dataclasses.replace(config, epochs=2)).train("taught", resume=True)
+    moved = faces.rename(tmp_path / "moved")
+    more = dataclasses.replace(taught, config=dataclasses.replace(config, epochs=2, unlabelled=str(moved)))
+    more.train("taught", resume=True)
+    assert len((tmp_path / "taught" / "history.csv").read_text().splitlines()) == 3
+    validation = load_validation(config, place.data, [place.photos])
+    kept = mixture.load_training_faces([place.data, place.photos], more.config, validation)
+    assert kept is not None and kept.names == tuple(f"face-{number}" for number in range(6))
+    for face in moved.glob("face-*"):
+        face.unlink()
+    with pytest.raises(DataError, match="resembles one kept back for validation or test: use others"):
+        more.train("taught", resume=True)
 
 
 def test_every_picture_of_the_mixture_has_targets_for_every_head(place: Place) -> None:
@@ -237,7 +251,7 @@ def test_other_training_images_are_refused_on_resume(place: Place, tmp_path: Pat
     shutil.copytree(place.photos, photos)
     next((photos / "train" / "happy").glob("photo_24.png")).rename(photos / "train" / "happy" / "photo_24b.png")
     longer = dataclasses.replace(place.config, epochs=3)
-    with pytest.raises(DataError, match=r"learned from other images so far: give the --data and --teachers it began"):
+    with pytest.raises(DataError, match="other images so far: give the --data, --teachers and --unlabelled it began"):
         train.train(longer, place.data, run, resume=True, device="cpu", photos=[photos])
 
 

@@ -2,8 +2,8 @@
 
 The first source is FER2013 or a tree in its form: its labels train the head "labels", FER+'s votes the head "votes".
 Further sources are trees of photos that many people labelled, in colour and of any size: they train the head "photos".
-The head "consensus" learns from votes and photos alike. With teachers every head learns from every picture, also from
-unlabelled ones.
+The head "consensus" learns from votes and photos alike. With teachers a head learns from every picture, also from
+unlabelled ones, what the same heads of the teachers say, where one of them learned it from labels.
 """
 
 from __future__ import annotations
@@ -27,16 +27,15 @@ from training.common.errors import DataError
 from training.expression import distill, networks
 from training.expression.config import Config
 from training.expression.data.augment import augment
-from training.expression.data.dataset import Split, collect, limited
+from training.expression.data.dataset import Split, collect, limited, others
 from training.expression.data.epoch_data import class_sampling_weights, sampled
 from training.expression.data.ferplus import load_votes
 from training.expression.data.soft_labels import plurality_label, soft_targets, vote_distributions
-from training.expression.data.sources import available
+from training.expression.data.sources import PHOTO_SIDE, available
 from training.expression.data.unlabelled import load_unlabelled
 from training.expression.inference import resized, resized_pictures
 from training.expression.networks import HEADS, MULTI_HEAD, MultiHeadNet
 
-PHOTO_SIDE = 100  # of stored photos, as RAF-DB's are: a smaller crop of them is still sharp in the network's input
 CONSENSUS_WEIGHT = 0.5  # of the head that learns from both sources, beside the heads of each
 HELD_OUT = 10  # one photo in so many of a tree's training part
 
@@ -67,7 +66,7 @@ class Mixture:
     def __init__(
         self, sources: Sequence[Split], config: Config, device: torch.device, unlabelled: Split | None = None
     ) -> None:
-        self.sources = [*sources, *([unlabelled] if unlabelled else [])]
+        self.sources = [*sources, *([] if unlabelled is None else [unlabelled])]
         self.config, self.device = config, device
         self.digest = " ".join(source.digest() for source in self.sources)
         self.side = networks.input_size(config.network)
@@ -75,7 +74,7 @@ class Mixture:
         teachers = [distill.load(Path(run), device) for run in config.teachers]
         self.teacher_pins = [teacher.pin for teacher in teachers]
         pairs = [fer2013_targets(sources[0], config), *(photo_targets(source) for source in sources[1:])]
-        pairs += [empty(len(unlabelled))] if unlabelled else []
+        pairs += [] if unlabelled is None else [empty(len(unlabelled))]
         if teachers:
             bf16 = precision_of(device).dtype is torch.bfloat16
             taught = [distill.head_probabilities(teachers, source, bf16) for source in self.sources]
@@ -84,7 +83,7 @@ class Mixture:
                 for pair, probabilities in zip(pairs, taught, strict=True)
             ]
         self.targets, self.weights = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        often = [1.0, *[config.photo_weight] * (len(sources) - 1), *([1.0] if unlabelled else [])]
+        often = [1.0, *[config.photo_weight] * (len(sources) - 1), *([] if unlabelled is None else [1.0])]
         self.sampling = torch.cat(
             [
                 weight * class_sampling_weights(source.labels, config.rare_class_sampling)
@@ -211,17 +210,23 @@ def load_training_photos(root: Path, config: Config, validation: Split) -> Split
 
 
 def load_training_faces(roots: Sequence[Path], config: Config, validation: Split) -> Split | None:
-    """The unlabelled pictures of the recipe, without those that resemble a picture of `validation` or of the other
-    parts of the trees `roots`; None where it has none.
+    """The unlabelled pictures of the recipe, without those that resemble one of `validation` or of another part of the
+    sources `roots`; None where the recipe has none.
 
     Raises:
-        DataError: a picture cannot be read.
+        DataError: a picture cannot be read, or none is left.
     """
     if not config.unlabelled:
         return None
-    faces = load_unlabelled(Path(config.unlabelled), PHOTO_SIDE)
-    kept_back = [part for root in roots for part in other_parts(root, config)]
-    return limited(unlike(faces, [validation, *kept_back]), config.limit, config.seed)
+    faces = load_unlabelled(Path(config.unlabelled))
+    kept_back = [validation, *others(roots[0], config.train_split)]
+    kept_back += [part for root in roots[1:] for part in other_parts(root, config)]
+    fresh = unlike(faces, kept_back)
+    if not len(fresh):
+        raise DataError(
+            f"every picture in {config.unlabelled} resembles one kept back for validation or test: use others"
+        )
+    return limited(fresh, config.limit, config.seed)
 
 
 def other_parts(root: Path, config: Config) -> list[Split]:
@@ -267,7 +272,8 @@ def validation_parts(split: Split, photos: Sequence[Path], config: Config) -> li
 
 def set_initial_head_weights(network: MultiHeadNet, config: Config, photos: int) -> None:
     """Sets the heads' weights for training, before export fits them: the mean of the heads of consensus labels that
-    learn, or the head of labels where neither does. `photos` is the number of trees of photos."""
+    have labels, or the head of FER2013's labels where neither has. A head that only teachers taught has no weight.
+    `photos` is the number of trees of photos."""
     votes, several = bool(config.ferplus_weight), bool(photos)
     learning = [not (votes or several), votes, several, votes or several]
     with torch.no_grad():

@@ -36,6 +36,7 @@ KAGGLE_SET = "jonathanoheix/face-expression-recognition-dataset"
 # Pictures in the train and the validation folder -> which of FER2013's splits it is. Others are somebody's own.
 KNOWN_SPLITS = {(28_821, 7_066): f"the split of {KAGGLE_SET}", (28_709, 3_589): "its official split"}
 
+PHOTO_SIDE = 100  # of stored photos, as RAF-DB's are: a smaller crop of them is still sharp in a network's input
 RAF_DB_PARTS = (12_271, 3_068)  # pictures for training and for the test
 
 
@@ -151,10 +152,11 @@ def _scan_tree(root: Path, split: str, side: int) -> Iterator[Entry]:
         raise DataError(f"{folder} holds {', '.join(unknown)}, but the folders must be named {', '.join(EMOTIONS)}")
     for label, emotion in enumerate(EMOTIONS):
         for file in pictures_in(folder / emotion):
-            yield _read(file, label, side)
+            yield read_picture(file, label, side)
 
 
-def _read(file: Path, label: int, side: int) -> Entry:
+def read_picture(file: Path, label: int, side: int) -> Entry:
+    """A file as an entry, grey and resized to `side`; 0 takes 48 x 48 only."""
     try:
         with Image.open(file) as picture:
             colour = np.asarray(picture.convert("RGB")) if side else None

@@ -13,28 +13,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from facemotion import images
 from facemotion.detectors import FaceDetector
+from facemotion.errors import InputError
 from facemotion.expression import crops
 from facemotion.faces import Box
 from training.common.cli_errors import exit_on_error
 from training.common.constants import SUFFIXES
-from training.common.errors import DataError
+from training.common.errors import DataError, naming_all
 from training.common.files import pictures_in
 from training.expression.data.dataset import Split
+from training.expression.data.sources import PHOTO_SIDE, read_picture
 
-STORED_SIDE = 100  # pixels, of larger faces: as many as RAF-DB's photos have
 QUALITY = 95  # of the JPEG files
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, nargs="+", required=True, help="folders of photos")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write the faces into")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder to write the faces into")
     parser.add_argument("--detector", default="default", help="a detector's name (%(default)s)")
     parser.add_argument("--least", type=int, default=40, help="pixels of the longer side of a face (%(default)s)")
     parser.add_argument("--confidence", type=float, default=0.6, help="least score of a face (%(default)s)")
@@ -46,58 +46,69 @@ def main() -> None:
 
 
 def cut_faces(detector: FaceDetector, photos: Sequence[Path], out: Path, least: int, confidence: float) -> int:
-    """Write the faces of all photos as JPEG files of at most `STORED_SIDE` pixels a side; returns how many.
+    """Write the faces of all photos as JPEG files of at most `PHOTO_SIDE` pixels a side; returns how many.
 
     Args:
         detector: finds the faces, as `auto` does.
         photos: folders, of any depth.
-        out: the folder of the files.
+        out: the folder of the files, new or empty.
         least: pixels that the longer side of a box has at least.
         confidence: the least score of a box, 0..1.
 
     Raises:
-        DataError: the folders hold no photo, or two photos of one name.
-        InputError: a photo cannot be read.
+        DataError: a folder does not exist, or holds no photos, two photos have one name, `out` is not empty, or photos
+            cannot be read; all of these are named, and the faces of the others are written.
     """
-    files = sorted(file for root in photos for file in root.rglob("*") if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise DataError(f"no photos in {', '.join(map(str, photos))} ({', '.join(sorted(SUFFIXES))})")
-    if len({file.stem for file in files}) < len(files):
-        raise DataError("two photos have the same name: their faces would have too")
+    files = [file for root in photos for file in _photos(root)]
+    first: dict[str, Path] = {}
+    for file in files:
+        if (other := first.setdefault(file.stem, file)) != file:
+            raise DataError(f"{other} and {file} have the same name: rename one of them, or their faces will mix")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} is not empty: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    count = 0
-    for file in tqdm(files, unit="photo", leave=False):
-        image = images.load(file)
+    count, problems = 0, list[str]()
+    for file in tqdm(files, desc="looking for faces", unit="photo", leave=False, mininterval=1):
+        try:
+            image = images.load(file)
+        except InputError as error:
+            problems.append(f"{file}: {error.message}")
+            continue
         boxes, _ = detector.detect(image, threshold=confidence)
-        large = boxes[(boxes[:, 2:] - boxes[:, :2]).max(1) >= least]
+        large = boxes[(boxes[:, 2:] - boxes[:, :2]).max(axis=1) >= least]
         for number, box in enumerate(large):
             cut = crops.square(image, Box(*box.tolist()))
-            side = min(len(cut), STORED_SIDE)
-            Image.fromarray(cut).resize((side, side), Image.Resampling.BOX).save(
-                out / f"{file.stem}-{number}.jpg", quality=QUALITY
-            )
+            picture = Image.fromarray(crops.resize(cut, min(len(cut), PHOTO_SIDE)))
+            picture.save(out / f"{file.stem}-{number}.jpg", quality=QUALITY)
         count += len(large)
+    if problems:
+        raise naming_all([*problems, f"the other photos have {count:,} faces, which are in {out}"])
     return count
 
 
-def load_unlabelled(folder: Path, side: int) -> Split:
-    """The pictures of a folder, grey and resized to `side`, with labels of 0 that mean nothing.
+def _photos(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise DataError(f"{root} does not exist: name folders of photos")
+    suffixed = (file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in suffixed if not file.name.startswith("."))  # as `pictures_in` does
+    if not files:
+        raise DataError(f"{root} holds no photos ({', '.join(sorted(SUFFIXES))})")
+    return files
+
+
+def load_unlabelled(folder: Path) -> Split:
+    """The pictures of a folder, grey and resized to `PHOTO_SIDE`, with labels of 0 that mean nothing.
 
     Raises:
-        DataError: the folder holds none, or one that cannot be read.
+        DataError: the folder holds none, or some that cannot be read; all of these are named.
     """
-    files = pictures_in(folder)
-    if not files:
+    entries = [read_picture(file, 0, PHOTO_SIDE) for file in pictures_in(folder)]
+    if not entries:
         raise DataError(f"--unlabelled names {folder}, which holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    loaded = [crops.resize(crops.to_grey(_rgb(file)), side) for file in files]
-    return Split(np.stack(loaded), np.zeros(len(files), np.int64), tuple(file.stem for file in files))
-
-
-def _rgb(file: Path) -> NDArray[np.uint8]:
-    try:
-        return np.asarray(Image.open(file).convert("RGB"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as a picture: {error}") from error
+    if problems := [entry.problem for entry in entries if entry.picture is None]:
+        raise naming_all(problems)
+    pictures = np.stack([entry.picture for entry in entries if entry.picture is not None])
+    return Split(pictures, np.zeros(len(entries), np.int64), tuple(entry.name for entry in entries))
 
 
 if __name__ == "__main__":
