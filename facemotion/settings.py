@@ -56,7 +56,7 @@ CLEAN_EVERY_S = _number("CLEAN_EVERY_S", 300)  # interval of the clean-up: files
 MAX_THREADS = _number("MAX_THREADS", 64)  # computing threads of one process, at most one per processor
 HUB_TIMEOUT_S = _number("HUB_TIMEOUT_S", 20)  # until the first byte of a download, retries included
 
-DETECTOR = "yolov8n-face"  # embedded; FACEMOTION_DETECTOR overrides it
+DETECTOR = "yolo"  # embedded; FACEMOTION_DETECTOR overrides it
 LIVE_DETECTOR = "yunet"  # for camera frames, whose faces are large; much faster
 CLASSIFIER = "emotionnet"  # embedded; FACEMOTION_WEIGHTS overrides it
 CLASSIFY_BATCH = 32  # faces per forward pass; bounds the memory of a large group photo

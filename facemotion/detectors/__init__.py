@@ -10,8 +10,7 @@ from facemotion.errors import UnknownModel, WeightsError
 
 __all__ = ["FaceDetector", "load"]
 
-EMBEDDED_YOLO = ("yolov8n-face", "yolo")
-CASCADED = "yolov8n-face"  # YuNet confirms its doubtful boxes
+EMBEDDED_YOLO = ("yolo", "yolov8n-face")  # whose doubtful boxes YuNet checks
 CHECKPOINTS = ("arnabdhar/YOLOv8-Face-Detection",)  # repositories that are known to hold a checkpoint
 
 
@@ -42,12 +41,11 @@ def _named(name: str) -> FaceDetector:
     if name in EMBEDDED_YOLO:
         from facemotion.detectors.onnx_yolo import OnnxYolo  # noqa: PLC0415
 
-        detector = OnnxYolo.embedded(name)
-        return _confirmed_by_yunet(detector) if name == CASCADED else detector
+        return _checked_by_yunet(OnnxYolo.embedded(name))
     return _from_path(Path(name)) if _is_path(name) else _from_hub(name)
 
 
-def _confirmed_by_yunet(detector: FaceDetector) -> FaceDetector:
+def _checked_by_yunet(detector: FaceDetector) -> FaceDetector:
     from facemotion.detectors.cascade import Cascade  # noqa: PLC0415
     from facemotion.detectors.yunet import YuNet  # noqa: PLC0415
 
@@ -90,6 +88,6 @@ def _reference(name: str) -> settings.Reference:
         return settings.Reference.parse(name)
     except UnknownModel:
         raise UnknownModel(
-            f"No detector is called {name!r}. Choose yolov8n-face, yolo, yunet, owner/name[@revision[#sha256]] on the "
+            f"No detector is called {name!r}. Choose yolo, yolov8n-face, yunet, owner/name[@revision[#sha256]] on the "
             "Hub, or the path of a .pt or .onnx file or an OpenVINO folder."
         ) from None

@@ -54,9 +54,9 @@ class FaceDetector(ABC):
     def from_pretrained(name: str = "default") -> FaceDetector:
         """Load a detector by name.
 
-        "default" (FACEMOTION_DETECTOR, else "yolov8n-face"), "live" (for a camera's frames: FACEMOTION_LIVE_DETECTOR,
-        else FACEMOTION_DETECTOR, else "yunet"), "yolov8n-face" (whose doubtful boxes YuNet checks), "yolo" (our own),
-        "yunet" (the quickest), all embedded, `owner/name[@revision[#sha256]]` on the Hub, as
+        "default" (FACEMOTION_DETECTOR, else "yolo"), "live" (for a camera's frames: FACEMOTION_LIVE_DETECTOR,
+        else FACEMOTION_DETECTOR, else "yunet"), "yolo" (our own) and "yolov8n-face" (of both, YuNet checks
+        doubtful boxes), "yunet" (the quickest), all embedded, `owner/name[@revision[#sha256]]` on the Hub, as
         arnabdhar/YOLOv8-Face-Detection, or a path: of a folder that `training.detector.export` wrote, or of an
         Ultralytics checkpoint (.pt, .onnx or an OpenVINO folder).
 

@@ -1,6 +1,6 @@
 """Exports a run of `training.detector.train` to the folder that `facemotion` loads: model.onnx and config.json.
 
-    python -m training.detector.export --run runs/faces --out facemotion/assets/yolo
+    python -m training.detector.export --run runs/faces --out runs/faces/export
 
 The weights are the exponential mean after the last epoch: selecting an epoch on the evaluation photos would
 flatter it. The file is compared with the checkpoint on held-out photos, in ONNX Runtime and in OpenCV. Where the head

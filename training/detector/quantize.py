@@ -35,7 +35,15 @@ PERCENTILE = 99.995  # of the activations of a layer that its range covers
 QUANTIZED = ("Conv", "Concat", "Add", "MaxPool", "Resize")  # the rest computes in float32
 
 
-def main(given: Sequence[str] | None = None) -> None:
+def main() -> None:
+    arguments = parse_arguments()
+    with exit_on_error():
+        config = quantize(arguments.folder, arguments.data, arguments.out, arguments.photos, arguments.threshold)
+    shown = ("network", "threshold", "sha256", "bytes", "quantized")
+    print(json.dumps({name: config[name] for name in shown}, indent=2))
+
+
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m training.detector.quantize",
         description=__doc__,
@@ -46,11 +54,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--photos", type=int, default=PHOTOS, help="how many of them (%(default)s)")
     parser.add_argument("--threshold", type=float, help="the served threshold, where it is to be another")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    arguments = parser.parse_args(given)
-    config = quantize(arguments.folder, arguments.data, arguments.out, arguments.photos, arguments.threshold)
-    print(
-        json.dumps({name: config[name] for name in ("network", "threshold", "sha256", "bytes", "quantized")}, indent=2)
-    )
+    return parser.parse_args()
 
 
 def quantize(
@@ -172,5 +176,4 @@ def float_nodes(graph: Any) -> list[str]:
 
 
 if __name__ == "__main__":
-    with exit_on_error():
-        main()
+    main()

@@ -4,7 +4,7 @@
     python -m training.detector.train --data faces --base yolo26n.pt --out runs/faces --teachers a.pt yunet    # the run
     python -m training.detector.train --data faces more --teacher-boxes faces/teacher more/teacher --out runs/distilled
     python -m training.detector.train --resume --out runs/faces  # after a stop
-    python -m training.detector.export --run runs/faces --out facemotion/assets/yolo                     # -> ONNX
+    python -m training.detector.export --run runs/faces --out runs/faces/export                          # -> ONNX
 
 The data are folders in YOLO's form (`training.detector.data.yolo_format`) or the WIDER FACE tree
 (`training.detector.data.wider_face`). All that a run makes is in its directory: data/ (the pictures with cleaned

@@ -87,8 +87,9 @@ def test_only_the_convolutions_before_the_boxes_are_quantised(float_folder: Path
         quantize.quantize(tmp_path / "out", [data], tmp_path / "twice")
 
 
-def test_what_cannot_be_quantised(data: Path, tmp_path: Path) -> None:
-    folder = ASSETS / "yolo"
+@pytest.mark.slow
+def test_what_cannot_be_quantised(float_folder: Path, data: Path, tmp_path: Path) -> None:
+    folder = float_folder
     with pytest.raises(DataError, match="--threshold must be between 0 and 1"):
         quantize.quantize(folder, [data], tmp_path / "out", threshold=1.0)
     with pytest.raises(DataError, match="calibration needs 8 photos or more, but got 5"):

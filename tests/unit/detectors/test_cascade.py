@@ -12,6 +12,7 @@ from facemotion import FaceDetector, images, settings
 from facemotion.detectors import cascade
 from facemotion.detectors.base import Image
 from facemotion.detectors.cascade import Cascade
+from facemotion.detectors.onnx_yolo import OnnxYolo
 from facemotion.detectors.yunet import YuNet
 from tests.support.media.example_faces import FACES
 
@@ -133,8 +134,15 @@ def test_of_a_crowd_the_largest_are_looked_at() -> None:
     assert sorted(box[2] - box[0] for box, score in shown.items() if score == 0.5) == [10, 11, 12, 13, 14]
 
 
+@pytest.mark.parametrize("name", ["yolo", "yolov8n-face"])
+def test_the_embedded_yolo_detectors_are_checked_by_yunet(name: str) -> None:
+    detector = FaceDetector.from_pretrained(name)
+    assert isinstance(detector, Cascade) and isinstance(detector.second, YuNet)
+    assert detector.description.startswith(f"{name} (embedded, ") and detector.first.description.startswith(name)
+
+
 def test_fast_and_the_bare_network_are_the_first_detector_alone(yunet: YuNet, examples: Path) -> None:
-    first, image = FaceDetector.from_pretrained("yolo"), images.load(examples / "small.jpg")
+    first, image = OnnxYolo.embedded(), images.load(examples / "small.jpg")
     both = Cascade(first, yunet)
     for ours, theirs in (
         (both.detect(image, "fast", 0.2), first.detect(image, "fast", 0.2)),
@@ -144,7 +152,7 @@ def test_fast_and_the_bare_network_are_the_first_detector_alone(yunet: YuNet, ex
         np.testing.assert_array_equal(ours[1], theirs[1])
 
 
-def test_the_default_is_a_cascade_and_finds_small_faces(examples: Path) -> None:
+def test_a_cascade_finds_small_faces_that_its_first_detector_doubts(examples: Path) -> None:
     """Of fifteen faces, YOLOv8n-face alone is sure of four in the main pass."""
     detector, image = FaceDetector.from_pretrained("yolov8n-face"), images.load(examples / "small.jpg")
     assert isinstance(detector, Cascade)

@@ -46,10 +46,10 @@ def test_what_is_no_detector_is_refused(tmp_path: Path, name: str, error: type[W
 @pytest.mark.parametrize(
     ("variables", "default", "live"),
     [
-        ({}, "yolov8n-face", "yunet"),
+        ({}, "yolo", "yunet"),
         ({"DETECTOR": "yunet"}, "yunet", "yunet"),
-        ({"DETECTOR": "yolo"}, "yolo", "yolo"),  # who names one gets it for all
-        ({"LIVE_DETECTOR": "yolo"}, "yolov8n-face", "yolo"),
+        ({"DETECTOR": "yolov8n-face"}, "yolov8n-face", "yolov8n-face"),  # who names one gets it for all
+        ({"LIVE_DETECTOR": "yolov8n-face"}, "yolo", "yolov8n-face"),
         ({"DETECTOR": "yunet", "LIVE_DETECTOR": "yolo"}, "yunet", "yolo"),
     ],
 )

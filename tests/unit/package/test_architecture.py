@@ -51,7 +51,12 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "av": ("facemotion.video",),
     "gradio": ("facemotion.webui", "app"),
     "huggingface_hub": ("facemotion.weights", "training.publish"),
-    "onnxruntime": ("facemotion.runtime", "training.expression.onnx_export", "benchmarks"),
+    "onnxruntime": (
+        "facemotion.runtime",
+        "training.expression.onnx_export",
+        "training.detector.quantize",
+        "benchmarks",
+    ),
     "pyarrow": ("facemotion.batch",),
     "ray": ("facemotion.batch",),
     "torch": ("facemotion.detectors.ultralytics_compat", "training", "benchmarks"),

@@ -16,8 +16,9 @@ import pytest
 from training.common.constants import RESEARCH_ONLY
 from training.detector import evaluate as evaluate_detector
 from training.detector import export as detector_export
-from training.detector import speed, teacher_boxes, train
+from training.detector import quantize, speed, teacher_boxes, train
 from training.expression import config, export
+from training.expression.data import unlabelled
 from training.expression.evaluation import evaluate, test_protocol
 from training.publish import cli
 from training.reports import detector_report
@@ -125,6 +126,8 @@ def test_the_training_commands_are_understood(part: str, given: list[str], monke
     monkeypatch.setattr(sys, "argv", [part, *given])
     parse = {
         "detector.train": train.parse_arguments,
+        "detector.quantize": quantize.parse_arguments,
+        "expression.data.unlabelled": unlabelled.parse_arguments,
         "detector.export": lambda: detector_export.parse_arguments(given),
         "reports.detector_report": detector_report.parse_arguments,
         "detector.speed": speed.parse_arguments,

@@ -32,17 +32,21 @@ QUALITY = 95  # of the JPEG files
 
 
 def main() -> None:
+    arguments = parse_arguments()
+    with exit_on_error():
+        detector = FaceDetector.from_pretrained(arguments.detector)
+        count = cut_faces(detector, arguments.photos, arguments.out, arguments.least, arguments.confidence)
+    print(f"{count:,} faces in {arguments.out}")
+
+
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, nargs="+", required=True, help="folders of photos")
     parser.add_argument("--out", type=Path, required=True, help="a new folder to write the faces into")
     parser.add_argument("--detector", default="default", help="a detector's name (%(default)s)")
     parser.add_argument("--least", type=int, default=40, help="pixels of the longer side of a face (%(default)s)")
     parser.add_argument("--confidence", type=float, default=0.6, help="least score of a face (%(default)s)")
-    arguments = parser.parse_args()
-    with exit_on_error():
-        detector = FaceDetector.from_pretrained(arguments.detector)
-        count = cut_faces(detector, arguments.photos, arguments.out, arguments.least, arguments.confidence)
-    print(f"{count:,} faces in {arguments.out}")
+    return parser.parse_args()
 
 
 def cut_faces(detector: FaceDetector, photos: Sequence[Path], out: Path, least: int, confidence: float) -> int:
