@@ -30,7 +30,7 @@ from training.common.cli_errors import exit_on_error
 from training.common.constants import ASSETS
 from training.common.errors import DataError
 from training.common.files import write_json
-from training.detector.export import OPSET, OVERLAPPING, SUPPRESS
+from training.detector.export import OPSET, OVERLAPPING, SUPPRESS, with_own_metadata
 
 NAME = "yolov8n-face"
 ORIGINAL_SHA256 = "52d50f2c689f935251b6e492f1934bfc9086d2853c2628667cbdb28ef8a76178"  # pragma: allowlist secret
@@ -117,10 +117,7 @@ def exported(model: Any) -> bytes:
             format="onnx", dynamic=True, simplify=False, nms=False, opset=OPSET, imgsz=SIDE, device="cpu"
         )
         graph = onnx.load(made)
-    del graph.metadata_props[:]
-    graph.metadata_props.add(key="format", value=served.FORMAT)
-    graph.metadata_props.add(key="license", value="AGPL-3.0")
-    return bytes(graph.SerializeToString(deterministic=True))
+    return bytes(with_own_metadata(graph).SerializeToString(deterministic=True))
 
 
 def difference(original: Path, file: Path) -> dict[str, float]:

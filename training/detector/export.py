@@ -122,14 +122,19 @@ def write(weights: Path, file: Path) -> str:
                 format="onnx", dynamic=True, simplify=False, nms=False, opset=OPSET, imgsz=AUTO_SIDE, device="cpu"
             )
         graph = onnx.load(made)
-    del graph.metadata_props[:]  # ultralytics' tell the folder that the data lay in
-    graph.metadata_props.add(key="format", value=served.FORMAT)
-    graph.metadata_props.add(key="license", value="AGPL-3.0")
-    content = graph.SerializeToString()
+    content = with_own_metadata(graph).SerializeToString()
     if len(content) > MAX_BYTES:
         raise DataError(f"the file has {len(content):,} bytes, more than {MAX_BYTES:,}: start from a smaller network")
     replace(file, lambda opened: opened.write(content))
     return name
+
+
+def with_own_metadata(graph: Any) -> Any:
+    """The same ONNX model with its format and licence as its only metadata."""
+    del graph.metadata_props[:]  # ultralytics' tell the folder that the data lay in
+    graph.metadata_props.add(key="format", value=served.FORMAT)
+    graph.metadata_props.add(key="license", value="AGPL-3.0")
+    return graph
 
 
 def pictures(run: Path) -> list[Path]:

@@ -28,6 +28,7 @@ from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import replace, update_checksums, write_json
 from training.detector.data import dataset
+from training.detector.export import with_own_metadata
 
 PHOTOS = 96  # for calibration
 AT_ONCE = 8  # photos whose activations are kept in memory, 250 MB each
@@ -153,10 +154,7 @@ def quantized(file: Path, pixels: Iterator[NDArray[np.float32]], count: int) -> 
             extra_options={"CalibPercentile": PERCENTILE, "CalibStridedMinMax": AT_ONCE},
         )
         model = onnx.load(made)
-    del model.metadata_props[:]
-    for key, value in (("format", served.FORMAT), ("license", "AGPL-3.0")):
-        model.metadata_props.add(key=key, value=value)
-    return bytes(model.SerializeToString(deterministic=True))
+    return bytes(with_own_metadata(model).SerializeToString(deterministic=True))
 
 
 def float_nodes(graph: Any) -> list[str]:

@@ -236,8 +236,8 @@ def other_parts(root: Path, config: Config) -> list[Split]:
 
 def unlike(split: Split, kept_back: Sequence[Split]) -> Split:
     """The pictures that resemble none of those kept back."""
-    others = np.concatenate([resized_pictures(part.pictures, SIDE) for part in kept_back])
-    return split.where(~duplicates.near_matches(resized_pictures(split.pictures, SIDE), others))
+    known = np.concatenate([resized_pictures(part.pictures, SIDE) for part in kept_back])
+    return split.where(~duplicates.near_matches(resized_pictures(split.pictures, SIDE), known))
 
 
 def consensus(split: Split, votes: Path) -> Split:
