@@ -45,7 +45,10 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def update_checksums(assets: Path) -> None:
-    """Writes SHA256SUMS anew for the weights and configurations embedded in the package."""
+    """Writes SHA256SUMS anew for the weights and configurations in the folders of `assets`; a folder without that file,
+    which only the package's assets have, is left as it is."""
+    if not (assets / CHECKSUMS).exists():
+        return
     files = sorted(file for file in assets.glob("*/*") if file.suffix in {".safetensors", ".json", ".onnx"})
     lines = [f"{sha256(file)}  {file.relative_to(assets).as_posix()}\n" for file in files]
     write_text(assets / CHECKSUMS, "".join(lines))

@@ -27,7 +27,7 @@ from facemotion import images
 from facemotion.detectors import onnx_yolo as served
 from facemotion.detectors import ultralytics_compat
 from facemotion.detectors.tiling import AUTO_SIDE
-from facemotion.weights import CHECKSUMS, sha256
+from facemotion.weights import sha256
 from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import replace, update_checksums, write_json
@@ -99,8 +99,7 @@ def export(run: Path, out: Path, threshold: float) -> dict[str, Any]:
         "trained_with": {name: recipe["sessions"][-1].get(name) for name in ("commit", "torch", "ultralytics")},
     }
     write_json(out / served.CONFIG_FILE, config)
-    if (out.parent / CHECKSUMS).exists():
-        update_checksums(out.parent)
+    update_checksums(out.parent)
     return config
 
 

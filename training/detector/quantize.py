@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from facemotion import images
 from facemotion.detectors import onnx_yolo as served
 from facemotion.detectors.tiling import AUTO_SIDE, CLOSE_UP_SIDE, resize
-from facemotion.weights import CHECKSUMS, sha256
+from facemotion.weights import sha256
 from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import replace, update_checksums, write_json
@@ -99,8 +99,7 @@ def quantize(
         **measured,
     }
     write_json(out / served.CONFIG_FILE, config)
-    if (out.parent / CHECKSUMS).exists():
-        update_checksums(out.parent)
+    update_checksums(out.parent)
     return config
 
 

@@ -29,7 +29,6 @@ from tqdm import tqdm
 from facemotion.detectors import FaceDetector
 from facemotion.expression.classifier import CONFIG_FILE
 from facemotion.faces import EMOTIONS
-from facemotion.weights import CHECKSUMS
 from training.common.cli_errors import exit_on_error
 from training.common.errors import DataError
 from training.common.files import update_checksums, write_json, write_text
@@ -163,8 +162,7 @@ def publish(sets: Mapping[str, Any], folder: Path) -> None:
         raise DataError(f"{folder} holds no {CONFIG_FILE}: --into names the folder of a model")
     config = json.loads(file.read_text(encoding="utf-8"))
     write_json(file, config | {"tests": {name: sets[name] for name in ("photos", "votes", "wild", "labels")}})
-    if (folder.parent / CHECKSUMS).exists():
-        update_checksums(folder.parent)
+    update_checksums(folder.parent)
 
 
 def of_split(model: scorers.Model, split: Split) -> dict[str, Any]:
