@@ -3,10 +3,8 @@
     python -m training.expression.export --run runs/study --data fer2013 --out facemotion/assets/simplecnn
     python -m training.expression.export --run runs/modern --data official rafdb --votes fer2013new.csv --out model
 
-The temperature and the thresholds of "uncertain" are chosen on a fixed half of the validation rows, and the weight of
-each head of a network that has several; the figures on calibration and coverage in config.json are from the other
-half, the accuracy is over all. The best epoch was chosen on the same validation
-pictures, as in the study, which flatters it a little; the config says so.
+`training.expression.fitting` fits the temperature, the thresholds of "uncertain" and the weights of several heads on
+validation images.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,14 +24,13 @@ from safetensors.torch import save_file
 from facemotion.expression import onnx_network
 from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE, both_views
 from facemotion.faces import EMOTIONS
-from facemotion.weights import CHECKSUMS
 from training.common import duplicates
 from training.common.cli_errors import exit_on_error
 from training.common.constants import FER2013, OWN, RAF_DB, RESEARCH_ONLY
 from training.common.errors import DataError
 from training.common.files import update_checksums, write_json
 from training.common.knobs import current_names
-from training.expression import networks
+from training.expression import fitting, networks
 from training.expression.config import FORMER, Config
 from training.expression.data import mixture
 from training.expression.data.dataset import Split, limited, load_split
@@ -52,7 +48,6 @@ LEFT_OUT = {
     "other_splits": "those that resemble pictures of another split",
 }
 SERVED_AT_ONCE = 256  # pictures
-MIX_STEP = 0.05  # of a head's weight
 # Lead of the top probability below which a face is also classified mirrored: two in five validation images. It raises
 # EmotionNet's accuracy on the validation images by 0.7 points; mirroring every image would raise it by 0.8.
 MIRRORED_BELOW = 0.6
@@ -108,8 +103,10 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
     origin = KNOWN_SPLITS.get((len(known), len(validation)))
     split = limited(mixture.validation_split(validation, photos, config), config.limit, config.seed)
     check_run(run, config, saved, split)
-    parts = [len(part) for part in mixture.validation_parts(validation, photos, config)]
-    trained = mixed_heads(config, saved["network"], split, parts)
+    sources = fitting.sources_of_rows(
+        [len(part) for part in mixture.validation_parts(validation, photos, config)], len(split)
+    )
+    trained = mixed_heads(config, saved["network"], split, sources)
     numbers = storage_dtype(trained)
     tensors = cast_tensors(trained, numbers)
     logits = served_logits(config, tensors, split)
@@ -120,7 +117,7 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
     apart = "other_splits" in config.drop  # then no validation picture was learned from
     learned = resized_pictures(known.pictures, split.pictures.shape[1])
     fresh = np.zeros(0, bool) if apart else ~duplicates.exact_matches(split.pictures, learned)
-    figures = calibrate_and_measure(logits, split.labels, fresh)
+    figures = fitting.calibrate_and_measure(logits, split.labels, sources, fresh)
     temperature, thresholds = figures.pop("temperature"), figures.pop("uncertain")
     content = {
         "network": config.network,
@@ -140,8 +137,7 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
     out.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out / WEIGHTS_FILE)
     write_json(out / CONFIG_FILE, content)
-    if (out.parent / CHECKSUMS).exists():
-        update_checksums(out.parent)
+    update_checksums(out.parent)
     return content
 
 
@@ -159,11 +155,11 @@ def check_run(run: Path, config: Config, saved: dict[str, Any], split: Split) ->
 
 
 def mixed_heads(
-    config: Config, tensors: dict[str, torch.Tensor], split: Split, parts: Sequence[int]
+    config: Config, tensors: dict[str, torch.Tensor], split: Split, sources: np.ndarray
 ) -> dict[str, torch.Tensor]:
     """The tensors with the heads' weights fitted on a fixed half of the validation rows, if there are several heads.
 
-    `parts` are the sizes of the sources that the rows come from, in order: each source counts alike.
+    `sources` are the numbers of the rows' sources, which count alike.
     """
     if "mix" not in tensors:
         return tensors
@@ -172,30 +168,10 @@ def mixed_heads(
     )
     chosen_on, _ = metrics.halves(len(split))
     active = (tensors["mix"] > 0).numpy()
-    counts = np.concatenate([np.full(size, 1 / size) for size in parts]) if sum(parts) == len(split) else None
-    rows = np.ones(len(split)) if counts is None else counts  # of a run with a limit, whose rows are drawn at random
-    mix = fit_mix(heads[chosen_on], split.labels[chosen_on], active, rows[chosen_on])
+    mix = fitting.fit_mix(
+        heads[chosen_on], split.labels[chosen_on], active, fitting.weights_of_rows(sources)[chosen_on]
+    )
     return tensors | {"mix": torch.from_numpy(mix)}
-
-
-def fit_mix(
-    log_probabilities: np.ndarray, labels: np.ndarray, active: np.ndarray, row_weights: np.ndarray | None = None
-) -> np.ndarray:
-    """The weights of the heads, float32 [H], that give the labels the smallest cross entropy; in steps of `MIX_STEP`.
-
-    Args:
-        log_probabilities: of each head, [N, H, 7].
-        labels: int [N].
-        active: bool [H]: which heads may get a weight.
-        row_weights: how much each row counts, [N]; all alike without it.
-    """
-    rows = np.arange(len(labels))
-    steps = round(1 / MIX_STEP)
-    grid = [np.array(parts) / steps for parts in product(range(steps + 1), repeat=len(active)) if sum(parts) == steps]
-    grid = [weights for weights in grid if not weights[~active].any()]
-    right = np.exp(log_probabilities[rows, :, labels])
-    losses = [np.average(-np.log(np.maximum(right @ weights, 1e-9)), weights=row_weights) for weights in grid]
-    return np.asarray(grid[int(np.argmin(losses))], np.float32)
 
 
 def weights_of_heads(tensors: dict[str, torch.Tensor]) -> dict[str, float]:
@@ -211,35 +187,6 @@ def storage_dtype(tensors: dict[str, torch.Tensor]) -> torch.dtype:
 def cast_tensors(tensors: dict[str, torch.Tensor], numbers: torch.dtype) -> dict[str, torch.Tensor]:
     """The tensors in that data type; integer counters stay as they are."""
     return {n: (t.to(numbers) if t.is_floating_point() else t).contiguous() for n, t in tensors.items()}
-
-
-def calibrate_and_measure(logits: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str, Any]:
-    """Fit temperature and thresholds on one half of the rows, and measure on the other and on all."""
-    chosen_on, reported_on = metrics.halves(len(labels))
-    temperature = metrics.fit_temperature(logits[chosen_on], labels[chosen_on])
-    probabilities = metrics.softmax(logits, temperature)
-    thresholds = metrics.choose_thresholds(probabilities[chosen_on], labels[chosen_on])
-    kept = metrics.certain(probabilities, thresholds["min_confidence"], thresholds["min_lead"]) & reported_on
-    raw = metrics.softmax(logits)
-    return metrics.summary(probabilities, labels) | {
-        "intervals": intervals(probabilities, labels, fresh),
-        "temperature": round(temperature, 4),
-        "uncertain": thresholds,
-        **({"accuracy_not_in_train": metrics.accuracy(probabilities[fresh], labels[fresh])} if fresh.any() else {}),
-        **({"rows_not_in_train": int(fresh.sum())} if len(fresh) else {}),
-        "ece": metrics.calibration_error(probabilities[reported_on], labels[reported_on]),
-        "ece_before_temperature": metrics.calibration_error(raw[reported_on], labels[reported_on]),
-        "coverage": float(kept.sum() / reported_on.sum()),
-        "accuracy_when_certain": metrics.accuracy(probabilities[kept], labels[kept]),
-    }
-
-
-def intervals(probabilities: np.ndarray, labels: np.ndarray, fresh: np.ndarray) -> dict[str, list[float]]:
-    """Bootstrap 95 % intervals, [low, high], of the figures over all rows, and of the accuracy on the `fresh` ones."""
-    found = metrics.bootstrap(probabilities, labels)
-    if fresh.any():
-        found["accuracy_not_in_train"] = metrics.bootstrap(probabilities[fresh], labels[fresh])["accuracy"]
-    return found
 
 
 def logits_of(config: Config, tensors: dict[str, torch.Tensor], split: Split) -> np.ndarray:

@@ -20,7 +20,7 @@ from tests.support.training.tree import number_names, write_photos, write_tree
 from training.common import devices
 from training.common.constants import RESEARCH_ONLY
 from training.common.errors import DataError
-from training.expression import export, train
+from training.expression import export, fitting, train
 from training.expression.config import PRESETS, Config
 from training.expression.data import mixture, sources
 from training.expression.data.dataset import Split, limited, load_split
@@ -45,14 +45,35 @@ def test_the_head_that_gives_the_labels_most_gets_the_weight(active: list[bool],
     for head, share in ((0, 0.5), (2, 0.9)):  # the second head knows nothing
         heads[:, head] = (1 - share) / 6
         heads[np.arange(14), head, labels] = share
-    assert export.fit_mix(np.log(heads), labels, np.array(active)).tolist() == pytest.approx(expected)
+    assert fitting.fit_mix(np.log(heads), labels, np.array(active)).tolist() == pytest.approx(expected)
 
 
 def test_heads_that_are_right_about_different_pictures_share_the_weight() -> None:
     labels = np.zeros(10, np.int64)
     heads = np.full((10, 3, 7), 0.1 / 6)
     heads[:5, 0, 0] = heads[5:, 1, 0] = 0.9
-    assert export.fit_mix(np.log(heads), labels, np.ones(3, bool)).tolist() == pytest.approx([0.5, 0.5, 0])
+    assert fitting.fit_mix(np.log(heads), labels, np.ones(3, bool)).tolist() == pytest.approx([0.5, 0.5, 0])
+
+
+def test_each_source_of_validation_images_counts_alike_in_temperature_and_thresholds() -> None:
+    """Sure answers are right on half of a small source, doubtful ones on all of a large source."""
+    few, many = 400, 4000
+    sources = fitting.sources_of_rows([few, many], few + many)
+    logits = np.zeros((few + many, 7), np.float32)
+    logits[:few, 0], logits[few:, 0] = 4, 2
+    labels = np.zeros(few + many, np.int64)
+    labels[1:few:2] = 1
+    large = fitting.calibrate_and_measure(logits, labels, np.zeros(few + many, int), np.zeros(0, bool))
+    alike = fitting.calibrate_and_measure(logits, labels, sources, np.zeros(0, bool))
+    assert alike["temperature"] > large["temperature"]
+    assert alike["coverage"] == pytest.approx(1)
+    assert alike["accuracy_when_certain"] == pytest.approx(0.75, abs=0.03)
+    assert large["accuracy_when_certain"] == pytest.approx(0.95, abs=0.03)
+
+
+def test_rows_of_a_run_with_a_limit_count_as_one_source() -> None:
+    assert fitting.sources_of_rows([2, 3], 5).tolist() == [0, 0, 1, 1, 1]
+    assert fitting.sources_of_rows([2, 3], 4).tolist() == [0, 0, 0, 0]
 
 
 @dataclasses.dataclass(frozen=True)

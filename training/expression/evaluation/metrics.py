@@ -66,14 +66,16 @@ def calibration_error(probabilities: Floats, labels: Labels) -> float:
     return float(sum(gaps) / len(labels))
 
 
-def negative_log_likelihood(probabilities: Floats, labels: Labels) -> float:
-    """Mean of -log of the true class's probability."""
-    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)).mean())
+def negative_log_likelihood(probabilities: Floats, labels: Labels, weights: Floats | None = None) -> float:
+    """Mean of -log of the true class's probability, weighted by the `weights` of the rows, [N]."""
+    losses = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12))
+    return float(np.average(losses, weights=weights))
 
 
-def fit_temperature(logits: Floats, labels: Labels) -> float:
-    """The divisor of the logits with the smallest negative log likelihood (temperature scaling, Guo et al. 2017)."""
-    losses = [negative_log_likelihood(softmax(logits, t), labels) for t in TEMPERATURES]
+def fit_temperature(logits: Floats, labels: Labels, weights: Floats | None = None) -> float:
+    """The divisor of the logits with the smallest negative log likelihood (temperature scaling, Guo et al. 2017);
+    `weights` are those of the rows, [N]."""
+    losses = [negative_log_likelihood(softmax(logits, t), labels, weights) for t in TEMPERATURES]
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 
@@ -83,18 +85,23 @@ def certain(probabilities: Floats, min_confidence: float, min_lead: float) -> ND
     return np.asarray((ranked[:, -1] >= min_confidence) & (ranked[:, -1] - ranked[:, -2] >= min_lead))
 
 
-def choose_thresholds(probabilities: Floats, labels: Labels) -> dict[str, float]:
-    """The pair of thresholds that keeps at least `MIN_COVERAGE` of the rows and is right most often on those.
+def choose_thresholds(probabilities: Floats, labels: Labels, weights: Floats | None = None) -> dict[str, float]:
+    """The pair of thresholds that keeps at least `MIN_COVERAGE` of the rows and is right most often on those; `weights`
+    are those of the rows, [N].
 
     Of equally good pairs the smaller one is taken.
     """
+    counted = np.ones(len(labels)) if weights is None else weights
     right = probabilities.argmax(1) == labels
     best, chosen = -1.0, (0.0, 0.0)
     for confidence in np.arange(0.2, 0.61, 0.02):
         for lead in np.arange(0.0, 0.41, 0.02):
             kept = certain(probabilities, confidence, lead)
-            if kept.mean() >= MIN_COVERAGE and right[kept].mean() > best:
-                best, chosen = float(right[kept].mean()), (float(confidence), float(lead))
+            if np.average(kept, weights=counted) < MIN_COVERAGE:
+                continue
+            right_of_kept = float(np.average(right[kept], weights=counted[kept]))
+            if right_of_kept > best:
+                best, chosen = right_of_kept, (float(confidence), float(lead))
     return {"min_confidence": round(chosen[0], 2), "min_lead": round(chosen[1], 2)}
 
 
