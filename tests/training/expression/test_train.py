@@ -73,6 +73,16 @@ def test_thresholds_keep_enough_and_help():
     assert metrics.accuracy(probabilities[kept], labels[kept]) > metrics.accuracy(probabilities, labels)
 
 
+def test_thresholds_also_separate_answers_that_are_all_rather_sure():
+    probabilities = np.full((100, 7), 0.1 / 6)
+    probabilities[:, 0] = 0.9
+    probabilities[:20] = [0.66, 0.2, *[0.14 / 5] * 5]
+    labels = np.zeros(100, int)
+    labels[:20] = 1  # the less sure ones are wrong
+    kept = metrics.certain(probabilities, **metrics.choose_thresholds(probabilities, labels))
+    assert kept.tolist() == [False] * 20 + [True] * 80
+
+
 def test_the_halves_are_fixed_and_split_everything():
     first, second = metrics.halves(101)
     assert first.sum() == 50

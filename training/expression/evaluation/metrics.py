@@ -94,8 +94,8 @@ def choose_thresholds(probabilities: Floats, labels: Labels, weights: Floats | N
     counted = np.ones(len(labels)) if weights is None else weights
     right = probabilities.argmax(1) == labels
     best, chosen = -1.0, (0.0, 0.0)
-    for confidence in np.arange(0.2, 0.61, 0.02):
-        for lead in np.arange(0.0, 0.41, 0.02):
+    for confidence in np.arange(0.2, 0.81, 0.02):
+        for lead in np.arange(0.0, 0.61, 0.02):
             kept = certain(probabilities, confidence, lead)
             if np.average(kept, weights=counted) < MIN_COVERAGE:
                 continue
