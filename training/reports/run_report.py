@@ -29,7 +29,7 @@ from training.common.knobs import current_names
 from training.expression import export
 from training.expression.config import FORMER, Config
 from training.expression.data.dataset import load_split
-from training.expression.data.mixture import validation_split
+from training.expression.data.mixture import validation_parts, validation_split
 from training.expression.data.sources import available
 from training.expression.evaluation import metrics
 from training.expression.figures import charts, run_figures
@@ -106,7 +106,8 @@ def gather(run: Path, sources: Sequence[Path], model: Path, votes: Path | None =
     recipe = Config.of_run(run)
     if votes:
         recipe = dataclasses.replace(recipe, votes=str(votes))
-    small = resized_split(validation_split(splits[record.split], photos, recipe), SIDE)
+    parts = validation_parts(splits[record.split], photos, recipe)
+    small = resized_split(validation_split(parts, recipe), SIDE)
     return Material(record, config, machines, splits, small, exported, votes)
 
 

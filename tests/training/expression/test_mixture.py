@@ -242,10 +242,12 @@ def test_photos_that_resemble_judged_ones_are_not_learned_from(photos: Path, tmp
 
 def test_a_run_is_judged_on_consensus_labels_and_on_held_out_photos(photos: Path, votes: Path, tmp_path: Path) -> None:
     known = split_of([ANGRY, HAPPY, SAD])
-    found = mixture.validation_split(known, [photos], config(ferplus_weight=0.5, votes=str(votes)))
+    recipe = config(ferplus_weight=0.5, votes=str(votes))
+    found = mixture.validation_split(mixture.validation_parts(known, [photos], recipe), recipe)
     assert found.labels.tolist() == [SURPRISE, FEAR, HAPPY, SAD, SAD]  # rows 0 and 1 have no leading expression
     assert found.names[0] == "2" and set(found.names[1:]) == {"photo_19", "photo_29", "photo_42", "photo_46"}
     assert found.pictures.shape == (5, SIDE, SIDE)
     tree = load_split(write_tree(tmp_path / "data"), "validation")
-    assert mixture.validation_split(tree, [], Config()) is tree
-    assert mixture.validation_split(known, [], config()).labels.tolist() == known.labels.tolist()
+    assert mixture.validation_split(mixture.validation_parts(tree, [], Config()), Config()) is tree
+    alone = mixture.validation_split(mixture.validation_parts(known, [], config()), config())
+    assert alone.labels.tolist() == known.labels.tolist() and alone.pictures.shape == (3, SIDE, SIDE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from training.expression.data.ferplus import VOTES
 from training.expression.data.run_data import load_validation
 from training.expression.data.soft_labels import FERPLUS_NAMES
 from training.expression.evaluation import metrics, scorers
+from training.expression.figures import run_figures
 from training.expression.inference import resized
 from training.expression.networks import HEADS
 from training.reports import run_report
@@ -203,6 +205,20 @@ def test_every_picture_of_the_mixture_has_targets_for_every_head(place: Place) -
     torch.testing.assert_close(batch.pictures[-1:], (grey - config.mean) / config.std)
 
 
+def test_the_figures_of_a_run_show_the_pictures_of_all_sources(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(place.runs / "whole", tmp_path / "run")
+    training, validation = load_split(place.data, "train"), load_validation(place.config, place.data, [place.photos])
+    run_figures.draw_finished(run, training, validation)  # 48 and 64 pixels
+    assert {"distribution.png", "mistakes.png"} <= {file.name for file in (run / "figures").iterdir()}
+    out = tmp_path / "of the first source"
+    command = ["figures", "--run", str(run), "--data", str(place.data), "--no-near", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", command)
+    run_figures.main()  # which cannot know the photos of the others
+    assert (out / "curves.png").is_file() and not (out / "mistakes.png").exists()
+
+
 def test_how_to_go_on_names_all_sources(place: Place) -> None:
     said = train.resume_hint([place.data, place.photos], place.runs / "whole")
     assert f"--data {place.data} {place.photos} --out {place.runs / 'whole'} --resume" in said
@@ -230,7 +246,8 @@ def test_the_export_tells_the_weights_of_the_heads_and_the_terms(model: Path) ->
 def test_the_exported_folder_is_served_with_those_weights(place: Place, model: Path) -> None:
     classifier = EmotionClassifier.from_pretrained(str(model))
     judged = load_split(place.data, "validation")
-    split = limited(mixture.validation_split(judged, [place.photos], place.config), 40, place.config.seed)
+    parts = mixture.validation_parts(judged, [place.photos], place.config)
+    split = limited(mixture.validation_split(parts, place.config), 40, place.config.seed)
     crops = [np.dstack([picture] * 3) for picture in split.pictures]
     served = classifier.classify(crops)
     one_view = EmotionClassifier(classifier.network, classifier.config | {"mirrored_below": 0.0}).classify(crops)

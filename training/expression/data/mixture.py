@@ -247,11 +247,19 @@ def consensus(split: Split, votes: Path) -> Split:
     return led.where(leading >= 0)
 
 
-def validation_split(split: Split, photos: Sequence[Path], config: Config) -> Split:
-    """Pictures to choose epochs by: FER2013's validation part by its vote, and the photos' held-out tenth, in the
-    network's size. Of a network of a single head, the validation part with its own labels."""
-    parts = validation_parts(split, photos, config)
-    if len(parts) == 1:
+def validation_parts(split: Split, photos: Sequence[Path], config: Config) -> list[Split]:
+    """What epochs are chosen by, a part for each source: FER2013's validation part by its vote, and the held-out tenth
+    of each tree of photos. Of a network of a single head, the validation part with its own labels."""
+    if config.network != MULTI_HEAD:
+        return [split]
+    first = consensus(split, Path(config.votes)) if config.ferplus_weight else split
+    side = networks.input_size(config.network)
+    return [first, *(load_photos(root, config.train_split, side, held_out=True) for root in photos)]
+
+
+def validation_split(parts: Sequence[Split], config: Config) -> Split:
+    """The parts as one; for a network of several heads in its size."""
+    if config.network != MULTI_HEAD:
         return parts[0]
     side = networks.input_size(config.network)
     return Split(
@@ -259,15 +267,6 @@ def validation_split(split: Split, photos: Sequence[Path], config: Config) -> Sp
         np.concatenate([part.labels for part in parts]),
         tuple(name for part in parts for name in part.names),
     )
-
-
-def validation_parts(split: Split, photos: Sequence[Path], config: Config) -> list[Split]:
-    """The parts of `validation_split`: FER2013's pictures as they are, and the held-out photos of each tree."""
-    if config.network != MULTI_HEAD:
-        return [split]
-    first = consensus(split, Path(config.votes)) if config.ferplus_weight else split
-    side = networks.input_size(config.network)
-    return [first, *(load_photos(root, config.train_split, side, held_out=True) for root in photos)]
 
 
 def set_initial_head_weights(network: MultiHeadNet, config: Config, photos: int) -> None:

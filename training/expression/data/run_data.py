@@ -47,7 +47,8 @@ def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> 
     Raises:
         DataError: there are fewer than two, too few to fit a temperature on one half and evaluate on the other.
     """
-    whole = mixture.validation_split(load_split(data, config.validation_split), photos, config)
+    parts = mixture.validation_parts(load_split(data, config.validation_split), photos, config)
+    whole = mixture.validation_split(parts, config)
     split = limited(whole, config.limit, config.seed)
     if len(split) < MIN_VALIDATION:
         raise DataError(

@@ -29,12 +29,16 @@ from tqdm import tqdm
 from facemotion.faces import EMOTIONS
 from training.common import duplicates
 from training.common.cli_errors import exit_on_error
+from training.common.constants import SIDE
 from training.common.errors import DataError
+from training.expression.config import Config
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.inspect import joined
 from training.expression.data.sources import available
 from training.expression.evaluation import evaluate, metrics
 from training.expression.figures import charts, image_grids
+from training.expression.inference import resized_split
+from training.expression.networks import MULTI_HEAD
 
 FRAME_MS, LAST_FRAME_MS = 350, 2500
 GIF_WIDTH = 960  # pixels
@@ -55,11 +59,12 @@ class Record:
 
     @property
     def best(self) -> int:
-        """The epoch with the highest validation accuracy; of several the one that was `saved` in best.pt, if that is
-        known, else the first."""
+        """The epoch that was `saved` in best.pt and is exported; where that is not known, the first with the highest
+        validation accuracy."""
+        if self.saved is not None and self.saved in {row["epoch"] for row in self.history}:
+            return self.saved
         highest = max(row["validation_accuracy"] for row in self.history)
-        epochs = [int(row["epoch"]) for row in self.history if row["validation_accuracy"] == highest]
-        return self.saved if self.saved in epochs else epochs[0]
+        return next(int(row["epoch"]) for row in self.history if row["validation_accuracy"] == highest)
 
 
 def main() -> None:
@@ -86,7 +91,7 @@ def draw_finished(out: Path, training: Split, validation: Split) -> None:
     """The figures of the run and of its data, into out/figures."""
     print("drawing the figures ...", flush=True)
     figures = FigureWriter(out / "figures")
-    draw_data(figures, {"train": training, "validation": validation}, near=False)
+    draw_data(figures, {"train": training, "validation": resized_split(validation, SIDE)}, near=False)
     record = read_run(out)
     draw_mistakes(figures, record, draw_run(figures, record), validation)
 
@@ -105,7 +110,8 @@ def draw_all(arguments: argparse.Namespace) -> list[str]:
     if arguments.run:
         record = read_run(arguments.run)
         probabilities = draw_run(figures, record, tuple(arguments.reference) if arguments.reference else None)
-        if record.split in splits:
+        # A run of several heads was validated on other labels and on photos too, which no single --data holds.
+        if record.split in splits and Config.of_run(arguments.run).network != MULTI_HEAD:
             draw_mistakes(figures, record, probabilities, splits[record.split])
     if arguments.photo:
         draw_pipeline_stages(figures, arguments.photo, arguments.weights)
