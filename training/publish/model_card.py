@@ -27,6 +27,13 @@ SHARES = {
     "ece_before_temperature": "Calibration error before the temperature",
 }
 HUB_TYPES = {"accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "macro_f1": "f1"}
+# Test set in config.json's "tests" -> its type and name on the Hub.
+TEST_SETS = {
+    "photos": ("raf-db", "RAF-DB basic"),
+    "votes": ("ferplus", "FER+, clear majorities of FER2013's PrivateTest"),
+    "labels": ("fer2013", "FER2013, PrivateTest, by the head of its own labels"),
+    "wild": ("cut-outs", "cut-out faces labelled by search words, equally many of each expression"),
+}
 
 # The figures of a run, in the order in which they are shown: name -> what it shows.
 TITLES = {
@@ -83,6 +90,8 @@ def render(config: Mapping[str, Any], repo: str, onnx: Onnx, figures: Sequence[s
         onnx=onnx,
         recipe=recipe(config),
         metrics=metrics,
+        tests=tests_table(config.get("tests", {})),
+        several_sources="heads" in config,
         overall=overall(metrics),
         per_class=per_class(metrics),
         confusion=confusion(metrics),
@@ -111,24 +120,55 @@ def dataset(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def eval_results(config: Mapping[str, Any]) -> list[Any]:
-    """The measured figures as huggingface_hub's `EvalResult`."""
+    """The measured figures as huggingface_hub's `EvalResult`: of test sets, and those on validation images where they
+    are of one data set."""
+    metrics, about, tests = config.get("metrics", {}), dataset(config), config.get("tests", {})
+    split = config.get("recipe", {}).get("validation_split", "validation")
+    of_tests = [
+        eval_result((*TEST_SETS[name], "test"), "accuracy", "Accuracy", tests[name]["accuracy"])
+        for name in TEST_SETS
+        if name in tests
+    ]
+    of_validation = [
+        eval_result((about["type"], about["name"], split), kind, with_interval(metrics, key), metrics[key])
+        for key, kind in HUB_TYPES.items()
+        if key in metrics and "heads" not in config
+    ]
+    return of_tests + of_validation
+
+
+def eval_result(data: tuple[str, str, str], kind: str, name: str, value: float) -> Any:
+    """One figure; `data` are type, name and split of the data set."""
     from huggingface_hub import EvalResult  # noqa: PLC0415
 
-    metrics, about = config.get("metrics", {}), dataset(config)
-    return [
-        EvalResult(
-            task_type="image-classification",
-            task_name="Facial expression recognition",
-            dataset_type=about["type"],
-            dataset_name=about["name"],
-            dataset_split=config.get("recipe", {}).get("validation_split", "validation"),
-            metric_type=kind,
-            metric_name=with_interval(metrics, key),
-            metric_value=round(metrics[key], 4),
+    return EvalResult(
+        task_type="image-classification",
+        task_name="Facial expression recognition",
+        dataset_type=data[0],
+        dataset_name=data[1],
+        dataset_split=data[2],
+        metric_type=kind,
+        metric_name=name,
+        metric_value=round(value, 4),
+    )
+
+
+def tests_table(tests: Mapping[str, Any]) -> str:
+    """A row for each test set; empty where nothing was measured on one."""
+    rows = [
+        (
+            name,
+            f"{tests[key]['rows']:,}",
+            f"{tests[key]['accuracy']:.4f}",
+            "{:.4f} to {:.4f}".format(*tests[key]["interval"]),
+            f"{tests[key]['mean_recall']:.4f}",
+            f"{tests[key]['calibration_error']:.4f}",
         )
-        for key, kind in HUB_TYPES.items()
-        if key in metrics
+        for key, (_, name) in TEST_SETS.items()
+        if key in tests
     ]
+    head = ("test set", "images", "accuracy", "95 % interval", "mean recall", "calibration error")
+    return table(head, rows, numbers_from=1) if rows else ""
 
 
 def with_interval(metrics: Mapping[str, Any], key: str) -> str:

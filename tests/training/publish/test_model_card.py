@@ -53,6 +53,26 @@ def test_the_metadata_name_the_interval_beside_its_figure() -> None:
     assert [m["name"] for m in result["metrics"]] == ["Accuracy (95 % interval 0.6432 to 0.6600)", "Macro F1"]
 
 
+def test_a_model_of_several_sources_claims_what_was_measured_on_test_sets() -> None:
+    measured = {
+        "rows": 3068,
+        "accuracy": 0.86254,
+        "interval": [0.85, 0.875],
+        "mean_recall": 0.78,
+        "calibration_error": 0.03,
+    }
+    several = config(accuracy=0.85, rows=4672) | {"heads": {}, "tests": {"photos": measured}, "terms": "Research only."}
+    text = model_card.render(several, REPO, ONNX)
+    (result,) = metadata(text)["model-index"][0]["results"]
+    assert result["dataset"] == {"name": "RAF-DB basic", "type": "raf-db", "split": "test"}
+    assert [(m["type"], m["value"]) for m in result["metrics"]] == [("accuracy", 0.8625)]  # not 0.85 of FER2013
+    assert "\n| RAF-DB basic | 3,068 | 0.8625 | 0.8500 to 0.8750 | 0.7800 | 0.0300 |\n" in text
+    assert "It also learned from photos" in text and "\nResearch only.\n" in text
+    assert "also in the training data" not in text  # there is no such row
+    alone = model_card.render(config(accuracy=0.65, accuracy_not_in_train=0.63), REPO, ONNX)
+    assert "also in the training data" in alone and "learned from photos" not in alone
+
+
 def test_a_model_that_nobody_measured_claims_nothing() -> None:
     text = model_card.render(config(), REPO, ONNX)
     assert "model-index" not in metadata(text)
