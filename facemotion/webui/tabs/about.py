@@ -58,7 +58,9 @@ _TEST_SETS = {
     "votes": "Small grey photos on which most people who named one of the seven agreed (FER+, FER2013's private test)",
     "wild": "Cut-out faces labelled by search words, equally many of each expression",
 }
-_HALF = " Measured on the half of these faces that the calibration was not fitted on."
+_HALF = (
+    " Measured on the half of these faces that the calibration was not fitted on; each source of images counts alike."
+)
 
 
 def build(pipeline: Pipeline, live: Pipeline) -> None:

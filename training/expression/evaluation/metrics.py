@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from facemotion.faces import EMOTIONS
 
 BINS = 15  # of the reliability diagram and of the calibration error; Guo et al. 2017 use the same
-MIN_COVERAGE = 0.8  # at least this share of the faces must not be called uncertain
+MIN_COVERAGE = 0.8  # at least this share of the images must not be called uncertain; of several sources on average
 TEMPERATURES = np.geomspace(0.25, 8, 701)  # candidates, 0.5 % apart
 
 Floats = NDArray[np.floating[Any]]
