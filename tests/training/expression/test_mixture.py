@@ -225,9 +225,15 @@ def test_photos_that_resemble_judged_ones_are_not_learned_from(photos: Path, tmp
     with Image.open(root / "train" / "happy" / "photo_25.png") as picture:
         judged.pictures[0] = np.asarray(picture.convert("L").resize((48, 48), Image.Resampling.BICUBIC))
     held_out = mixture.load_photos(root, "train", 64, held_out=True)
-    before = mixture.load_training_photos(root, config(), held_out)
+    data = write_tree(tmp_path / "data")
+
+    def learned(validation: Split, **knobs: object) -> Split:
+        apart = mixture.load_kept_back([data, root], config(), validation)
+        return mixture.load_training_photos(root, config(**knobs), apart)
+
+    before = learned(held_out)
     assert before.pictures.shape == (52, 100, 100)
-    other = mixture.load_training_photos(root, config(), judged)
+    other = learned(judged)
     assert set(before.names) - set(other.names) == {"photo_25"}  # which another source is judged on
     fresh = [name for name in (f"twin_{number}" for number in range(20)) if not mixture.is_held_out(name)]
     originals = ("train/sad/photo_42", "test/happy/photo_62", "train/happy/photo_24")
@@ -235,9 +241,9 @@ def test_photos_that_resemble_judged_ones_are_not_learned_from(photos: Path, tmp
         with Image.open(root / f"{original}.png") as picture:
             lighter = ImageEnhance.Brightness(picture).enhance(0.9).resize((120, 120), Image.Resampling.BICUBIC)
         lighter.save(root / "train" / "angry" / f"{name}.png")
-    after = mixture.load_training_photos(root, config(), held_out)
+    after = learned(held_out)
     assert set(after.names) - set(before.names) == {fresh[2]}  # only the twin of a picture that is learned from
-    assert len(mixture.load_training_photos(root, config(limit=10), held_out)) == 10
+    assert len(learned(held_out, limit=10)) == 10
 
 
 def test_a_run_is_judged_on_consensus_labels_and_on_held_out_photos(photos: Path, votes: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from training.expression.config import PRESETS, Config
 from training.expression.data import mixture, sources
 from training.expression.data.dataset import Split, limited, load_split
 from training.expression.data.ferplus import VOTES
-from training.expression.data.run_data import load_validation
+from training.expression.data.run_data import epoch_inputs, load_validation
 from training.expression.data.soft_labels import FERPLUS_NAMES
 from training.expression.evaluation import metrics, scorers
 from training.expression.figures import run_figures
@@ -57,20 +57,72 @@ def test_heads_that_are_right_about_different_pictures_share_the_weight() -> Non
     assert fitting.fit_mix(np.log(heads), labels, np.ones(3, bool)).tolist() == pytest.approx([0.5, 0.5, 0])
 
 
-def test_each_source_of_validation_images_counts_alike_in_temperature_and_thresholds() -> None:
-    """Sure answers are right on half of a small source, doubtful ones on all of a large source."""
-    few, many = 400, 4000
-    sources = fitting.sources_of_rows([few, many], few + many)
-    logits = np.zeros((few + many, 7), np.float32)
-    logits[:few, 0], logits[few:, 0] = 4, 2
-    labels = np.zeros(few + many, np.int64)
-    labels[1:few:2] = 1
-    large = fitting.calibrate_and_measure(logits, labels, np.zeros(few + many, int), np.zeros(0, bool))
-    alike = fitting.calibrate_and_measure(logits, labels, sources, np.zeros(0, bool))
-    assert alike["temperature"] > large["temperature"]
-    assert alike["coverage"] == pytest.approx(1)
-    assert alike["accuracy_when_certain"] == pytest.approx(0.75, abs=0.03)
-    assert large["accuracy_when_certain"] == pytest.approx(0.95, abs=0.03)
+def test_a_source_of_few_images_weighs_as_much_as_one_of_many_for_the_heads() -> None:
+    labels, sources = np.zeros(20, np.int64), fitting.sources_of_rows([4, 16], 20)
+    heads = np.full((20, 2, 7), 0.1 / 6)
+    heads[:4, 0, 0] = heads[4:, 1, 0] = 0.9
+    active = np.ones(2, bool)
+    assert fitting.fit_mix(np.log(heads), labels, active)[1] > 0.75
+    alike = fitting.fit_mix(np.log(heads), labels, active, fitting.weights_of_rows(sources))
+    assert alike.tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_the_export_fits_the_heads_with_each_source_counting_alike(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[np.ndarray] = []
+
+    def noted(heads: np.ndarray, labels: np.ndarray, active: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        given.append(weights)
+        return np.array([0, 0, 0, 1], np.float32)
+
+    monkeypatch.setattr(fitting, "fit_mix", noted)
+    place.export(tmp_path / "model")
+    assert set(given[0].round(4)) == {round(1 / 4, 4), round(1 / 20, 4)}  # four photos, twenty pictures of FER2013
+
+
+def doubted(right: int, wrong: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels of a source: sure answers are right, doubtful ones wrong."""
+    logits = np.zeros((right + wrong, 7), np.float32)
+    logits[:right, 0], logits[right:, 0] = 5, 1
+    return logits, np.repeat([0, 1], [right, wrong])
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "pooled_coverage", "alike_coverage"),
+    [
+        # Doubtful answers are dropped where they are at most a fifth: of all rows, or with each source counting alike.
+        ((200, 200), (3600, 400), 0.864, 1),
+        ((400, 0), (3000, 1000), 1, 0.875),
+    ],
+)
+def test_each_source_counts_alike_in_the_thresholds_and_in_the_figures_on_them(
+    few: tuple[int, int], many: tuple[int, int], pooled_coverage: float, alike_coverage: float
+) -> None:
+    (logits, labels), (more, others) = doubted(*few), doubted(*many)
+    logits, labels = np.concatenate([logits, more]), np.concatenate([labels, others])
+    sources = fitting.sources_of_rows([sum(few), sum(many)], len(labels))
+    none = np.zeros(0, bool)
+    pooled, alike = (fitting.calibrate_and_measure(logits, labels, s, none) for s in (0 * sources, sources))
+    assert pooled["coverage"] == pytest.approx(pooled_coverage, abs=0.02)
+    assert alike["coverage"] == pytest.approx(alike_coverage, abs=0.02)
+    assert (pooled["accuracy_when_certain"] == 1) == (pooled_coverage < 1)
+    assert (alike["accuracy_when_certain"] == 1) == (alike_coverage < 1)
+    assert pooled["uncertain"] != alike["uncertain"]
+    assert pooled["temperature"] != alike["temperature"]
+
+
+def test_the_calibration_error_is_the_mean_over_the_sources() -> None:
+    """One is too sure, the others too doubtful: together little would be seen of it."""
+    logits = np.zeros((4000, 7), np.float32)
+    logits[:, 0] = np.log(0.75 / (0.25 / 6))  # a confidence of 75 %
+    labels = np.ones(4000, np.int64)
+    labels[:1200] = 0  # three fifths of the first source
+    labels[2000:] = 0  # all of the others
+    sources = fitting.sources_of_rows([2000, 1000, 1000], 4000)
+    figures = fitting.calibrate_and_measure(logits, labels, sources, np.zeros(0, bool))
+    confidence = metrics.softmax(logits, figures["temperature"])[0, 0]
+    assert figures["ece"] == pytest.approx(((confidence - 0.6) + 2 * (1 - confidence)) / 3, abs=0.02)
 
 
 def test_rows_of_a_run_with_a_limit_count_as_one_source() -> None:
@@ -179,12 +231,26 @@ def test_its_heads_teach_also_with_pictures_without_labels(place: Place, tmp_pat
     more.train("taught", resume=True)
     assert len((tmp_path / "taught" / "history.csv").read_text().splitlines()) == 3
     validation = load_validation(config, place.data, [place.photos])
-    kept = mixture.load_training_faces([place.data, place.photos], more.config, validation)
+    apart = mixture.load_kept_back([place.data, place.photos], more.config, validation)
+    kept = mixture.load_training_faces(more.config, apart)
     assert kept is not None and kept.names == tuple(f"face-{number}" for number in range(6))
     for face in moved.glob("face-*"):
         face.unlink()
     with pytest.raises(DataError, match="resembles one kept back for validation or test: use others"):
         more.train("taught", resume=True)
+
+
+def test_the_first_source_is_not_learned_from_where_it_resembles_a_test_photo(place: Place) -> None:
+    generator = np.random.default_rng(0)
+    blots = [crops.resize(generator.integers(0, 256, (5, 5), np.uint8), 48) for _ in range(3)]
+    judged = mixture.load_photos(place.photos, "test", 48)
+    names = load_split(place.data, "train").names[:4]  # which have votes
+    first = Split(np.stack([*blots, judged.pictures[0]]), np.zeros(4, np.int64), names)
+    validation = load_validation(place.config, place.data, [place.photos])
+    for drop, learned in (("other_splits",), names[:3]), ((), names):
+        config = dataclasses.replace(place.config, drop=drop, limit=0)
+        made = epoch_inputs(config, first, [place.data, place.photos], validation, torch.device("cpu"))
+        assert isinstance(made, mixture.Mixture) and made.sources[0].names == learned
 
 
 def test_every_picture_of_the_mixture_has_targets_for_every_head(place: Place) -> None:

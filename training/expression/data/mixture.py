@@ -198,30 +198,25 @@ def is_held_out(name: str) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % HELD_OUT == 0
 
 
-def load_training_photos(root: Path, config: Config, validation: Split) -> Split:
-    """Photos to learn from: without those that resemble a picture of `validation`, which holds the tree's held-out
-    tenth, or of another part of the tree.
+def load_training_photos(root: Path, config: Config, kept_back: Sequence[Split]) -> Split:
+    """Photos to learn from: without the tree's held-out tenth, and without those that resemble a picture `kept_back`.
 
     Raises:
         DataError: no such part, or a picture that cannot be read.
     """
     photos = load_photos(root, config.train_split, PHOTO_SIDE, held_out=False)
-    return limited(unlike(photos, [validation, *other_parts(root, config)]), config.limit, config.seed)
+    return limited(unlike(photos, kept_back), config.limit, config.seed)
 
 
-def load_training_faces(roots: Sequence[Path], config: Config, validation: Split) -> Split | None:
-    """The unlabelled pictures of the recipe, without those that resemble one of `validation` or of another part of the
-    sources `roots`; None where the recipe has none.
+def load_training_faces(config: Config, kept_back: Sequence[Split]) -> Split | None:
+    """The unlabelled pictures of the recipe, without those that resemble one `kept_back`; None where it has none.
 
     Raises:
         DataError: a picture cannot be read, or none is left.
     """
     if not config.unlabelled:
         return None
-    faces = load_unlabelled(Path(config.unlabelled))
-    kept_back = [validation, *others(roots[0], config.train_split)]
-    kept_back += [part for root in roots[1:] for part in other_parts(root, config)]
-    fresh = unlike(faces, kept_back)
+    fresh = unlike(load_unlabelled(Path(config.unlabelled)), kept_back)
     if not len(fresh):
         raise DataError(
             f"every picture in {config.unlabelled} resembles one kept back for validation or test: use others"
@@ -229,9 +224,17 @@ def load_training_faces(roots: Sequence[Path], config: Config, validation: Split
     return limited(fresh, config.limit, config.seed)
 
 
-def other_parts(root: Path, config: Config) -> list[Split]:
-    """The parts of a tree that are not learned from, in FER2013's size."""
-    return [load_photos(root, name, SIDE) for name in available(root) if name != config.train_split]
+def load_kept_back(roots: Sequence[Path], config: Config, validation: Split) -> list[Split]:
+    """All pictures that must not be learned from: `validation`, which holds the held-out photos, and the parts of every
+    source but the one for training.
+
+    Raises:
+        DataError: a picture cannot be read.
+    """
+    photos = [
+        load_photos(root, name, SIDE) for root in roots[1:] for name in available(root) if name != config.train_split
+    ]
+    return [validation, *others(roots[0], config.train_split), *photos]
 
 
 def unlike(split: Split, kept_back: Sequence[Split]) -> Split:

@@ -61,7 +61,8 @@ def epoch_inputs(
     config: Config, first: Split, roots: Sequence[Path], validation: Split, device: torch.device
 ) -> EpochData | mixture.Mixture:
     """The inputs and targets of the epochs: of all sources for a network of several heads, else of the first. Pictures
-    that resemble one of `validation` are left out of the others.
+    that resemble one of `validation`, or of another part of any source, are left out; of the first source only where
+    the recipe drops "other_splits".
 
     Args:
         config: the recipe.
@@ -75,6 +76,7 @@ def epoch_inputs(
     """
     if config.network != MULTI_HEAD:
         return EpochData(first, config, device)
-    small = resized_split(validation, SIDE)
-    trees = [mixture.load_training_photos(root, config, small) for root in roots[1:]]
-    return mixture.Mixture([first, *trees], config, device, mixture.load_training_faces(roots, config, small))
+    apart = mixture.load_kept_back(roots, config, validation)
+    trees = [mixture.load_training_photos(root, config, apart) for root in roots[1:]]
+    fresh = mixture.unlike(first, apart) if "other_splits" in config.drop else first
+    return mixture.Mixture([fresh, *trees], config, device, mixture.load_training_faces(config, apart))
