@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from facemotion.expression import crops
 from facemotion.faces import Box
 
-SMALL_SIDE = 32  # pixels; below two thirds of the network's 48 the face is mostly interpolation
+SMALL_SIDE = 32  # pixels; below half of the default network's 64 the face is mostly interpolation
 DARK_MEAN = 45  # mean grey level of 0..255
 BRIGHT_LEVEL = 250  # grey level from which a pixel is saturated
 OVEREXPOSED_SHARE = 0.25  # of the crop's pixels

@@ -50,7 +50,7 @@ def torch_network(classifier: EmotionClassifier) -> nn.Module:
 
 
 def to_device(split: Split, config: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Normalised grey pictures float32 [N, 1, 48, 48] and labels int64 [N]."""
+    """Normalised grey pictures float32 [N, 1, S, S] and labels int64 [N]."""
     return normalised(split.pictures, config, device), torch.from_numpy(split.labels).to(device)
 
 

@@ -95,7 +95,7 @@ def measured(config: Mapping[str, Any]) -> str:
     lines = "".join(f"<li>{line}</li>" for line in [*_tests(tests), *_figures(metrics)])
     if not lines:
         return f"<h2>How good it is</h2><p>No measurements were published with these weights.</p>{data}"
-    return f"<h2>How good it is</h2>{data}<ul>{lines}</ul>{_matrix_of(tests.get('photos') or metrics)}"
+    return f"<h2>How good it is</h2>{data}<ul>{lines}</ul>{_matrix_of(tests, metrics)}"
 
 
 def _tests(tests: Mapping[str, Any]) -> list[str]:
@@ -139,22 +139,25 @@ def _rows(metrics: Mapping[str, Any]) -> str:
     return f" {metrics['rows']:,} faces were judged." if "rows" in metrics else ""
 
 
-def _matrix_of(metrics: Mapping[str, Any]) -> str:
-    counts = metrics.get("confusion")
+def _matrix_of(tests: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """The matrix of the test photos, or of the validation images where none were tested."""
+    images, figures = (_TEST_SETS["photos"], tests["photos"]) if tests.get("photos") else ("Validation images", metrics)
+    counts = figures.get("confusion")
     if not counts or {len(counts), *map(len, counts)} != {len(EMOTIONS)}:
         return ""
-    return matrix(counts)
+    return matrix(counts, images)
 
 
-def matrix(counts: Sequence[Sequence[int]]) -> str:
+def matrix(counts: Sequence[Sequence[int]], images: str) -> str:
     """HTML table of the confusion matrix in percent of the row: rows are human labels, columns predictions.
 
     Args:
         counts: 7 x 7, in the order of `EMOTIONS`.
+        images: which were counted.
     """
     heads = "".join(f'<th scope="col">{name}</th>' for name in EMOTIONS)
     body = "".join(_matrix_row(name, row) for name, row in zip(EMOTIONS, counts, strict=True))
-    caption = "Row: the label people gave. Column: what the model says. Percent of the row."
+    caption = f"{images}. Row: the label people gave. Column: what the model says. Percent of the row."
     return (
         f'<div class="fm-scroll"><table class="fm-matrix"><caption>{caption}</caption>'
         f'<thead><tr><td aria-hidden="true"></td>{heads}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -177,5 +177,6 @@ def test_the_report_tells_what_was_missed_and_by_how_much(judged: Path) -> None:
     reached = json.loads((judged / "protocol.json").read_text())["sets"]["photos"]["accuracy"]
     asked, _ = test_protocol.TARGETS["photos", "accuracy"]
     assert f"missed by {100 * (asked - reached):.1f} points" in text
+    assert f"\nThe detector is {FaceDetector.from_pretrained().description}.\n" in text
     for title in ("## Targets", "## The sets", "## Other models", "## Corruptions", "## Cost"):
         assert title in text

@@ -33,6 +33,8 @@ def test_the_matrix_is_that_of_photos_where_it_was_measured() -> None:
     shown = cells({"metrics": VALIDATION, "tests": {"photos": PHOTOS}})
     assert len(shown) == len(EMOTIONS) ** 2 and shown[0].startswith('"--share:100%"')
     assert cells({"metrics": VALIDATION})[0].startswith('"--share:14%"')
+    assert "<caption>Photos whose label" in about.measured({"metrics": VALIDATION, "tests": {"photos": PHOTOS}})
+    assert "<caption>Validation images." in about.measured({"metrics": VALIDATION})
 
 
 def test_about_shows_the_published_figures() -> None:

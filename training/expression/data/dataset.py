@@ -28,8 +28,8 @@ pictures, those that all voters of FER+ called not a face, and those that are (n
 
 @dataclass(frozen=True)
 class Split:
-    """One split in memory: `pictures` uint8 [N, 48, 48] grey, `labels` int64 [N] into `EMOTIONS`, `names` N file
-    stems (FER2013's row numbers)."""
+    """One split in memory: `pictures` uint8 [N, S, S] grey, 48 x 48 as FER2013's are, or of another side; `labels`
+    int64 [N] into `EMOTIONS`; `names` N file stems (FER2013's row numbers)."""
 
     pictures: np.ndarray
     labels: np.ndarray

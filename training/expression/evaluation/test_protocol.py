@@ -118,10 +118,12 @@ def run_protocol(arguments: argparse.Namespace) -> dict[str, Any]:
     voted = Split(private.pictures, agreed, private.names).where(agreed >= 0)
     sides = {each.side for each in (model, *beside)}
     photos = {side: load_photos(arguments.photos, "test", side) for side in sides}
-    faces = in_the_wild.load(arguments.wild, FaceDetector.from_pretrained(arguments.detector), sides)
+    detector = FaceDetector.from_pretrained(arguments.detector)
+    faces = in_the_wild.load(arguments.wild, detector, sides)
     whole = {side: Split(found.whole, found.labels, ()) for side, found in faces.items()}
     return {
         "model": model.description,
+        "detector": detector.description,
         "sets": {
             "photos": of_split(model, photos[model.side]),
             "photos, one view": of_split(one_view, photos[model.side]),
@@ -218,7 +220,7 @@ def to_markdown(result: Mapping[str, Any]) -> str:
             targets_table(result["sets"]),
             "## The sets\n",
             sets_table(result["sets"]),
-            "Recall of each expression:\n",
+            f"The detector is {result['detector']}.\n\nRecall of each expression:\n",
             recalls_table(result["sets"]),
             heads_section(result["heads"]),
             beside_section(result),
