@@ -57,7 +57,7 @@ def test_heads_that_are_right_about_different_pictures_share_the_weight() -> Non
     assert fitting.fit_mix(np.log(heads), labels, np.ones(3, bool)).tolist() == pytest.approx([0.5, 0.5, 0])
 
 
-def test_a_source_of_few_images_weighs_as_much_as_one_of_many_for_the_heads() -> None:
+def test_few_images_of_one_source_count_as_much_as_many_of_another_for_the_heads() -> None:
     labels, sources = np.zeros(20, np.int64), fitting.sources_of_rows([4, 16], 20)
     heads = np.full((20, 2, 7), 0.1 / 6)
     heads[:4, 0, 0] = heads[4:, 1, 0] = 0.9
