@@ -37,7 +37,7 @@ from training.expression.config import MOVABLE, Config, given_knobs, new_config,
 from training.expression.data import mixture
 from training.expression.data.dataset import Split
 from training.expression.data.epoch_data import EpochData
-from training.expression.data.run_data import epoch_inputs, load_training, load_validation
+from training.expression.data.run_data import epoch_inputs, load_kept_back, load_training, load_validation
 from training.expression.distributed import DistributedContext, batches
 from training.expression.evaluation import evaluate
 from training.expression.inference import as_input, predict, resized_pictures, to_device
@@ -115,9 +115,10 @@ def train(
         RunDirectory(out).check_free()
     with context.joined(where):
         validation = load_validation(config, data, photos)
-        splits = load_training(config, data, validation, not context.is_first), validation
+        kept_back = load_kept_back(config, [data, *photos], validation)
+        splits = load_training(config, data, kept_back, not context.is_first), validation
         run = Run(config, out, where, context, resume)
-        epoch_data = epoch_inputs(config, splits[0], [data, *photos], validation, where)
+        epoch_data = epoch_inputs(config, splits[0], [data, *photos], kept_back, where)
         run.check_training(epoch_data.digest, epoch_data.teacher_pins)
         if isinstance(run.network, networks.MultiHeadNet) and not resume:
             mixture.set_initial_head_weights(run.network, config, len(photos))

@@ -20,6 +20,7 @@ from training.expression.data import epoch_data, mixture
 from training.expression.data.dataset import Split, load_split
 from training.expression.data.ferplus import VOTES
 from training.expression.data.mixture import Batch, Mixture
+from training.expression.data.run_data import load_kept_back
 from training.expression.networks import HEADS
 
 CPU = torch.device("cpu")
@@ -228,7 +229,7 @@ def test_photos_that_resemble_judged_ones_are_not_learned_from(photos: Path, tmp
     data = write_tree(tmp_path / "data")
 
     def learned(validation: Split, **knobs: object) -> Split:
-        apart = mixture.load_kept_back([data, root], config(), validation)
+        apart = load_kept_back(config(), [data, root], validation)
         return mixture.load_training_photos(root, config(**knobs), apart)
 
     before = learned(held_out)

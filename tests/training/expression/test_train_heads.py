@@ -26,7 +26,7 @@ from training.expression.config import PRESETS, Config
 from training.expression.data import mixture, sources
 from training.expression.data.dataset import Split, limited, load_split
 from training.expression.data.ferplus import VOTES
-from training.expression.data.run_data import epoch_inputs, load_validation
+from training.expression.data.run_data import load_kept_back, load_training, load_validation
 from training.expression.data.soft_labels import FERPLUS_NAMES
 from training.expression.evaluation import metrics, scorers
 from training.expression.figures import run_figures
@@ -138,7 +138,7 @@ def test_its_heads_teach_also_with_pictures_without_labels(place: Place, tmp_pat
     more.train("taught", resume=True)
     assert len((tmp_path / "taught" / "history.csv").read_text().splitlines()) == 3
     validation = load_validation(config, place.data, [place.photos])
-    apart = mixture.load_kept_back([place.data, place.photos], more.config, validation)
+    apart = load_kept_back(more.config, [place.data, place.photos], validation)
     kept = mixture.load_training_faces(more.config, apart)
     assert kept is not None and kept.names == tuple(f"face-{number}" for number in range(6))
     for face in moved.glob("face-*"):
@@ -147,17 +147,19 @@ def test_its_heads_teach_also_with_pictures_without_labels(place: Place, tmp_pat
         more.train("taught", resume=True)
 
 
-def test_the_first_source_is_not_learned_from_where_it_resembles_a_test_photo(place: Place) -> None:
+def test_the_first_source_is_not_learned_from_where_it_resembles_a_test_photo(place: Place, tmp_path: Path) -> None:
+    data = shutil.copytree(place.data, tmp_path / "data")
     generator = np.random.default_rng(0)
-    blots = [crops.resize(generator.integers(0, 256, (5, 5), np.uint8), 48) for _ in range(3)]
-    judged = mixture.load_photos(place.photos, "test", 48)
-    names = load_split(place.data, "train").names[:4]  # which have votes
-    first = Split(np.stack([*blots, judged.pictures[0]]), np.zeros(4, np.int64), names)
-    validation = load_validation(place.config, place.data, [place.photos])
-    for drop, learned in (("other_splits",), names[:3]), ((), names):
+    *blots, twin = sorted((data / "images" / "train").rglob("*.png"))[:4]  # the others resemble the tree's test part
+    for file in blots:
+        Image.fromarray(crops.resize(generator.integers(0, 256, (5, 5), np.uint8), 48)).save(file)
+    Image.fromarray(mixture.load_photos(place.photos, "test", 48).pictures[0]).save(twin)
+    validation = load_validation(place.config, data, [place.photos])
+    whole = load_split(data, "train").names
+    for drop, learned in (("other_splits",), tuple(file.stem for file in blots)), ((), whole):
         config = dataclasses.replace(place.config, drop=drop, limit=0)
-        made = epoch_inputs(config, first, [place.data, place.photos], validation, torch.device("cpu"))
-        assert isinstance(made, mixture.Mixture) and made.sources[0].names == learned
+        kept_back = load_kept_back(config, [data, place.photos], validation)
+        assert load_training(config, data, kept_back).names == learned
 
 
 def test_every_picture_of_the_mixture_has_targets_for_every_head(place: Place) -> None:

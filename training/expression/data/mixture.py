@@ -27,11 +27,11 @@ from training.common.errors import DataError
 from training.expression import distill, networks
 from training.expression.config import Config
 from training.expression.data.augment import augment
-from training.expression.data.dataset import Split, collect, limited, others
+from training.expression.data.dataset import Split, collect, limited
 from training.expression.data.epoch_data import class_sampling_weights, sampled
 from training.expression.data.ferplus import load_votes
 from training.expression.data.soft_labels import plurality_label, soft_targets, vote_distributions
-from training.expression.data.sources import PHOTO_SIDE, available
+from training.expression.data.sources import PHOTO_SIDE
 from training.expression.data.unlabelled import load_unlabelled
 from training.expression.inference import resized, resized_pictures
 from training.expression.networks import HEADS, MULTI_HEAD, MultiHeadNet
@@ -224,22 +224,9 @@ def load_training_faces(config: Config, kept_back: Sequence[Split]) -> Split | N
     return limited(fresh, config.limit, config.seed)
 
 
-def load_kept_back(roots: Sequence[Path], config: Config, validation: Split) -> list[Split]:
-    """All pictures that must not be learned from: `validation`, which holds the held-out photos, and the parts of every
-    source but the one for training.
-
-    Raises:
-        DataError: a picture cannot be read.
-    """
-    photos = [
-        load_photos(root, name, SIDE) for root in roots[1:] for name in available(root) if name != config.train_split
-    ]
-    return [validation, *others(roots[0], config.train_split), *photos]
-
-
 def unlike(split: Split, kept_back: Sequence[Split]) -> Split:
-    """The pictures that resemble none of those kept back."""
-    known = np.concatenate([resized_pictures(part.pictures, SIDE) for part in kept_back])
+    """The pictures that resemble none of those kept back, which are in FER2013's size."""
+    known = np.concatenate([part.pictures for part in kept_back])
     return split.where(~duplicates.near_matches(resized_pictures(split.pictures, SIDE), known))
 
 

@@ -13,32 +13,11 @@ from training.expression.config import Config
 from training.expression.data import mixture
 from training.expression.data.dataset import Split, leave_out, limited, load_split, others
 from training.expression.data.epoch_data import EpochData
+from training.expression.data.sources import available
 from training.expression.inference import resized_split
 from training.expression.networks import MULTI_HEAD
 
 MIN_VALIDATION = 2  # validation pictures
-
-
-def load_training(config: Config, data: Path, validation: Split, quiet: bool = False) -> Split:
-    """The training pictures of the first source, without those that the recipe leaves out.
-
-    Args:
-        config: the recipe.
-        data: as for `training.expression.data.dataset.load_split`.
-        validation: from `load_validation`; with "other_splits", pictures that resemble one of it are left out too.
-        quiet: do not print how many were left out.
-
-    Raises:
-        DataError: the data cannot be read, or nothing is left.
-    """
-    whole = load_split(data, config.train_split)
-    apart = "other_splits" in config.drop
-    other_splits = (*others(data, config.train_split), resized_split(validation, SIDE)) if apart else ()
-    kept = leave_out(whole, config.drop, Path(config.votes) if config.votes else None, other_splits)
-    if config.drop and not quiet:
-        gone = len(whole) - len(kept)
-        print(f"left out {gone:,} of {len(whole):,} training pictures: {', '.join(config.drop)}", flush=True)
-    return limited(kept, config.limit, config.seed)
 
 
 def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> Split:
@@ -57,18 +36,60 @@ def load_validation(config: Config, data: Path, photos: Sequence[Path] = ()) -> 
     return split
 
 
-def epoch_inputs(
-    config: Config, first: Split, roots: Sequence[Path], validation: Split, device: torch.device
-) -> EpochData | mixture.Mixture:
-    """The inputs and targets of the epochs: of all sources for a network of several heads, else of the first. Pictures
-    that resemble one of `validation`, or of another part of any source, are left out; of the first source only where
-    the recipe drops "other_splits".
+def load_kept_back(config: Config, roots: Sequence[Path], validation: Split) -> list[Split]:
+    """The pictures that must not be learned from, in FER2013's size: `validation`, which holds the held-out photos, and
+    the parts of every source but the one for training. None where the recipe compares with none: that of a single head
+    without "other_splits".
 
     Args:
         config: the recipe.
-        first: the training pictures of the first source.
         roots: the sources, of `--data`.
-        validation: the pictures that epochs are chosen by.
+        validation: from `load_validation`.
+
+    Raises:
+        DataError: a picture cannot be read.
+    """
+    if config.network != MULTI_HEAD and "other_splits" not in config.drop:
+        return []
+    photos = [
+        mixture.load_photos(root, name, SIDE)
+        for root in roots[1:]
+        for name in available(root)
+        if name != config.train_split
+    ]
+    return [resized_split(validation, SIDE), *others(roots[0], config.train_split), *photos]
+
+
+def load_training(config: Config, data: Path, kept_back: Sequence[Split], quiet: bool = False) -> Split:
+    """The training pictures of the first source, without those that the recipe leaves out.
+
+    Args:
+        config: the recipe.
+        data: as for `training.expression.data.dataset.load_split`.
+        kept_back: from `load_kept_back`; with "other_splits", pictures that resemble one of these are left out.
+        quiet: do not print how many were left out.
+
+    Raises:
+        DataError: the data cannot be read, or nothing is left.
+    """
+    whole = load_split(data, config.train_split)
+    kept = leave_out(whole, config.drop, Path(config.votes) if config.votes else None, kept_back)
+    if config.drop and not quiet:
+        gone = len(whole) - len(kept)
+        print(f"left out {gone:,} of {len(whole):,} training pictures: {', '.join(config.drop)}", flush=True)
+    return limited(kept, config.limit, config.seed)
+
+
+def epoch_inputs(
+    config: Config, first: Split, roots: Sequence[Path], kept_back: Sequence[Split], device: torch.device
+) -> EpochData | mixture.Mixture:
+    """The inputs and targets of the epochs: of all sources for a network of several heads, else of the first.
+
+    Args:
+        config: the recipe.
+        first: the training pictures of the first source, from `load_training`.
+        roots: the sources, of `--data`.
+        kept_back: from `load_kept_back`; photos and unlabelled pictures that resemble one of these are left out.
         device: where it learns.
 
     Raises:
@@ -76,7 +97,5 @@ def epoch_inputs(
     """
     if config.network != MULTI_HEAD:
         return EpochData(first, config, device)
-    apart = mixture.load_kept_back(roots, config, validation)
-    trees = [mixture.load_training_photos(root, config, apart) for root in roots[1:]]
-    fresh = mixture.unlike(first, apart) if "other_splits" in config.drop else first
-    return mixture.Mixture([fresh, *trees], config, device, mixture.load_training_faces(config, apart))
+    trees = [mixture.load_training_photos(root, config, kept_back) for root in roots[1:]]
+    return mixture.Mixture([first, *trees], config, device, mixture.load_training_faces(config, kept_back))
