@@ -1,0 +1,1 @@
+"""The kit's tests of the images and labels it learns from."""

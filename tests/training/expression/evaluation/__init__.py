@@ -1,0 +1,1 @@
+"""The kit's tests of how a classifier is judged."""
