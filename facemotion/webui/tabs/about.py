@@ -17,8 +17,8 @@ _MEANING = """
 <p>The label is the expression that <b>most people would name</b>: angry, disgust, fear, happy, neutral, sad or
 surprise. For the default classifier, consensus labels decide what is chosen and shown: the votes of FER+, ten
 voters for each image, and the labels of RAF-DB, about forty annotators for each photo. FER2013's own labels come from
-search words; the network learns from them
-too, in a head of their own that gives no answers here, as the benchmark of the original study.</p>
+search words; they help to train
+the layers that all heads share, but their own head, the benchmark of the original study, gives no answers here.</p>
 <p>A label says nothing about what a person feels, thinks, intends or is like. People smile without joy and are sad
 without showing it; how feelings are shown differs between persons, situations and cultures, and a single picture holds
 none of that.</p>
@@ -58,9 +58,7 @@ _TEST_SETS = {
     "votes": "Small grey photos on which most people who named one of the seven agreed (FER+, FER2013's private test)",
     "wild": "Cut-out faces labelled by search words, equally many of each expression",
 }
-_HALF = (
-    " Measured on the half of these faces that the calibration was not fitted on; each source of images counts alike."
-)
+_HALF = " Measured on the half of these faces that the calibration was not fitted on"
 
 
 def build(pipeline: Pipeline, live: Pipeline) -> None:
@@ -92,14 +90,14 @@ def measured(config: Mapping[str, Any]) -> str:
     if terms := _terms(config):
         described = described.replace(terms, "").strip()  # already shown beside the names of the weights
     data = f"<p>{escape(described)}</p>" if described else ""
-    lines = "".join(f"<li>{line}</li>" for line in [*_tests(tests), *_figures(metrics)])
+    lines = "".join(f"<li>{line}</li>" for line in [*_tests(tests), *_figures(metrics, "heads" in config)])
     if not lines:
         return f"<h2>How good it is</h2><p>No measurements were published with these weights.</p>{data}"
     return f"<h2>How good it is</h2>{data}<ul>{lines}</ul>{_matrix_of(tests, metrics)}"
 
 
 def _tests(tests: Mapping[str, Any]) -> list[str]:
-    """A line for each test set, photos first: nothing was trained or chosen on these."""
+    """A line for each test set, photos first: nothing was trained or fitted on these."""
     lines = []
     for name, title in _TEST_SETS.items():
         if numbers := tests.get(name):
@@ -110,14 +108,17 @@ def _tests(tests: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _figures(metrics: Mapping[str, Any]) -> list[str]:
+def _figures(metrics: Mapping[str, Any], several_sources: bool) -> list[str]:
+    """A line for each figure of the validation images, by which the epoch was chosen."""
+    half = _HALF + ("; each source of images counts alike." if several_sources else ".")
+
     def share(name: str) -> str:
         return f"<b>{metrics[name] * 100:.1f} %</b>"
 
     lines = []
     if "accuracy" in metrics:
         lines.append(
-            f"Accuracy: {share('accuracy')} of the faces judged get the label that people gave.{_rows(metrics)}"
+            f"Validation images, by which the best epoch was chosen: {share('accuracy')} right.{_rows(metrics)}"
         )
     if "accuracy_not_in_train" in metrics:
         lines.append(
@@ -127,11 +128,11 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
         lines.append(f"Macro-F1, the mean over the seven expressions, rare ones counting in full: {share('macro_f1')}.")
     if "ece" in metrics:
         lines.append(
-            f"Expected calibration error: {share('ece')}, the mean gap between confidence and being right.{_HALF}"
+            f"Expected calibration error: {share('ece')}, the mean gap between confidence and being right.{half}"
         )
     if "coverage" in metrics and "accuracy_when_certain" in metrics:
         certain, coverage = share("accuracy_when_certain"), share("coverage")
-        lines.append(f"Accuracy where the answer is not uncertain: {certain}; that is {coverage} of the faces.{_HALF}")
+        lines.append(f"Accuracy where the answer is not uncertain: {certain}; that is {coverage} of the faces.{half}")
     return lines
 
 
@@ -149,7 +150,7 @@ def _matrix_of(tests: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
 
 def matrix(counts: Sequence[Sequence[int]], images: str) -> str:
-    """HTML table of the confusion matrix in percent of the row: rows are human labels, columns predictions.
+    """HTML table of the confusion matrix in percent of the row: rows are the images' labels, columns predictions.
 
     Args:
         counts: 7 x 7, in the order of `EMOTIONS`.
@@ -157,7 +158,7 @@ def matrix(counts: Sequence[Sequence[int]], images: str) -> str:
     """
     heads = "".join(f'<th scope="col">{name}</th>' for name in EMOTIONS)
     body = "".join(_matrix_row(name, row) for name, row in zip(EMOTIONS, counts, strict=True))
-    caption = f"{images}. Row: the label people gave. Column: what the model says. Percent of the row."
+    caption = f"{images}. Row: the image's label. Column: what the model says. Percent of the row."
     return (
         f'<div class="fm-scroll"><table class="fm-matrix"><caption>{caption}</caption>'
         f'<thead><tr><td aria-hidden="true"></td>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
