@@ -63,7 +63,7 @@ def _cost(ms: float) -> Iterator[str]:
     a_second, hours = PROCESSORS / ms * 1e3, ms * 1e6 / 3.6e6
     yield _paragraph(
         f"**Size.** 700 MB and one processor for each worker, 4 GB for the head. A node with {PROCESSORS} processors "
-        f"analyses {PROCESSORS} / {ms / 1e3:.3f} = {a_second:.0f} photos a second: at 300 kB each, it reads "
+        f"analyses {PROCESSORS} / {ms / 1e3:#.3g} = {a_second:.0f} photos a second: at 300 kB each, it reads "
         f"{a_second * PHOTO_BYTES / 1e6:.0f} MB/s."
     )
     yield ""

@@ -47,6 +47,7 @@ TITLES = {
     TEST: "{name}: a test set; no detector here was trained or selected on it",
     HELD_OUT: "{name}: held-out photos of a training set, which flatter a detector that learned from its other photos",
 }
+NO_FACES_TITLE = "{name}: photos without a face; no detector here was trained on them"
 FILE = "detectors"
 MILLISECONDS = ("ms by the clock", "ms of all processors")
 JSON = dict[str, Any]
@@ -214,7 +215,8 @@ def markdown(evaluated: JSON) -> str:
 
 
 def _group(group: JSON) -> str:
-    title = TITLES[group["kind"]].format(name=group["set"])
+    whole = group["set"] == yolo_format.NO_FACES
+    title = (NO_FACES_TITLE if whole else TITLES[group["kind"]]).format(name=group["set"])
     faces = ", ".join(f"{group['faces'][str(px)]:,.0f} of {px} px and more" for px in LEAST_PX)
     note = f"{group['photos']:,} photos; faces: {faces}."
     head = ["detector", "looked at", *(f"AP from {px} px" for px in LEAST_PX)]

@@ -110,12 +110,15 @@ def data_summary(counts: Mapping[str, Any]) -> str:
         )
         if counts.get(key, 0)
     )
+    changed = any(row["tightened"] or row["added"] for row in counts.get("changes", {}).values())
+    who = "where several detectors agreed" if counts.get("teachers") else "by a large detector"
+    cleaned = f"Boxes were tightened, and faces added, {who}; " if changed else ""
     often = counts.get("repeated", 0)
     crowds = f" Photos of crowds were shown several times, which adds {often:,} to each epoch." if often else ""
     return (
         f"It learned from {counts.get('train_photos', 0):,} photos{' and from ' + made if made else ''}.{crowds} "
         f"{counts.get('val_photos', 0):,} photos were held out. "
-        "Boxes were tightened, and faces added, where several detectors agreed; "
+        f"{cleaned}"
         f"{counts.get('train_ignored', 0):,} faces too small or marked invalid were blanked.\n"
     )
 

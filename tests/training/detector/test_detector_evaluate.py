@@ -181,7 +181,8 @@ def test_test_photos_come_first_and_each_set_stands_apart(folder: Path, tmp_path
     text = evaluate.markdown(evaluate.evaluate_detectors(found, ["yunet"], looks))
     headings = [line for line in text.splitlines() if line.startswith("###")]
     assert headings[0].startswith("### unseen: a test set; no detector here was trained or selected on it")
-    assert all("held-out photos of a training set" in heading for heading in headings[1:])
+    assert headings[1] == "### neg_cats: photos without a face; no detector here was trained on them"
+    assert headings[2].startswith("### web: held-out photos of a training set")
     assert text.count("| alone |") == text.count("| fast |") == 3
     with pytest.raises(DataError, match="name photos to evaluate on"):
         evaluate.groups([], [])
