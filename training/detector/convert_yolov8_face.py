@@ -6,7 +6,7 @@
 The file is yolov8n-face.onnx of the npm package @good-i-deer/node-red-contrib-face-detection (AGPL-3.0, made by
 Ultralytics 8.0.175). Its graph takes 640 x 640 pixels only. Here its weights go into ultralytics' YOLOv8n, which is
 exported anew for inputs of any size. Prints how far boxes and scores differ from the original's on the example photos.
-The second command makes the embedded default from the copy.
+The second command makes the embedded `yolov8n-face` from the copy.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Distributed training under torchrun: shares of a batch, averaged gradients, summed metrics.
 
-Each step's batch is dealt out to the processes, so a recipe means the same with any number of them: every row is seen
-once in an epoch, no row twice to fill a batch up, and the averaged gradient is that of the whole batch. Shares may
-differ by one row; each process weighs its loss by its share.
+Each step's batch is dealt out to the processes, so a recipe means the same with any number of them: every row of
+an epoch goes to one process, no row twice to fill a batch up, and the averaged gradient is that of the whole batch.
+Shares may differ by one row; each process weighs its loss by its share.
 
 Batch norm, which looks at the other pictures of a batch, is computed over all processes on GPUs (SyncBatchNorm).
 PyTorch has that for GPUs only: on the CPU each process normalises its own share, and the running statistics are those

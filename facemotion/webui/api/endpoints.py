@@ -41,7 +41,7 @@ def build(pipeline: Pipeline) -> None:
         Args:
             picture: a photo (JPEG, PNG, WebP, GIF, BMP, AVIF, HEIC): an upload or a data: URL in base64, no address.
             threshold: smallest detection score of a face, 0 to 1; without it the detector's own.
-            detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
+            detail: how closely to search: "fast", "auto" or "thorough" (small faces in large photos).
 
         Returns:
             The faces with box, expression, confidence and seven probabilities, as docs/api.md describes.
@@ -54,7 +54,7 @@ def build(pipeline: Pipeline) -> None:
         Args:
             picture: a photo (JPEG, PNG, WebP, GIF, BMP, AVIF, HEIC): an upload or a data: URL in base64, no address.
             threshold: smallest detection score of a face, 0 to 1; without it the detector's own.
-            detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
+            detail: how closely to search: "fast", "auto" or "thorough" (small faces in large photos).
 
         Returns:
             The picture as JPEG, at its own size.
@@ -71,7 +71,7 @@ def build(pipeline: Pipeline) -> None:
             picture: a photo (JPEG, PNG, WebP, GIF, BMP, AVIF, HEIC): an upload or a data: URL in base64, no address.
             face: the face's number in the analysis; 1 is the largest.
             threshold: smallest detection score of a face, 0 to 1; without it the detector's own.
-            detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
+            detail: how closely to search: "fast", "auto" or "thorough" (small faces in large photos).
 
         Returns:
             The face in grey as JPEG, the parts that support its label glowing.
@@ -88,7 +88,7 @@ def build(pipeline: Pipeline) -> None:
         Args:
             pictures: photos (JPEG, PNG, WebP, GIF, BMP, AVIF or HEIC).
             threshold: smallest detection score of a face, 0 to 1; without it the detector's own.
-            detail: how closely to search: "fast", "auto" or "thorough" (faces of a few pixels).
+            detail: how closely to search: "fast", "auto" or "thorough" (small faces in large photos).
 
         Returns:
             One analysis for each picture, in order; one that could not be read has its `error` filled and no faces.

@@ -21,7 +21,7 @@ QUALITY_WORDS = {
 
 NO_FACES = (
     "<b>No faces found.</b> That is an ordinary answer. If the photo does show a face: lower the detection threshold, "
-    "choose “Thorough” for faces of a few pixels, or turn the photo upright."
+    "choose “Thorough” for small faces in a large photo, or turn the photo upright."
 )
 
 

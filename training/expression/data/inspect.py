@@ -3,7 +3,7 @@
     python -m training.expression.data.inspect --data fer2013                                    # prints the report
     python -m training.expression.data.inspect --data fer2013.csv --votes fer2013new.csv  # with "not a face" from FER+
     python -m training.expression.data.inspect --data fer2013 --out reports/data  # writes data.md and data.json there
-    python -m training.expression.data.inspect --data kaggle  # downloads through kagglehub (not run)
+    python -m training.expression.data.inspect --data kaggle  # downloads through kagglehub
 
 Ends with status 1 when a picture cannot be used, with 2 when there are no such data.
 """
@@ -55,7 +55,7 @@ def inspect(data: Path, votes: Path | None = None, near: bool = True) -> Report:
     """Read every split of `data` and report its content, ready for JSON.
 
     A picture is named `split/emotion/name`. "equal" pictures are so pixel for pixel; "blank" is defined in
-    `duplicates.blank`, "not a face" in `votes.not_a_face`.
+    `duplicates.blank`, "not a face" in `ferplus.not_a_face`.
 
     Args:
         data: as for `load_split`.
