@@ -44,9 +44,9 @@ RAF_DB_PARTS = (12_271, 3_068)  # pictures for training and for the test
 class Entry:
     """One picture of a split, or why there is none.
 
-    `name` is the file's stem or the row's number, `label` an index into `EMOTIONS`, `picture` grey uint8, [48, 48] or of
-    the side that `scan` was given, or None. `kind` is "", "unreadable" or "wrong_size", and `problem` says the same in
-    a sentence.
+    `name` is the file's stem or the row's number, `label` an index into `EMOTIONS`, `picture` grey uint8, [48, 48] or
+    of the side that `scan` was given, or None. `kind` is "", "unreadable" or "wrong_size", and `problem` says the same
+    in a sentence.
     """
 
     name: str
