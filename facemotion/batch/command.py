@@ -18,6 +18,9 @@ from contextlib import contextmanager, redirect_stdout
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from facemotion.cli.results import say
+from facemotion.errors import BadOption
+
 if TYPE_CHECKING:
     from facemotion.batch import Progress, Report
 
@@ -39,8 +42,11 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, _Terminated) as stop:
         number = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
         done = f"{seen[-1].done} of {seen[-1].total} pictures are done" if seen else "nothing is done yet"
-        print(f"facemotion: Stopped: {done}. --resume goes on from there.", file=sys.stderr, flush=True)
+        say(f"Stopped: {done}. --resume goes on from there.")
         return 128 + number
+    except BadOption as error:
+        say(error.message)
+        return 2
     if options.json:
         print(json.dumps(report.to_dict(), indent=2), flush=True)
     else:

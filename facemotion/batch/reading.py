@@ -114,6 +114,10 @@ def _rows(address: str, items: list[Item], column: str | None) -> Iterator[Loade
     place = storage.locate(address)
     try:
         with sources.open_parquet(place) as table:
+            if items[-1].row >= table.metadata.num_rows:
+                raise SourceGone(
+                    f"{place} has fewer rows than when the run began. Bring them back, then go on with --resume."
+                )
             name = sources.column_of_bytes(table, column, place)
             for group, first, wanted in _of_groups(table, items):
                 yield from _from_group(table, name, group, first, wanted)

@@ -110,8 +110,9 @@ class Results:
         return record
 
     def record(self, part: Part) -> dict[str, Any] | None:
-        """The record of a part that was finished."""
-        return _read_json(self._own.child("done").child(f"{part.name}.json"))
+        """The record of a part whose file is there in full; None where it is not."""
+        record = self._noted(part)
+        return record if record and storage.size(self.part(part)) == record["bytes"] else None
 
     def records(self, parts: Iterable[Part]) -> Iterator[dict[str, Any]]:
         """The records of those parts whose file is there in full, in order, some at a time."""
@@ -120,7 +121,7 @@ class Results:
         known = (part for part in parts if part.name in names)
         with ThreadPoolExecutor(_READERS) as pool:
             while some := list(islice(known, _RECORDS)):
-                for record in pool.map(self.record, some):
+                for record in pool.map(self._noted, some):
                     if record and sizes.get(record["file"]) == record["bytes"]:
                         yield record
 
@@ -138,6 +139,9 @@ class Results:
         parts = [finished[number] for number in sorted(finished)]
         self._write("manifest.json", {"format": FORMAT, "parts": parts})
         self._write("report.json", report)
+
+    def _noted(self, part: Part) -> dict[str, Any] | None:
+        return _read_json(self._own.child("done").child(f"{part.name}.json"))
 
     def _sizes(self, folder: Place) -> dict[str, int]:
         if storage.kind(folder) != "folder":

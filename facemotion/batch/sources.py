@@ -46,7 +46,7 @@ class Listing:
     """The items of several sources.
 
     `roots` holds for each source the folder or bucket that all its files lie in, or "": where a file is missing, the
-    whole source may have vanished, and that is told by its root. It is complete when the items have been read.
+    whole source may have vanished, and that is told by its root. It is complete when reading the items has ended.
     """
 
     def __init__(self, sources: Sequence[str], column: str | None = None) -> None:
@@ -63,7 +63,8 @@ class Listing:
         for number, source in enumerate(self._sources):
             self.roots.append("")
             for address, row in self._of_source(source):
-                suffix = os.path.splitext(address)[1].lower()  # noqa: PTH122 - of an address too
+                name = address.removesuffix(storage.options_of(address))
+                suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - of an address too
                 kind = BYTES if row >= 0 else VIDEO if suffix in VIDEO_SUFFIXES else PICTURE
                 yield Item(kind, address, row, number)
 
@@ -117,21 +118,24 @@ class Listing:
             yield from self._rooted(_texts(table, name), file, query)
 
     def _rooted(self, listed: Iterator[str], file: Place, query: str) -> Iterator[tuple[str, int]]:
-        """The addresses of a list; paths in it are relative to the list's folder. Their common folder is its root."""
+        """The addresses of a list; paths in it are relative to the list's folder. The common folder of those that were
+        read is its root."""
         common: list[str] | None = None
         options = ""
-        for text in listed:
-            address = text if "://" in text else _address(_beside(file, text), query) if text else ""
-            if address:
-                storage.check(address)
-                options = storage.options_of(address)
-                folders = address.removesuffix(options).split("/")[:-1]
-                common = folders if common is None else _shared(common, folders)
-            yield address, -1
-        root = "/".join(common or []) + options
-        has_bucket = "://" not in root or bool(root.removesuffix(options).partition("://")[2])
-        if root and has_bucket and storage.kind(storage.locate(root)) == "folder":
-            self.roots[-1] = root
+        try:
+            for text in listed:
+                address = text if "://" in text else _address(_beside(file, text), query) if text else ""
+                if address:
+                    storage.check(address)
+                    options = storage.options_of(address)
+                    folders = address.removesuffix(options).split("/")[:-1]
+                    common = folders if common is None else _shared(common, folders)
+                yield address, -1
+        finally:  # also where only the first ones are wanted
+            root = "/".join(common or []) + options
+            has_bucket = "://" not in root or bool(root.removesuffix(options).partition("://")[2])
+            if root and has_bucket and storage.kind(storage.locate(root)) == "folder":
+                self.roots[-1] = root
 
 
 def _shared(folders: list[str], others: list[str]) -> list[str]:

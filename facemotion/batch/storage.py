@@ -177,6 +177,12 @@ def kind(place: Place) -> str:
     return {fs.FileType.File: "file", fs.FileType.Directory: "folder"}.get(info.type, "none")
 
 
+def size(place: Place) -> int | None:
+    """The bytes of a file; None where there is none."""
+    info = patiently(lambda: place.filesystem.get_file_info(place.path))
+    return int(info.size) if info.type == fs.FileType.File else None
+
+
 def entries(folder: Place) -> list[Entry]:
     """What lies in a folder, by name; links to folders are left out, because they may lead round in a circle."""
     if not folder.local:

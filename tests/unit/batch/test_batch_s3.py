@@ -90,6 +90,14 @@ def test_globs_and_lists_of_objects(store: tuple[Any, str], source: str, tmp_pat
     assert [row["error_code"] for row in rows(tmp_path)] == [None, "missing"]
 
 
+def test_a_video_of_a_store_is_one_also_with_options(store: tuple[Any, str], source: str) -> None:
+    with store[0].open_output_stream(f"{source.removeprefix('s3://')}/films/clip.mp4") as target:
+        target.write(b"any")
+    kinds = [item.kind for item in Listing([f"{source}/films{store[1]}"])]
+    store[0].delete_file(f"{source.removeprefix('s3://')}/films/clip.mp4")
+    assert store[1] and kinds == ["video"]
+
+
 def test_a_bucket_that_vanishes_ends_the_run_and_a_missing_object_does_not(
     store: tuple[Any, str], source: str, tmp_path: Path
 ) -> None:

@@ -216,6 +216,13 @@ def test_the_root_tells_whether_a_source_has_vanished(archive: Path) -> None:
     assert not sources.is_alive(str(archive))
 
 
+def test_a_list_of_which_only_the_first_are_wanted_has_a_root(archive: Path, tmp_path: Path) -> None:
+    (archive.parent / "list.txt").write_text("archive/b.jpg\narchive/2019/c.jpg\n")
+    listing = Listing([str(archive.parent / "list.txt")])
+    assert plan.write(storage.locate(str(tmp_path / "list")), listing, limit=2).items == 2
+    assert listing.roots == [str(archive)]
+
+
 def test_a_picture_given_by_itself_has_no_root(tmp_path: Path) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
     listing = Listing([str(tmp_path / "a.png")])

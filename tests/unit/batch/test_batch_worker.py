@@ -104,6 +104,9 @@ def test_a_record_counts_only_with_its_file_in_full(pictures: Path, tmp_path: Pa
     (tmp_path / "part-000002.parquet").unlink()
     found = Results(storage.locate(str(tmp_path))).records(one._job.size.parts())
     assert [record["number"] for record in found] == [1]
+    finish_all(one)
+    assert [record["number"] for record in one._results.records(one._job.size.parts())] == [0, 1, 2]
+    assert (tmp_path / "part-000002.parquet").is_file()
 
 
 def test_bytes_in_a_parquet_file_give_the_same_rows(finished: Path, pictures: Path, tmp_path: Path) -> None:
@@ -187,6 +190,17 @@ def test_a_source_that_vanishes_ends_the_run_and_a_missing_file_does_not(picture
     assert not (tmp_path / "out" / "part-000001.parquet").exists()
     (tmp_path / "elsewhere").rename(source)
     assert one.finish(1)["items"] == 2
+
+
+def test_rows_that_a_parquet_file_lost_end_the_run(pictures: Path, tmp_path: Path) -> None:
+    data = [file.read_bytes() for file in sorted(pictures.iterdir())[:4]]
+    source = tmp_path / "in.parquet"
+    parquet.write_table(pyarrow.table({"bytes": data}), source)
+    one = worker(tmp_path / "out", source, step=2)
+    parquet.write_table(pyarrow.table({"bytes": data[:3]}), source)
+    assert one.finish(0)["rows"] == 2
+    failed = one.finish(1)["failed"]
+    assert failed[0] == "source_gone" and "fewer rows" in failed[1]
 
 
 def test_a_worker_with_other_models_makes_nothing(pictures: Path, tmp_path: Path) -> None:
