@@ -14,11 +14,11 @@ _NAME_LENGTH = 40  # characters of the target's name kept, for error messages; a
 def atomic_write(*targets: Path) -> Iterator[list[Path]]:
     """Yield a temporary path beside each target, and rename them at the end.
 
-    After an exception the temporary files are deleted and the targets are as before. The names are random, so that
-    threads may write the same target; the last one wins.
+    After an exception in the block the temporary files are deleted and the targets are as before. The names are random,
+    so that threads may write the same target; the last one wins.
 
     Raises:
-        OSError: a file cannot be given its name.
+        OSError: a file cannot be given its name; those before it have theirs already.
     """
     temporary = [t.with_name(f".{t.name[:_NAME_LENGTH]}.{secrets.token_hex(4)}.part") for t in targets]
     try:

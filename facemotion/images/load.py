@@ -61,7 +61,7 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "GIF": GifImageFile,
     "WEBP": WebPImageFile,
     "BMP": BmpImageFile,
-    "HEIC": HeifImageFile,  # its decoder applies the orientation, as for AVIF
+    "HEIC": HeifImageFile,  # its decoder applies the orientation
 }
 if AVIF_SUPPORTED:
     _READERS["AVIF"] = AvifImageFile
@@ -71,8 +71,8 @@ if AVIF_SUPPORTED:
 class Picture:
     """A decoded image: upright RGB, uint8 [H, W, 3].
 
-    `source_size` is the (width, height) before it was reduced, turned where EXIF says so; `decode_ms` the time in
-    milliseconds.
+    `source_size` is the (width, height) before it was reduced and turned, of HEIC already turned; `decode_ms` the time
+    in milliseconds.
     """
 
     pixels: Pixels

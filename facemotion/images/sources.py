@@ -90,7 +90,7 @@ def open_file(source: str | os.PathLike[Any]) -> BinaryIO:
             raise MissingInput("There is no picture yet. Please add a photo.")
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
-            raise NotAnImage(f"{_short(path)} is a folder. Please give the picture itself.")
+            raise NotAnImage(f"{_short(path)} is a folder. Please give the file itself.")
         if not stat.S_ISREG(kind):
             raise ForbiddenSource(f"{_short(path)} is no ordinary file, so it is not opened.")
         return open(path, "rb", opener=_open_nonblocking)

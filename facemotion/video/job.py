@@ -130,9 +130,10 @@ class VideoJob:
                         if isinstance(result, float):
                             yield result
             except OSError as error:
+                names = " or ".join(repr(target.name) for target in self._targets)
                 raise StorageError(
-                    f"{self._targets[0].name!r} could not be written: {error.strerror or error}. Is the disk full, or "
-                    "the folder missing or read-only?"
+                    f"{names} could not be written: {error.strerror or error}. Is the disk full, or the folder missing "
+                    "or read-only?"
                 ) from error
             assert isinstance(result, Result)
             self.result = result

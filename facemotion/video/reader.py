@@ -66,7 +66,7 @@ class Reader:
     """An open video: its facts, then its frames and sound in the order of the file. Close it, or use `with`.
 
     Raises:
-        InputError: it is no video that can be read here; see `open_video`'s kinds in `facemotion.errors`.
+        InputError: it is no video that can be read here.
     """
 
     def __init__(self, source: str | os.PathLike[Any]) -> None:

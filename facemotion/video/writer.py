@@ -138,7 +138,9 @@ class _EncodedSound:
         rate = rate if rate in _AAC_RATES else 48_000
         layout = "mono" if source.codec_context.channels == 1 else "stereo"
         self._stream = container.add_stream("aac", rate=rate, layout=layout)
-        self._resampler = av.AudioResampler("fltp", layout, rate)
+        self._resampled = ("fltp", layout, rate)
+        self._resampler = av.AudioResampler(*self._resampled)
+        self._form: tuple[str, str, int] | None = None
 
     def convert(self, packet: av.Packet[Any], time_s: float) -> Iterator[av.Packet[Any]]:
         """Encode a packet; one that cannot be decoded is silence."""
@@ -153,11 +155,22 @@ class _EncodedSound:
             yield from self._encode(frame)
 
     def _encode(self, frame: Any) -> Iterator[av.Packet[Any]]:
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._form not in (None, form):  # as between a film in 5.1 and advertisements in stereo
+            yield from self._resample(None)
+            self._resampler = av.AudioResampler(*self._resampled)
+        self._form = form
+        yield from self._resample(frame)
+
+    def _resample(self, frame: Any) -> Iterator[av.Packet[Any]]:
+        clock = Fraction(1, self._stream.rate)
         for piece in self._resampler.resample(frame):
+            if piece.pts is not None:  # frames that need no change keep the clock of the source
+                piece.pts, piece.time_base = round(piece.pts * piece.time_base / clock), clock
             yield from self._stream.encode(piece)
 
     def finish(self) -> Iterator[av.Packet[Any]]:
-        yield from self._encode(None)
+        yield from self._resample(None)
         yield from self._stream.encode(None)
 
 

@@ -18,7 +18,6 @@ from facemotion.webui.sessions.video import QUEUE, VideoResult, VideoSession, Vi
 from facemotion.webui.tabs import QUIET, Update
 
 PROGRESS_EVERY_S = 0.5  # between progress updates, which also detect that the visitor has left
-STATE_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def _layout() -> _Components:
         with gr.Column(scale=2, min_width=300):
             people = gr.HTML(elem_id="fm-video-people")
             csv = gr.DownloadButton("Download the table (CSV)", size="sm", elem_id="fm-video-csv")
-    session = gr.State(None, time_to_live=STATE_SECONDS)
+    session = gr.State(None)  # kept as long as it waits in the queue
     return _Components(video, run, stop, status, results, shown, people, csv, session)
 
 

@@ -92,6 +92,28 @@ def test_every_kind_becomes_an_mp4_that_browsers_play(tmp_path: Path, name: str,
         assert packets(target) == packets(source)
 
 
+def test_sound_may_change_its_channels(tmp_path: Path) -> None:
+    """As in recordings of television, between a film and advertisements."""
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        pictures = container.add_stream("libx264", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        sound = container.add_stream("ac3", rate=48_000, layout="5.1(side)")
+        for _ in range(16):
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")))
+        container.mux(pictures.encode(None))
+        stereo = av.CodecContext.create("ac3", "w")
+        stereo.sample_rate, stereo.layout, stereo.format = 48_000, "stereo", "fltp"
+        for index in range(20):
+            encoder, layout, channels = (sound, "5.1(side)", 6) if index < 10 else (stereo, "stereo", 2)
+            silence = av.AudioFrame.from_ndarray(np.zeros((channels, 1536), np.float32), "fltp", layout)
+            silence.sample_rate, silence.pts = 48_000, index * 1536
+            for packet in encoder.encode(silence):
+                packet.stream = sound
+                container.mux(packet)
+    result = annotate_video(Finder(), tmp_path / "a.mkv", tmp_path / "out.mp4")
+    assert result.sound == "encoded" and seconds(tmp_path / "out.mp4", "audio")[1] == pytest.approx(0.64, abs=0.06)
+
+
 @pytest.mark.slow
 def test_the_faces_are_drawn_and_told(tmp_path: Path, pipeline) -> None:
     source, target, table = write(tmp_path / "a.mp4"), tmp_path / "out.mp4", tmp_path / "out.csv"
@@ -230,6 +252,13 @@ def test_says_where_it_cannot_write(tmp_path: Path) -> None:
     source = write(tmp_path / "a.mp4", PLAIN)
     with pytest.raises(StorageError, match=r"out\.mp4"):
         annotate_video(Finder(), source, tmp_path / "nowhere" / "out.mp4")
+
+
+def test_a_table_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.mp4", PLAIN)
+    with pytest.raises(StorageError, match=r"'out\.mp4' or 'out\.csv' could not be written"):
+        annotate_video(Finder(), source, tmp_path / "out.mp4", tmp_path / "nowhere" / "out.csv")
+    assert left_over(tmp_path) == ["a.mp4"]
 
 
 @pytest.mark.slow
