@@ -82,7 +82,7 @@ class EmotionClassifier:
 
         Raises:
             BadArray: a crop is not uint8 [h, w, 3].
-            ModelFailure: the network raised, or memory ran out.
+            ModelFailure: the network raised or returned no finite numbers, or memory ran out.
         """
         for crop in face_crops:
             if crop.dtype != np.uint8 or crop.ndim != 3 or crop.shape[2] != 3 or 0 in crop.shape:
@@ -95,7 +95,7 @@ class EmotionClassifier:
         return np.concatenate([np.empty((0, len(EMOTIONS)), np.float32), *batches])
 
     def is_uncertain(self, probabilities: NDArray[np.float32]) -> bool:
-        """Whether the top probability, or its lead over the second, is below the configured threshold, or is NaN.
+        """Whether the top probability, or its lead over the second, is below the configured threshold.
 
         Args:
             probabilities: float [7].
@@ -111,6 +111,8 @@ class EmotionClassifier:
                 face_crops, spec.input_size, normalisation["mean"], normalisation["std"], spec.input_channels
             )
             logits = both_views(self.network, batch, self.config.get("mirrored_below", 0.0))
+            if not np.isfinite(logits).all():
+                raise FloatingPointError("the network returned a number that is not finite")
         except Exception as error:  # a runtime raises its own errors
             raise ModelFailure(
                 "The expression model failed on this picture. Try again, or with fewer faces."
