@@ -78,7 +78,7 @@ def build(pipeline: Pipeline) -> None:
         """
         photo = _present(picture)
         analysis = pipeline.analyze(photo, threshold=threshold, detail=detail)
-        return explanation.face_heatmap(pipeline, photo.pixels, analysis, face)
+        return explanation.face_heatmap(pipeline, photo.pixels, analysis, face, detail)
 
     def analyze_batch(
         pictures: list[str], threshold: float | None = None, detail: str = "auto"

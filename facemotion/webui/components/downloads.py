@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from facemotion.errors import MissingInput
 from facemotion.faces import Analysis
 from facemotion.images import Picture
 from facemotion.output import draw, tables
-from facemotion.webui.components.image_size import jpeg
+from facemotion.webui.components.image_size import fit_within, jpeg
 from facemotion.webui.components.uploads import PhotoInput
 from facemotion.webui.gradio_patches.atomic_files import save_bytes
 
@@ -22,7 +23,7 @@ _CLICK = "() => document.querySelector('#fm-download')?.click()"
 
 
 def build(row: gr.Row, photo: PhotoInput, state: gr.State, labels: gr.Checkbox) -> None:
-    """Add three buttons to `row`. `state` holds an object with an `analysis`, or None."""
+    """Add three buttons to `row`. `state` holds an object with the `picture` shown and its `analysis`, or None."""
     with row:
         picture = gr.Button("Download picture", size="sm")
         table = gr.Button("Download CSV", size="sm")
@@ -57,7 +58,8 @@ def _picture_file(file: gr.DownloadButton, picture: Picture | None, shown: Any, 
     if picture is None:
         raise MissingInput("There is no photo to download. Add one first.")
     analysis = _analysis(shown)
-    if picture.pixels.shape[:2] != (analysis.height, analysis.width):  # another photo was added during the analysis
+    same = np.array_equal(fit_within(picture.pixels, max(shown.picture.shape[:2])), shown.picture)
+    if not same:  # another photo was added, and is not analysed yet or could not be
         raise MissingInput("The photo has just been changed. Download it when its faces are shown.")
     return _file(file, "jpg", jpeg_bytes(picture, analysis, labels))
 

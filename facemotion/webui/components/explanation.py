@@ -62,8 +62,10 @@ def sentence(face: Face, fall: float) -> str:
     return f"Hiding the brightest part lowers “{face.expression}” by {points:.0f} points of a hundred."
 
 
-def face_heatmap(pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysis, number: float) -> NDArray[np.uint8]:
-    """The crop of a face with its heatmap, RGB uint8 [S, S, 3].
+def face_heatmap(
+    pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysis, number: float, detail: str
+) -> NDArray[np.uint8]:
+    """The crop of a face with its heatmap, RGB uint8 [S, S, 3]; `detail` is that of the analysis.
 
     Raises:
         MissingInput: the picture shows no face.
@@ -75,5 +77,5 @@ def face_heatmap(pipeline: Pipeline, image: NDArray[np.uint8], analysis: Analysi
     if number not in faces:
         raise BadOption(f"face must be a number from 1 to {len(faces)}, the largest face first, but is {number!r}.")
     face = faces[int(number)]
-    crop = upright.square(image, face.box)
+    crop = upright.square(image, face.box, detail)
     return occlusion.overlay(crop, occlusion.heatmap(pipeline.classifier, crop, face.expression))

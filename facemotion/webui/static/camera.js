@@ -92,6 +92,7 @@ window.fmCamera = (() => {
       on = true;
       return "";
     } catch (error) {
+      close();  // access may have been granted already
       return error.name || "Error";
     }
   }

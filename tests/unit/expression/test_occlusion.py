@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from facemotion import EmotionClassifier, Pipeline, images
+from facemotion import Analysis, EmotionClassifier, Pipeline, images, upright
 from facemotion.errors import BadArray, BadOption
 from facemotion.expression import crops, occlusion
-from facemotion.faces import EMOTIONS, Face
+from facemotion.faces import EMOTIONS, Box, Face
 from facemotion.webui.components import explanation
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
@@ -128,6 +128,20 @@ def test_a_sure_label_is_explained_too() -> None:
     drawn = occlusion.overlay(crop, heat)
     colour = (drawn.max(2).astype(int) - drawn.min(2))[20:40, 20:40]
     assert heat.max() > 0.2 and colour.max() > 40
+
+
+@pytest.mark.parametrize(("detail", "turns"), [("fast", 0), ("auto", 1)])
+def test_the_crop_explained_is_the_one_that_was_labelled(
+    detail: str, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upright, "quarter_turns", lambda image, box: 1)
+    face = Face(1, Box(0, 0, 120, 120), 0.9, tuple(float(n == HAPPY) for n in range(len(EMOTIONS))))
+    pipeline = SimpleNamespace(classifier=LooksAtOneCorner())
+    picture = bright_corner()
+    drawn = explanation.face_heatmap(pipeline, picture, Analysis(120, 120, (120, 120), (face,)), 1, detail)  # type: ignore[arg-type]
+    crop = np.rot90(crops.square(picture, face.box), turns)
+    heat = occlusion.heatmap(pipeline.classifier, crop, "happy")
+    assert (drawn == occlusion.overlay(crop, heat)).all()
 
 
 def test_a_browser_whose_state_is_gone_is_told_so() -> None:
