@@ -212,7 +212,8 @@ def _output_paths(pictures: Iterable[PhotoInput], folder: Path) -> list[Path]:
     taken = {_comparable(path) for path in paths}
     names = []
     for path in paths:
-        stem = os.fsdecode(os.fsencode(path.stem)[:_LONGEST_STEM])
+        cut = os.fsencode(path.stem)[:_LONGEST_STEM]
+        stem = path.stem if len(cut) < _LONGEST_STEM else cut.decode(errors="ignore")  # not half a letter
         suffix = ".png" if path.suffix.lower() == ".png" else ".jpg"
         name, count = folder / f"{stem}_faces{suffix}", 1
         while _comparable(name) in taken:
@@ -225,7 +226,7 @@ def _output_paths(pictures: Iterable[PhotoInput], folder: Path) -> list[Path]:
 
 def _comparable(path: Path) -> str:
     """A key that is equal for two paths that may be the same file, also where case is ignored."""
-    return str(path.resolve()).casefold()
+    return os.path.realpath(path).casefold()  # which a link that leads to itself does not stop
 
 
 def _draw_or_explain(picture: PhotoInput, analysis: Analysis, target: Path, labels: bool) -> str | None:

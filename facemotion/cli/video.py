@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Exit with status 2 where an output would overwrite a file or its folder is missing."""
-    paths = [path.resolve() for path in (options.video, options.out, options.csv) if path is not None]
+    paths = [os.path.realpath(path) for path in (options.video, options.out, options.csv) if path is not None]
     if len(set(paths)) < len(paths):
         parser.error("IN, --out and --csv must be different files.")
     if options.out.suffix.lower() != ".mp4":

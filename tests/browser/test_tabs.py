@@ -124,9 +124,13 @@ def test_no_faces_and_no_picture_are_answered_in_words(
 def test_a_bad_file_is_refused_with_a_sentence_and_the_page_goes_on(
     page: sync_api.Page, tmp_path: Path, examples: Path
 ) -> None:
+    add(page, examples / "group.jpg")
+    expect(page.get_by_text("3 faces found")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Remove Image").click()
     (tmp_path / "notes.png").write_text("not a picture")
     add(page, tmp_path / "notes.png")
     expect(page.get_by_text("This seems to be a text file")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("3 faces found")).to_be_hidden(timeout=PATIENCE_MS)  # another photo's
     page.reload()
     expect(page.get_by_role("heading", name="facemotion")).to_be_visible(timeout=PATIENCE_MS)
     add(page, examples / "astronaut.png")
@@ -185,6 +189,15 @@ def test_about_says_which_weights_how_good_and_what_not_to_use_them_for(page: sy
         expect(about).to_contain_text(text)
     expect(about.locator("table tbody tr")).to_have_count(7)
     keep(page, root, "about-desktop")
+
+
+def test_the_threshold_is_set_by_keyboard(page: sync_api.Page, examples: Path) -> None:
+    add(page, examples / "group.jpg")
+    expect(page.get_by_text("3 faces found")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Detection").click()
+    page.locator("input[type=range]").first.focus()
+    page.keyboard.press("End")
+    expect(page.get_by_text("3 faces found")).to_be_hidden(timeout=PATIENCE_MS)
 
 
 def test_the_tabs_work_by_keyboard(page: sync_api.Page) -> None:

@@ -32,9 +32,13 @@ def open_video(page: sync_api.Page, url: str) -> sync_api.Locator:
     return status
 
 
-def give(page: sync_api.Page, file: Path) -> None:
+def choose(page: sync_api.Page, file: Path) -> None:
     page.locator("#fm-video-file input[type=file]").set_input_files(file)
     sync_api.expect(page.locator("#fm-video-file")).to_contain_text(file.stem, timeout=PATIENCE_MS)
+
+
+def give(page: sync_api.Page, file: Path) -> None:
+    choose(page, file)
     page.get_by_role("button", name="Find the faces").last.click()
 
 
@@ -73,11 +77,21 @@ def pictures(page: sync_api.Page, root: Path) -> None:
 
 @pytest.mark.timeout(400)
 def test_stop_ends_the_work_and_another_video_can_follow(page: sync_api.Page, app_url: str, tmp_path: Path) -> None:
-    status = open_video(page, app_url)
-    give(page, write(tmp_path / "long.mp4", ONE, Recipe(seconds=20)))
+    other = page.context.browser.new_page()
+    waiting, status = open_video(other, app_url), open_video(page, app_url)
+    choose(other, write(tmp_path / "second.mp4", ONE, Recipe(seconds=0.5)))
+    give(page, write(tmp_path / "long.mp4", ONE, Recipe(seconds=50)))
     sync_api.expect(status).to_contain_text("% read", timeout=PATIENCE_MS)
+    for _ in range(2):
+        other.get_by_role("button", name="Find the faces").last.click()
+        sync_api.expect(waiting).to_contain_text("Waiting for its turn", timeout=PATIENCE_MS)
+        other.get_by_role("button", name="Stop", exact=True).click()
+        sync_api.expect(waiting).to_contain_text("Stopped", timeout=PATIENCE_MS)
+    other.get_by_role("button", name="Find the faces").last.click()
     page.get_by_role("button", name="Stop", exact=True).click()
     sync_api.expect(status).to_contain_text("Stopped", timeout=PATIENCE_MS)
+    sync_api.expect(waiting).to_contain_text("1 face followed", timeout=SLOW_MS)
+    other.close()
     page.reload()
     status = open_video(page, app_url)
     give(page, write(tmp_path / "next.mp4", ONE, Recipe(seconds=0.5)))

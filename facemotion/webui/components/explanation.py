@@ -47,7 +47,7 @@ def explanation(pipeline: Pipeline, shown: Any) -> str:
     face: Face = shown.face
     crop = np.repeat(shown.grey[face.id - 1][:, :, None], 3, axis=2)
     heat = occlusion.heatmap(pipeline.classifier, crop, face.expression)
-    said = sentence(face, float(heat.max()))
+    said = f"Face {face.id}: {sentence(face, float(heat.max()))}"  # another one may be selected by now
     url = "data:image/jpeg;base64," + base64.b64encode(jpeg(occlusion.overlay(crop, heat), 90)).decode()
     picture = f'<img src="{url}" alt="{said}">'
     return f'<figure class="fm-heat" role="status">{picture}<figcaption>{said}</figcaption></figure>'

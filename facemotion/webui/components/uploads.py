@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, ImageData, ListFiles
 
 from facemotion import images
+from facemotion.errors import MissingInput
 from facemotion.webui.gradio_patches.type_stubs import WithoutStub
 
 _EXAMPLE: dict[str, Any] = {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}, "orig_name": "photo.jpg"}
+
+
+def present(path: str | None) -> str | None:
+    """The path of an upload.
+
+    Raises:
+        MissingInput: it was deleted after its time, while the page stayed open.
+    """
+    if path and not Path(path).exists():
+        raise MissingInput("This file is not here any more: uploads are deleted within the hour. Please add it again.")
+    return path
 
 
 class PhotoInput(gr.Image, metaclass=WithoutStub):
@@ -32,7 +45,7 @@ class PhotoInput(gr.Image, metaclass=WithoutStub):
         if payload is None:
             return None
         in_url = payload.url is not None and payload.url.startswith("data:")
-        return images.load_picture(payload.url if in_url else payload.path)
+        return images.load_picture(payload.url if in_url else present(payload.path))
 
     def example_payload(self) -> dict[str, Any]:
         """Example argument on the API page; Gradio's own example is a web address, which is refused here."""

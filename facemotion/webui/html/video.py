@@ -26,6 +26,7 @@ NOTICE = (
     "annotated one and the table; nothing else is kept. Ask the people in it first.</p>"
 )
 _NOBODY = "<b>No faces found.</b> Faces are found from about 1/40 of the picture's long side, seen from the front."
+_BRIEF = f"<b>No face stays in view for {SHORTEST_S} seconds.</b>"
 
 
 def progress(share: float, spent_s: float) -> str:
@@ -38,20 +39,26 @@ def progress(share: float, spent_s: float) -> str:
 
 def summary(result: Result) -> str:
     """Summary of the result in a sentence."""
-    people = shown(result)
-    found = f"<b>{count(len(people), 'face')} followed</b>" if people else _NOBODY
+    seen, lasted = len(_seen(result)), duration(result.duration_s)
+    nobody = _BRIEF if result.people else _NOBODY
+    found = f"<b>{count(seen, 'face')} followed</b> in {lasted};" if seen else f"{nobody} The video lasts {lasted};"
     sound = {"kept": "The sound is untouched.", "encoded": "The sound was encoded anew.", "none": "It has no sound."}
     facts = (
-        f"in {duration(result.duration_s)}; {result.analysed} of {result.frames} frames were analysed, "
-        f"about {ANALYSED_PER_S} a second, and the boxes between them interpolated. {sound[result.sound]}"
+        f"{result.analysed} of {result.frames} frames were analysed, {ANALYSED_PER_S} a second, "
+        f"and the boxes between them interpolated. {sound[result.sound]}"
     )
     return text.note(f"{found} {facts}")
 
 
 def shown(result: Result) -> list[Person]:
     """The faces longest in view, ordered by id."""
+    return sorted(_seen(result)[:MAX_PEOPLE], key=lambda person: person.id)
+
+
+def _seen(result: Result) -> list[Person]:
+    """The faces that are in view for long enough, the longest first."""
     seen = [person for person in result.people if person.in_view_s >= min(SHORTEST_S, result.duration_s / 2)]
-    return sorted(sorted(seen, key=lambda person: -person.in_view_s)[:MAX_PEOPLE], key=lambda person: person.id)
+    return sorted(seen, key=lambda person: -person.in_view_s)
 
 
 def timeline(result: Result) -> str:

@@ -41,10 +41,11 @@ class GalleryPhoto:
 
 @dataclass(eq=False, slots=True)
 class GallerySession:
-    """Photos of a visitor analysed so far, their total number, and whether the run was cancelled."""
+    """Photos of a visitor analysed so far, their total number, and whether the run has begun and was cancelled."""
 
     total: int
     photos: list[GalleryPhoto] = field(default_factory=list)
+    begun: bool = False
     cancelled: bool = False
 
     @property

@@ -119,6 +119,7 @@ window.fmCamera = (() => {
       if (refused) end(refused);
     }
     busy = false;
+    if (!wanted) close();  // Stop was chosen while it opened
     look();  // it may have changed meanwhile
   }
 

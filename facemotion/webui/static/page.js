@@ -9,3 +9,9 @@ function mend() {
   for (const head of document.querySelectorAll(".toast-header[role=button]")) head.setAttribute("role", "group");
 }
 new MutationObserver(mend).observe(document.documentElement, {childList: true, subtree: true});
+
+/* Gradio's slider tells that it was moved only when a pointer leaves it: the keyboard's end of a move counts too. */
+document.addEventListener("keyup", event => {
+  if (event.target.type !== "range" || event.key === "Tab") return;
+  event.target.dispatchEvent(new Event("pointerup", {bubbles: true}));
+});

@@ -149,7 +149,7 @@ def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
         return _everything(None if picture is None else analyze_photo(pipeline, picture, threshold, detail), labels)
 
     photo, labels = controls.photo, controls.labels
-    gr.on(
+    analysed = gr.on(
         [photo.change, controls.threshold.release, controls.detail.change],
         analyse,
         [photo, controls.threshold, controls.detail, labels],
@@ -161,6 +161,8 @@ def _connect(pipeline: Pipeline, controls: _Controls, view: _View) -> None:
         show_progress_on=[view.picture],
         api_visibility="private",
     )
+    # What is on the page must not be another photo's.
+    analysed.failure(lambda: _everything(None, labels=True), None, view.everything(), **QUIET)
     choice = [view.state, view.picture, view.bars, view.answer, view.table]
     thumbnail = [*choice, view.crops]
     labels.change(_draw, [view.state, labels], view.picture, **QUIET)

@@ -11,6 +11,7 @@ import gradio as gr
 
 from facemotion.errors import MissingInput
 from facemotion.pipeline import Pipeline
+from facemotion.webui.components import uploads
 from facemotion.webui.components.uploads import VideoInput
 from facemotion.webui.html import text
 from facemotion.webui.html import video as video_html
@@ -53,14 +54,26 @@ def build(pipeline: Pipeline, page: gr.Blocks) -> None:
     def find(path: str | None, session: VideoSession | None) -> Iterator[Update]:
         yield from _find(pipeline, components, path, session)
 
-    def stop(request: gr.Request) -> None:
+    def stop(request: gr.Request) -> Update:
+        sessions.stop(str(request.session_hash))
+        return components.buttons(busy=False) | {components.status: text.note(video_html.STOPPED)}
+
+    def leave(request: gr.Request) -> None:
         sessions.stop(str(request.session_hash))
 
     accepted = components.run.click(accept, components.video, components.outputs(), queue=False, **QUIET)
-    finding = accepted.success(find, [components.video, components.session], components.outputs(), **QUIET, **QUEUE)
-    finding.failure(lambda: _idle(components), None, [components.run, components.stop, components.status], **QUIET)
-    components.stop.click(stop, None, None, queue=False, **QUIET)
-    page.unload(stop)
+    finding = accepted.success(
+        find,
+        [components.video, components.session],
+        components.outputs(),
+        trigger_mode="multiple",  # one that was stopped may still wait for its turn
+        **QUIET,
+        **QUEUE,
+    )
+    buttons = [components.run, components.stop, components.status]
+    finding.failure(lambda: _idle(components), None, buttons, **QUIET)
+    components.stop.click(stop, None, buttons, queue=False, **QUIET)
+    page.unload(leave)
 
 
 def _layout() -> _Components:
@@ -106,21 +119,22 @@ def _find(
 ) -> Iterator[Update]:
     if path is None or session is None:
         raise MissingInput("There is no video yet. Add one first.")
+    if session.stopped:
+        return
     began = told = time.monotonic()
     yield {components.status: video_html.progress(0, 0)}
     finished: VideoResult | None = None
-    for done in session.run(pipeline, path, components.shown.GRADIO_CACHE):
+    for done in session.run(pipeline, uploads.present(path), components.shown.GRADIO_CACHE):
         if isinstance(done, VideoResult):
             finished = done
-        elif time.monotonic() - told >= PROGRESS_EVERY_S:
+        elif not session.stopped and time.monotonic() - told >= PROGRESS_EVERY_S:
             told = time.monotonic()
             yield {components.status: video_html.progress(done, told - began)}
-    yield components.buttons(busy=False) | _outcome(components, finished)
+    if finished is not None:  # Stop has answered for itself
+        yield components.buttons(busy=False) | _outcome(components, finished)
 
 
-def _outcome(components: _Components, finished: VideoResult | None) -> Update:
-    if finished is None:
-        return {components.status: text.note(video_html.STOPPED)}
+def _outcome(components: _Components, finished: VideoResult) -> Update:
     for component, file in ((components.shown, finished.video), (components.csv, finished.table)):
         component.temp_files.add(file)  # Gradio deletes it by age
     return {

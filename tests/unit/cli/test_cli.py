@@ -253,6 +253,18 @@ def test_odd_names_are_shown_harmlessly(
     assert capsys.readouterr().out.startswith(f"{shown}: 1 face")
 
 
+def test_a_link_that_leads_to_itself_stops_no_other(fake: FakePipeline, photos: Path) -> None:
+    Path("loop.jpg").symlink_to("loop.jpg")
+    assert run("a.jpg", "loop.jpg", "--annotate", "out") == 1
+    assert [path.name for path in Path("out").iterdir()] == ["a_faces.jpg"]
+
+
+def test_a_long_name_is_not_cut_within_a_letter(fake: FakePipeline, photos: Path) -> None:
+    shutil.copy("a.jpg", "顔" * 80 + ".jpg")
+    assert run("顔" * 80 + ".jpg", "--annotate", "out") == 0
+    assert [path.name for path in Path("out").iterdir()] == ["顔" * 66 + "_faces.jpg"]
+
+
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 245 + ".jpg"])
 def test_names_of_any_length_end_in_a_sentence_or_a_picture(
     name: str, fake: FakePipeline, photos: Path, capsys: pytest.CaptureFixture[str]

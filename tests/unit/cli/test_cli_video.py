@@ -6,12 +6,13 @@ import contextlib
 import json
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from facemotion import Pipeline, images
 from facemotion.cli import photos
-from facemotion.video import annotate_video
+from facemotion.video import Result, annotate_video
 from facemotion.webui.html import timeline
 from facemotion.webui.html import video as video_words
 from tests.support.media.synthetic_videos import Recipe, write
@@ -81,6 +82,19 @@ def test_a_single_frame_has_an_expression(tmp_path: Path, capsys: pytest.Capture
     result = annotate_video(finder, source, tmp_path / "out.mp4")
     assert "0.04 seconds" in video_words.summary(result) and ">0.04 s<" in video_words.table(result)
     assert timeline.duration(0) == "0.0 seconds"
+
+
+def test_all_faces_are_counted_and_nobody_is_told_apart_from_briefly() -> None:
+    crowd = [SimpleNamespace(id=n, in_view_s=2.0, seconds={"happy": 2.0}, runs=()) for n in range(40)]
+    brief = [SimpleNamespace(id=1, in_view_s=0.1, seconds={"happy": 0.1}, runs=())]
+    said = []
+    for people in (crowd, brief, ()):
+        result = Result((64, 64), (64, 64), 12.3, 300, 30, "kept", tuple(people), {})  # type: ignore[arg-type]
+        said.append(video_words.summary(result))
+        assert video_words.table(result).count("<tr>") == (13 if people is crowd else 0)
+    assert "<b>40 faces followed</b> in 12.3 seconds;" in said[0]
+    assert "No face stays in view for 0.25 seconds.</b> The video lasts 12.3 seconds;" in said[1]
+    assert "<b>No faces found.</b>" in said[2] and "seen from the front. The video lasts" in said[2]
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
