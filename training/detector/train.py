@@ -122,6 +122,8 @@ def start_run(arguments: argparse.Namespace, out: Path, device: torch.device) ->
         raise DataError(f"{out} already holds a run: continue it with --resume, or choose another --out")
     if not arguments.data:
         raise DataError("--data is missing: name a folder of photos with boxes, or the WIDER FACE tree")
+    if recipe.teachers and recipe.teacher_boxes:
+        raise DataError("--teachers clean labels and --teacher-boxes distil a detector: name one of them")
     if not Path(recipe.base).is_file():
         raise DataError(f"there is no checkpoint {recipe.base}: --base names a file, as nothing is downloaded")
     source = limited(dataset.read(*arguments.data), recipe.limit)

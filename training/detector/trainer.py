@@ -306,7 +306,7 @@ def is_end_to_end(checkpoint: Path) -> bool:
 
 def precision(device: torch.device) -> str | bool:
     """Ultralytics' `amp`: bfloat16 where the GPU computes in it. (For float16 it would first fetch a model to try.)"""
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else False
+    return "bf16" if device.type == "cuda" and has_bf16_units("cuda") else False
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from facemotion import FaceDetector
+from facemotion import FaceDetector, images
 from training.common.errors import DataError
 from training.detector.data import augment, dataset, negatives, yolo_format
 from training.detector.data.dataset import Plan, Source, prepare, read
@@ -49,7 +49,8 @@ def test_a_close_up_is_filled_by_its_face(random: np.random.Generator) -> None:
     for _ in range(20):
         made = augment.close_up(picture, faces, random)
         assert made is not None
-        part, inside = made
+        part, inside, which = made
+        assert which.tolist() == [True, False]
         height, width = part.shape[:2]
         assert len(inside) == 1 and (inside >= 0).all() and (inside[:, 2:] <= [width, height]).all()
         assert inside[0, 2:] - inside[0, :2] == pytest.approx([100, 120])
@@ -131,6 +132,24 @@ def teachers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Teacher]:
 def labels_of(out: Path, split: str, name: str) -> list[list[float]]:
     text = (out / "labels" / split / f"{name}.txt").read_text()
     return [[float(word) for word in line.split()[1:]] for line in text.splitlines()]
+
+
+def test_teachers_that_cannot_be_told_apart_are_refused(
+    folder: Path, teachers: dict[str, Teacher], tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="same last name"):
+        prepare(read(folder), tmp_path / "data", ["one/a", "two/a"])
+
+
+def test_boxes_of_a_photo_on_its_side_are_those_of_the_upright_one(folder: Path) -> None:
+    file = folder / "images" / "p00.jpg"
+    with Image.open(file) as photo:
+        exif = photo.getexif()
+        exif[0x0112] = 6  # to be turned by 90 degrees
+        photo.save(file, exif=exif)
+    (first, *_) = read(folder).photos
+    assert (first.width, first.height) == (200, 240) == images.load(file).shape[1::-1]
+    assert first.boxes[0].tolist() == pytest.approx([20.8334, 30, 129.1666, 186], abs=0.01)
 
 
 def test_the_folder_that_is_trained_from(folder: Path, teachers: dict[str, Teacher], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from collections import Counter
@@ -109,6 +110,16 @@ def test_the_data_of_a_run_hold_how_certain_each_label_is(folder: Path, tmp_path
     confidence = json.loads((tmp_path / "data" / "confidence.json").read_text())
     assert len(confidence) == 10 and set(map(tuple, confidence.values())) == {(1.0, 0.5)}
     assert (tmp_path / "data" / "labels" / "train" / "p0.txt").read_text() == ""
+
+    for photo in source.photos:  # the further face is near the large one, and another is too small to be learned
+        faces = "0.3 0.3 0.7 0.7 0.9\n0.72 0.3 0.85 0.5 0.35\n0.6 0.75 0.61 0.76 0.35\n"
+        (teacher / f"{photo.name}.txt").write_text(faces)
+    face_dataset.prepare(source, tmp_path / "close", (), dataclasses.replace(plan, close_ups=1))
+    confidence = json.loads((tmp_path / "close" / "confidence.json").read_text())
+    close_ups = {name: sure for name, sure in confidence.items() if name.startswith("close_ups")}
+    assert close_ups and set(map(tuple, close_ups.values())) == {(1.0, 0.5)}
+    for name in close_ups:
+        assert len((tmp_path / "close" / "labels" / "train" / f"{name}.txt").read_text().splitlines()) == 2
 
 
 @pytest.mark.slow

@@ -57,8 +57,11 @@ def whole(boxes: Boxes, width: int, height: int) -> list[list[int]]:
     return [[x0, y0, x1, y1] for x0, y0, x1, y1 in clipped if x1 > x0 and y1 > y0]
 
 
-def close_up(picture: Picture, boxes: Boxes, random: np.random.Generator) -> tuple[Picture, Boxes] | None:
-    """A part of the picture that its largest face fills, and the faces in it; None if that face is too small.
+def close_up(
+    picture: Picture, boxes: Boxes, random: np.random.Generator
+) -> tuple[Picture, Boxes, NDArray[np.bool_]] | None:
+    """A part of the picture that its largest face fills, the faces in it, and which of `boxes` these are, bool [N];
+    None if that face is too small.
 
     The face covers `CLOSE_UP_SHARES` of the part, as far as the picture reaches, and may lie off its middle.
     """
@@ -75,8 +78,9 @@ def close_up(picture: Picture, boxes: Boxes, random: np.random.Generator) -> tup
     (x0, y0, x1, y1), *_ = whole(corners, width, height)
     inside = np.clip(boxes - [x0, y0, x0, y0], 0, [x1 - x0, y1 - y0] * 2).astype(np.float32)
     share = areas(inside) / np.maximum(areas(boxes), 1e-9)
-    part, kept = picture[y0:y1, x0:x1], inside[share >= CUT_SHARE]
-    return blank(part, inside[(share > 0) & (share < CUT_SHARE)], kept), kept
+    whole_enough = share >= CUT_SHARE
+    part, kept = picture[y0:y1, x0:x1], inside[whole_enough]
+    return blank(part, inside[(share > 0) & ~whole_enough], kept), kept, whole_enough
 
 
 def free_part(picture: Picture, faces: Boxes, random: np.random.Generator, attempts: int = 20) -> Picture | None:

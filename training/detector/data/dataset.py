@@ -153,7 +153,13 @@ def read_teacher_boxes(chosen: Sequence[Photo], folders: Sequence[Path]) -> dict
 
 
 def look(chosen: Sequence[Photo], teachers: Sequence[str], cache: Path) -> dict[str, list[TeacherDetections]]:
-    """Run the teachers, named as for `FaceDetector.from_pretrained`, on photos; detections by photo name."""
+    """Run the teachers, named as for `FaceDetector.from_pretrained`, on photos; detections by photo name.
+
+    Raises:
+        DataError: two of them have the same name, by which `cache` keeps what they found.
+    """
+    if len({Path(name).name for name in teachers}) < len(teachers):
+        raise DataError(f"of --teachers {' '.join(teachers)} two have the same last name: rename one")
     known: dict[str, Any] = json.loads(cache.read_text()) if cache.is_file() else {}
     seen: dict[str, list[TeacherDetections]] = {photo.name: [] for photo in chosen}
     for name in teachers:
@@ -187,9 +193,11 @@ def extra(  # noqa: PLR0917
     `elsewhere`, cut-outs before parts without faces."""
     random = np.random.default_rng(plan.seed)
 
-    def close_up(photo: Photo) -> tuple[augment.Picture, Boxes] | None:
-        boxes = fused[photo.name].boxes
-        return augment.close_up(writer.pixels(photo, boxes), boxes, random)
+    def close_up(photo: Photo) -> tuple[augment.Picture, Boxes, NDArray[np.float32]] | None:
+        done = fused[photo.name]
+        large = _large(done.boxes)
+        made = augment.close_up(writer.pixels(photo, done.boxes), done.boxes[large], random)
+        return None if made is None else (*made[:2], done.confidence[large][made[2]])
 
     def free_part(photo: Photo) -> tuple[augment.Picture, Boxes] | None:
         found = [teacher.boxes for teacher in seen[photo.name]]
@@ -201,15 +209,15 @@ def extra(  # noqa: PLR0917
     for kind, share, make in (("close_ups", plan.close_ups, close_up), ("free_parts", plan.free_parts, free_part)):
         made = ((photo, result) for photo in order if (result := make(photo)))
         for photo, result in islice(made, round(share * len(training))):
-            writer.picture(f"{kind}__{photo.name}", *result, kind)
+            writer.picture(kind, f"{kind}__{photo.name}", *result)
     for number in range(round(plan.patterns * len(training))):
-        writer.picture(f"patterns__{number}", augment.pattern(random), np.zeros((0, 4), np.float32), "patterns")
+        writer.picture("patterns", f"patterns__{number}", augment.pattern(random), np.zeros((0, 4), np.float32))
     parts = [part for part, _ in islice(filter(None, map(free_part, order)), plan.copies * len(elsewhere))]
     behind = cycle(parts or [augment.pattern(random)])
     for number, file in enumerate(elsewhere):
         for copy in range(plan.copies if negatives.is_cut_out(file) else 1):
             pixels = negatives.over(file, next(behind))
-            writer.picture(f"negatives__{number}__{copy}", pixels, np.zeros((0, 4), np.float32), "negatives")
+            writer.picture("negatives", f"negatives__{number}__{copy}", pixels, np.zeros((0, 4), np.float32))
 
 
 class Writer:
@@ -229,10 +237,9 @@ class Writer:
         """A photo as it is, and one that is a crowd so many times; in one to learn from, faces that are to be ignored
         are blanked. Boxes of less than full `confidence` [N] are noted."""
         kept, blanked = self._sorted(photo, boxes)
-        if confidence is not None and (confidence < 1).any():
-            sure = confidence[_large(boxes)].round(3).tolist()
+        if confidence is not None:
             for stem in (photo.name, *(f"{photo.name}__{number}" for number in range(1, times))):
-                self.confidence[stem] = sure
+                self._note(stem, confidence[_large(boxes)])
         self.counts[f"{split}_photos"] += 1
         self.counts[f"{split}_faces"] += len(kept)
         self.counts[f"{split}_ignored"] += len(blanked)
@@ -254,12 +261,25 @@ class Writer:
         kept, blanked = self._sorted(photo, boxes)
         return augment.blank(images.load(photo.path), blanked, kept)
 
-    def picture(self, name: str, pixels: augment.Picture, boxes: Boxes, kind: str) -> None:
-        """A picture to learn from that was made."""
+    def picture(
+        self,
+        kind: str,
+        name: str,
+        pixels: augment.Picture,
+        boxes: Boxes,
+        confidence: NDArray[np.float32] | None = None,
+    ) -> None:
+        """A picture to learn from that was made; its boxes are of full `confidence` [N] unless it says otherwise."""
         height, width = pixels.shape[:2]
+        if confidence is not None:
+            self._note(name, confidence)
         self.counts[kind] += 1
         self._save(pixels, self.out / "images" / "train" / f"{name}.jpg")
         self._label(boxes, width, height, "train", name)
+
+    def _note(self, stem: str, confidence: NDArray[np.float32]) -> None:
+        if (confidence < 1).any():
+            self.confidence[stem] = confidence.round(3).tolist()
 
     def _sorted(self, photo: Photo, boxes: Boxes) -> tuple[Boxes, Boxes]:
         """Those to learn, and those to ignore: the small ones, and what the source says."""

@@ -31,6 +31,7 @@ HELD_OUT = 10  # one source photo in so many of every set
 NO_FACES = "neg_cats"  # a set without a face, all of it is held out
 
 # Frames of one film, and pictures one camera took within a session: "..._mp4-53", "mask-wearing-1632938125416".
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, 5  # EXIF's tag, and its first value of a photo that is turned by 90 degrees
 _SERIES = re.compile(r"(_(mp4|mov|avi)-\d+|-\d{13})$", re.IGNORECASE)
 
 
@@ -163,6 +164,8 @@ def _photo(file: Path, labels: Path, row: Mapping[str, str]) -> Photo:
     try:
         with Image.open(file) as picture:
             width, height = picture.size
+            if picture.getexif().get(_ORIENTATION, 1) >= _ON_ITS_SIDE:  # boxes are of the upright photo
+                width, height = height, width
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{file} cannot be read as a picture: {error}") from error
     try:
