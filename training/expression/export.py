@@ -24,9 +24,8 @@ from safetensors.torch import save_file
 from facemotion.expression import onnx_network
 from facemotion.expression.classifier import CONFIG_FILE, WEIGHTS_FILE, both_views
 from facemotion.faces import EMOTIONS
-from training.common import duplicates
 from training.common.cli_errors import exit_on_error
-from training.common.constants import FER2013, OWN, RAF_DB, RESEARCH_ONLY
+from training.common.constants import FER2013, OWN, RAF_DB
 from training.common.errors import DataError
 from training.common.files import update_checksums, write_json
 from training.common.knobs import current_names
@@ -34,9 +33,9 @@ from training.expression import fitting, networks
 from training.expression.config import FORMER, Config
 from training.expression.data import mixture
 from training.expression.data.dataset import Split, limited, load_split
-from training.expression.data.sources import KNOWN_SPLITS, is_raf_db
+from training.expression.data.sources import KNOWN_SPLITS, is_raf_db, terms_of_data
 from training.expression.evaluation import metrics
-from training.expression.inference import predict, resized_pictures, to_device
+from training.expression.inference import not_learned, predict, to_device
 from training.expression.networks import HEADS
 
 # One of `training.expression.data.dataset.DROPS` -> what is not there.
@@ -93,6 +92,7 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
             f"{run} holds no best.pt: it is no run directory of training.expression.train with an epoch in it"
         )
     recipe = current_names(json.loads((run / "config.json").read_text()), FORMER)
+    terms = recipe.pop("terms", "") or " ".join(terms_of_data([data, *photos]))  # runs up to 0.1 did not record them
     saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
     config = Config.of_run(run)
     if config.network not in networks.NETWORKS:
@@ -114,8 +114,7 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
         raise DataError(f"publishing changes a probability by {parity:.1e}, more than {MAX_PARITY_ERRORS[numbers]}")
     logits = served_logits(config, tensors, split, MIRRORED_BELOW)
     apart = "other_splits" in config.drop  # then no validation picture was learned from
-    learned = resized_pictures(known.pictures, split.pictures.shape[1])
-    fresh = np.zeros(0, bool) if apart else ~duplicates.exact_matches(split.pictures, learned)
+    fresh = np.zeros(0, bool) if apart else not_learned(split.pictures, known.pictures)
     figures = fitting.calibrate_and_measure(logits, split.labels, sources, fresh)
     temperature, thresholds = figures.pop("temperature"), figures.pop("uncertain")
     content = {
@@ -127,10 +126,10 @@ def export(run: Path, data: Path, out: Path, photos: Sequence[Path] = (), votes:
         "uncertain": thresholds,
         "mirrored_below": MIRRORED_BELOW,
         "metrics": figures | {"epoch": saved["epoch"], "parity": parity},
-        "data": describe_data(config, trained_on(run, known), len(split), origin, photos),
+        "data": f"{describe_data(config, trained_on(run, known), len(split), origin, photos)} {terms}".rstrip(),
         "dataset": (FER2013 if origin else OWN)["type"],
         **({"heads": weights_of_heads(trained)} if "mix" in trained else {}),
-        **({"terms": RESEARCH_ONLY} if any(map(is_raf_db, photos)) else {}),
+        **({"terms": terms} if terms else {}),
         "recipe": recipe | {"epochs_run": epochs_run(run)},
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -254,7 +253,6 @@ def describe_data(
     """
     source = f"{FER2013['name']} in {origin}" if origin else "Pictures of the publisher's own"
     without = f", without {' and '.join(LEFT_OUT[name] for name in config.drop)}" if config.drop else ""
-    raf_db = any(map(is_raf_db, photos))
     names = " and ".join(RAF_DB if is_raf_db(root) else "photos of the publisher's own" for root in photos)
     extra = f" and of the held-out tenth of {names}, from the rest of which it learned too" if photos else ""
     sentences = [
@@ -274,8 +272,6 @@ def describe_data(
         sentences.append("Of further pictures without labels it learned what those networks say.")
     if config.init_weights:
         sentences.append(f"It was initialised with {config.init_weights}; the data of those weights count too.")
-    if raf_db:
-        sentences.append(RESEARCH_ONLY)
     return " ".join(sentences)
 
 

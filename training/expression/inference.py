@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from facemotion import EmotionClassifier
 from facemotion.expression import crops, onnx_network
+from training.common import duplicates
 from training.expression import networks
 from training.expression.data.dataset import Split
 
@@ -74,6 +75,11 @@ def resized_pictures(pictures: NDArray[np.uint8], side: int) -> NDArray[np.uint8
     if pictures.shape[-1] == side:
         return pictures
     return np.stack([crops.resize(picture, side) for picture in pictures]).reshape(-1, side, side)
+
+
+def not_learned(validation: NDArray[np.uint8], training: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of the `validation` images, [N, S, S], are not among `training`, pixel for pixel in that size: bool [N]."""
+    return ~duplicates.exact_matches(validation, resized_pictures(training, validation.shape[-1]))
 
 
 def resized_split(split: Split, side: int) -> Split:

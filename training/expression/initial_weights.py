@@ -42,6 +42,11 @@ def load_initial(network: nn.Module, config: Config) -> str:
     return pin(config.init_weights, served.file)
 
 
+def terms(config: Config) -> str:
+    """The terms of use of the weights that `config.init_weights` names; "" where they have none."""
+    return str(EmotionClassifier.from_pretrained(config.init_weights).config.get("terms") or "")
+
+
 def load_heads_from_single(network: MultiHeadNet, single: nn.Module, config: Mapping[str, Any]) -> None:
     """Copy the trunk of `EmotionNet`, and its linear layer into every head.
 

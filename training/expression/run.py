@@ -44,9 +44,9 @@ class Run:
         self.training: dict[str, Any] = {}
         torch.manual_seed(config.seed)
         network = ablation_networks.build(config.network)
-        self.initial_weights_pin = (
-            initial_weights.load_initial(network, config) if config.init_weights and not resume else ""
-        )
+        begins = bool(config.init_weights) and not resume
+        self.initial_weights_pin = initial_weights.load_initial(network, config) if begins else ""
+        self.terms = initial_weights.terms(config) if begins else ""
         self.network = networks.channels_last(network, device)
         torch.backends.cudnn.benchmark = device.type == "cuda"  # all batches but the last are of one size
         self.optimizer = make_optimizer(config, self.network)
@@ -68,7 +68,7 @@ class Run:
             self.scaler.load_state_dict(checkpoint["scaler"])
         self.epoch, self.history = checkpoint["epoch"], checkpoint["history"]
         self.initial_weights_pin = checkpoint.get("initial_weights_pin", checkpoint.get("begun_from", ""))
-        self.training = checkpoint.get("training", {})
+        self.training, self.terms = checkpoint.get("training", {}), checkpoint.get("terms", "")
 
     def check_training(self, digest: str, teachers: Sequence[str]) -> None:
         """Record what the run learns from, and compare it with what a resumed run learned from so far.
@@ -89,6 +89,10 @@ class Run:
             )
         self.training = training
 
+    def add_terms(self, *terms: str) -> None:
+        """Take over the terms of use of what the run learns from; they come with its weights."""
+        self.terms = " ".join(dict.fromkeys(filter(None, (self.terms, *terms))))
+
     def state(self) -> dict[str, Any]:
         """The checkpoint that `load` restores, with the recipe."""
         return {
@@ -101,6 +105,7 @@ class Run:
             "scaler": self.scaler.state_dict(),
             "initial_weights_pin": self.initial_weights_pin,
             "training": self.training,
+            "terms": self.terms,
         }
 
     @property
@@ -113,6 +118,7 @@ class Run:
         if self.context.is_first:
             self.directory.check_validation(validation)
             recipe = self.config.to_dict() | {"init_weights": self.initial_weights_pin, "teachers": list(teachers)}
+            recipe |= {"terms": self.terms} if self.terms else {}
             # Exports publish the recipe: of a path only the name.
             recipe |= {name: recipe[name] and Path(recipe[name]).resolve().name for name in ("votes", "unlabelled")}
             environment = provenance.environment(self.device) | {

@@ -42,6 +42,11 @@ TAGS = {
 }
 
 
+def terms_of_run(run: str) -> str:
+    """The terms of use of what a finished run learned from; "" where there are none."""
+    return str(json.loads((Path(run) / "config.json").read_text(encoding="utf-8")).get("terms") or "")
+
+
 class RunDirectory:
     """Reads and writes the files of the run in `folder`, which need not be there yet."""
 

@@ -27,7 +27,6 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from training.common import duplicates
 from training.common.cli_errors import exit_on_error
 from training.common.devices import choose_device
 from training.common.errors import DataError
@@ -38,9 +37,10 @@ from training.expression.data import mixture
 from training.expression.data.dataset import Split
 from training.expression.data.epoch_data import EpochData
 from training.expression.data.run_data import epoch_inputs, load_kept_back, load_training, load_validation
+from training.expression.data.sources import terms_of_data
 from training.expression.distributed import DistributedContext, batches
 from training.expression.evaluation import evaluate
-from training.expression.inference import as_input, predict, resized_pictures, to_device
+from training.expression.inference import as_input, not_learned, predict, to_device
 from training.expression.optim import (
     classification_losses,
     count_correct,
@@ -49,7 +49,7 @@ from training.expression.optim import (
     set_learning_rate,
 )
 from training.expression.run import Run, quality
-from training.expression.run_dir import RunDirectory
+from training.expression.run_dir import RunDirectory, terms_of_run
 
 SHOW_EVERY = 20  # steps: asking a GPU for the loss makes it wait
 
@@ -120,6 +120,7 @@ def train(
         run = Run(config, out, where, context, resume)
         epoch_data = epoch_inputs(config, splits[0], [data, *photos], kept_back, where)
         run.check_training(epoch_data.digest, epoch_data.teacher_pins)
+        run.add_terms(*terms_of_data([data, *photos]), *map(terms_of_run, config.teachers))
         if isinstance(run.network, networks.MultiHeadNet) and not resume:
             mixture.set_initial_head_weights(run.network, config, len(photos))
         run.write_start(splits[1], epoch_data.teacher_pins)
@@ -221,8 +222,7 @@ def forward(run: Run, pictures: Tensor) -> Tensor:
 
 def finish(run: Run, training: Split, validation: Split, draw: bool) -> dict[str, Any]:
     """Evaluate the best and the last epoch, write metrics.json, and draw the figures."""
-    learned = resized_pictures(training.pictures, validation.pictures.shape[-1])
-    fresh = ~duplicates.exact_matches(validation.pictures, learned)
+    fresh = not_learned(validation.pictures, training.pictures)
     best = max(run.history, key=lambda row: quality(row, run.config))
 
     def evaluate_epoch(epoch: float) -> dict[str, Any]:

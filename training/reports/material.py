@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.common import duplicates
 from training.expression.data import inspect
 from training.expression.data.dataset import Split
 from training.expression.evaluation import evaluate, metrics
 from training.expression.figures import run_figures
 from training.expression.figures.run_figures import Record
+from training.expression.inference import not_learned
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Material:
 
     `config` is the run's config.json, `machines` its environment.json, one entry for each time it was started;
     `splits` are the first source of the data by name, `validation` what the run was validated on, of all sources,
-    48 x 48; `model` is the exported configuration, and `votes` FER+'s file.
+    in the network's size; `model` is the exported configuration, and `votes` FER+'s file.
     """
 
     record: Record
@@ -39,7 +39,7 @@ class Material:
     def fresh(self) -> NDArray[np.bool_]:
         """Which of the validation images are not in train, pixel for pixel: bool [N]."""
         validation = run_figures.validation_pictures(self.record, self.validation)
-        return ~duplicates.exact_matches(validation.pictures, self.splits[self.config["train_split"]].pictures)
+        return not_learned(validation.pictures, self.splits[self.config["train_split"]].pictures)
 
     @cached_property
     def best(self) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from PIL import Image
 
 import facemotion
 from training.common.cli_errors import exit_on_error
-from training.common.constants import SIDE
 from training.common.errors import DataError
 from training.common.knobs import current_names
 from training.expression import export
@@ -34,7 +33,6 @@ from training.expression.data.sources import available
 from training.expression.evaluation import metrics
 from training.expression.figures import charts, run_figures
 from training.expression.figures.run_figures import FigureWriter
-from training.expression.inference import resized_split
 from training.reports import paper_results, run_report_sections
 from training.reports.material import Material
 
@@ -107,8 +105,7 @@ def gather(run: Path, sources: Sequence[Path], model: Path, votes: Path | None =
     if votes:
         recipe = dataclasses.replace(recipe, votes=str(votes))
     parts = validation_parts(splits[record.split], photos, recipe)
-    small = resized_split(validation_split(parts, recipe), SIDE)
-    return Material(record, config, machines, splits, small, exported, votes)
+    return Material(record, config, machines, splits, validation_split(parts, recipe), exported, votes)
 
 
 def draw(material: Material, folder: Path, photo: Path, model: Path) -> list[Path]:

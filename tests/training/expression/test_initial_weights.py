@@ -27,6 +27,7 @@ from training.reports import paper_results
 
 pytestmark = pytest.mark.slow
 
+TERMS = "For tests and nothing else."
 CONFIG = Config(epochs=1, batch_size=14, learning_rate=1e-30)  # which moves no weight
 
 
@@ -40,7 +41,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with weights that no seed of a run gives."""
     torch.manual_seed(77)
     tensors = export.cast_tensors(networks.build("simplecnn").state_dict(), torch.float16)
-    return model_folders.write(tmp_path_factory.mktemp("models") / "published", tensors)
+    folder = model_folders.write(tmp_path_factory.mktemp("models") / "published", tensors)
+    content = json.loads((folder / CONFIG_FILE).read_text())
+    (folder / CONFIG_FILE).write_text(json.dumps(content | {"terms": TERMS}))
+    return folder
 
 
 def begun(start: str, **knobs: object) -> tuple[dict[str, torch.Tensor], str]:
@@ -180,6 +184,7 @@ def test_its_export_says_so(run: Path, tree: Path, tmp_path: Path) -> None:
     config = export.export(run, tree, tmp_path / "model")
     assert config["data"].startswith("Pictures of the publisher's own: trained on 42 pictures of train;")
     assert "It was initialised with model#" in config["data"]
+    assert config["terms"] == TERMS and config["data"].endswith(TERMS) and "terms" not in config["recipe"]
 
 
 def test_it_goes_on_with_the_same_flag_or_none_but_no_other(run: Path, tree: Path) -> None:

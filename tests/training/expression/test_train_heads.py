@@ -284,7 +284,7 @@ def test_other_training_images_are_refused_on_resume(place: Place, tmp_path: Pat
 
 def test_the_report_of_a_run_takes_all_its_sources(place: Place, tmp_path: Path) -> None:
     material = run_report.gather(place.runs / "whole", [place.data, place.photos], tmp_path / "model", place.votes)
-    assert len(material.validation) == 24 and material.validation.pictures.shape[1:] == (48, 48)
+    assert len(material.validation) == 24 and material.validation.pictures.shape[1:] == (64, 64)
     assert material.fresh.shape == (24,) and material.data["splits"]
 
 

@@ -67,7 +67,7 @@ def test_a_model_of_several_sources_claims_what_was_measured_on_test_sets() -> N
     assert result["dataset"] == {"name": "RAF-DB basic", "type": "raf-db", "split": "test"}
     assert [(m["type"], m["value"]) for m in result["metrics"]] == [("accuracy", 0.8625)]  # not 0.85 of FER2013
     assert "\n| RAF-DB basic | 3,068 | 0.8625 | 0.8500 to 0.8750 | 0.7800 | 0.0300 |\n" in text
-    assert "It also learned from photos" in text and "\nResearch only.\n" in text
+    assert "each source of images counts alike" in text and "\nResearch only.\n" in text
     assert "also in the training data" not in text  # there is no such row
     alone = model_card.render(config(accuracy=0.65, accuracy_not_in_train=0.63), REPO, ONNX)
     assert "also in the training data" in alone and "learned from photos" not in alone

@@ -8,7 +8,7 @@ official split is such a tree with all three. fer2013.csv has the columns emotio
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from facemotion.expression import crops
 from facemotion.faces import EMOTIONS
-from training.common.constants import SIDE
+from training.common.constants import RESEARCH_ONLY, SIDE
 from training.common.errors import DataError
 from training.common.files import pictures_in
 
@@ -72,6 +72,11 @@ def is_raf_db(root: Path) -> bool:
     """Whether a tree of photos is RAF-DB's basic set, by the number of pictures in its parts."""
     folders = (_split_folder(root, name) for name in ("train", "test"))
     return tuple(sum(len(pictures_in(f / e)) for e in EMOTIONS) if f else 0 for f in folders) == RAF_DB_PARTS
+
+
+def terms_of_data(roots: Sequence[Path]) -> list[str]:
+    """The terms of use that the data impose on weights that learn from them."""
+    return [RESEARCH_ONLY] if any(map(is_raf_db, roots)) else []
 
 
 def available(data: Path) -> tuple[str, ...]:

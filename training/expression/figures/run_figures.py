@@ -29,7 +29,6 @@ from tqdm import tqdm
 from facemotion.faces import EMOTIONS
 from training.common import duplicates
 from training.common.cli_errors import exit_on_error
-from training.common.constants import SIDE
 from training.common.errors import DataError
 from training.expression.config import Config
 from training.expression.data.dataset import Split, load_split
@@ -91,7 +90,8 @@ def draw_finished(out: Path, training: Split, validation: Split) -> None:
     """The figures of the run and of its data, into out/figures."""
     print("drawing the figures ...", flush=True)
     figures = FigureWriter(out / "figures")
-    draw_data(figures, {"train": training, "validation": resized_split(validation, SIDE)}, near=False)
+    same_size = resized_split(training, validation.pictures.shape[-1])
+    draw_data(figures, {"train": same_size, "validation": validation}, near=False)
     record = read_run(out)
     draw_mistakes(figures, record, draw_run(figures, record), validation)
 
