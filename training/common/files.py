@@ -30,11 +30,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file atomically.
+    """Write a file atomically; its folder is made where it is missing.
 
     Raises:
         OSError: the file cannot be written.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as (temporary,), temporary.open("wb") as file:
         write(file)
 

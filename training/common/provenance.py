@@ -23,7 +23,7 @@ def commit() -> dict[str, Any]:
     revision = _git("rev-parse", "HEAD")
     if revision is None:
         return {"commit": "unknown", "dirty": None}
-    return {"commit": revision, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".."))}
+    return {"commit": revision, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
 
 
 def _git(*arguments: str) -> str | None:

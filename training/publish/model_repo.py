@@ -17,8 +17,9 @@ from training.publish.space import ROOT
 ONNX_FILE = "model.onnx"
 CARD = "README.md"
 FIGURES = {".png", ".jpg", ".gif", ".webp"}
-# These of training.expression.figures.run_figures show pictures of the data, which are not ours to publish.
-PICTURES_OF_DATA = {"samples", "equal", "near", "mistakes"}
+# These of training.expression.figures.run_figures and training.reports.detector_report show pictures of the data, which
+# are not ours to publish.
+PICTURES_OF_DATA = {"samples", "equal", "near", "mistakes", "hits", "misses", "false_alarms", "changes"}
 RUN_FILES = ("config.json", "best.pt", "history.csv", "predictions")
 
 
