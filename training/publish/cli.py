@@ -211,7 +211,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     finder.add_argument("--results", type=Path, help="detectors.json of training.detector.evaluate, for the card")
     for kind, variable in ((model, VARIABLE), (finder, DETECTOR_VARIABLE)):
         kind.add_argument("--repo", required=True, help="where to publish: owner/name; made if it does not exist")
-        kind.add_argument("--figures", type=Path, help="a folder of pictures for the card (RUN/figures)")
+        default = " (RUN/figures)" if kind is model else ""
+        kind.add_argument("--figures", type=Path, help=f"a folder of pictures for the card{default}")
         kind.add_argument("--message", default="Publish the model", help="of the commit (%(default)s)")
         kind.add_argument("--pr", action="store_true", help="open a pull request instead of committing to main")
         kind.add_argument(
