@@ -165,7 +165,7 @@ class _EncodedSound:
     def _resample(self, frame: Any) -> Iterator[av.Packet[Any]]:
         clock = Fraction(1, self._stream.rate)
         for piece in self._resampler.resample(frame):
-            if piece.pts is not None:  # frames that need no change keep the clock of the source
+            if piece.pts is not None and piece.time_base is not None:  # those that need no change keep their clock
                 piece.pts, piece.time_base = round(piece.pts * piece.time_base / clock), clock
             yield from self._stream.encode(piece)
 

@@ -15,13 +15,13 @@ from facemotion.webui.gradio_patches.type_stubs import WithoutStub
 _EXAMPLE: dict[str, Any] = {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}, "orig_name": "photo.jpg"}
 
 
-def present(path: str | None) -> str | None:
+def present(path: str) -> str:
     """The path of an upload.
 
     Raises:
         MissingInput: it was deleted after its time, while the page stayed open.
     """
-    if path and not Path(path).exists():
+    if not Path(path).exists():
         raise MissingInput("This file is not here any more: uploads are deleted within the hour. Please add it again.")
     return path
 
@@ -45,7 +45,7 @@ class PhotoInput(gr.Image, metaclass=WithoutStub):
         if payload is None:
             return None
         in_url = payload.url is not None and payload.url.startswith("data:")
-        return images.load_picture(payload.url if in_url else present(payload.path))
+        return images.load_picture(payload.url if in_url else payload.path and present(payload.path))
 
     def example_payload(self) -> dict[str, Any]:
         """Example argument on the API page; Gradio's own example is a web address, which is refused here."""
