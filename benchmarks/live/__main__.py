@@ -118,8 +118,9 @@ def watch(url: str, played: Path, seconds: float) -> dict[str, Any]:
         tab = page.get_by_role("tab", name="Webcam")
         start = page.get_by_role("button", name="Start camera")
         chromium.sync_api.expect(tab.or_(start).first).to_be_visible(timeout=chromium.PATIENCE_MS)
-        if tab.is_visible():
-            tab.click()
+        while not start.is_visible():  # a click before the page's scripts run is lost
+            tab.click(timeout=chromium.PATIENCE_MS)
+            page.wait_for_timeout(500)
         start.click()
         page.wait_for_function("fmSeen.shown.length > 10", timeout=chromium.PATIENCE_MS)
         page.wait_for_timeout(SETTLE_S * 1e3)
