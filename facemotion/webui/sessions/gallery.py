@@ -41,11 +41,10 @@ class GalleryPhoto:
 
 @dataclass(eq=False, slots=True)
 class GallerySession:
-    """Photos of a visitor analysed so far, their total number, and whether the run has begun and was cancelled."""
+    """Photos of a visitor analysed so far, their total number, and whether the run was cancelled."""
 
     total: int
     photos: list[GalleryPhoto] = field(default_factory=list)
-    begun: bool = False
     cancelled: bool = False
 
     @property

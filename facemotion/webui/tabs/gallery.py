@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from html import escape
 from typing import Any
 
@@ -30,7 +29,6 @@ _INVITATION = (
     f"Add up to {settings.MAX_PICTURES} photos and choose “Find the faces”, or look at the example photos. "
     "A photo that cannot be read is named, and the others are done all the same."
 )
-_WAITING = f"Waiting for its turn: {CONCURRENT_GALLERIES} galleries are read at a time."
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,16 @@ class _Components:
 def build(pipeline: Pipeline) -> None:
     """Lays the tab out and connects it, inside the current `gr.Tab`."""
     components = _layout()
-    _connect(pipeline, components, components.run)
-    _connect(pipeline, components, components.examples, example_photos())
-    outputs = [components.run, components.examples, components.cancel, components.status]
-    cancel = partial(_cancel, components)
-    components.cancel.click(cancel, components.session, outputs, queue=False, **QUIET)
+    chosen, examples = _finder(pipeline, components), _finder(pipeline, components, example_photos())
+    long = QUIET | {"concurrency_limit": CONCURRENT_GALLERIES, "concurrency_id": "gallery"}
+    finders: list[Any] = [
+        components.run.click(chosen, components.photos, components.outputs(), **long),
+        components.examples.click(examples, None, components.outputs(), **long),
+    ]
+    buttons = [components.run, components.examples, components.cancel]
+    for finder in finders:  # after success or failure the buttons are restored
+        finder.then(lambda: _buttons(components, busy=False), None, buttons, **QUIET)
+    components.cancel.click(_cancel, components.session, components.cancel, queue=False, **QUIET)
     components.pictures.select(_open, components.session, [components.opened, components.faces], **QUIET)
 
 
@@ -102,65 +105,35 @@ def _layout() -> _Components:
     )
 
 
-def _connect(pipeline: Pipeline, components: _Components, button: gr.Button, fixed: list[str] | None = None) -> None:
-    """Have a button analyse the uploaded photos, or always the `fixed` photos."""
+def _finder(
+    pipeline: Pipeline, components: _Components, fixed: list[str] | None = None
+) -> Callable[..., Iterator[Update]]:
+    """The handler that analyses the uploaded photos, or always the `fixed` photos."""
 
-    def begin(paths: list[str] | None = None) -> Update:
-        return _begin(components, fixed or paths or [])
+    def find(paths: list[str] | None = None) -> Iterator[Update]:
+        chosen = fixed or paths or []
+        gallery.check_count(chosen)
+        session = GallerySession(len(chosen))
+        yield _buttons(components, busy=True) | {
+            components.session: session,
+            components.status: _progress(session),
+            components.results: gr.Column(visible=False),
+        }
+        for _ in gallery.read_photos(pipeline, chosen, session, components.save_file):
+            yield {components.status: _progress(session)}
+        yield _finished(components, session)
 
-    def find(session: GallerySession, paths: list[str] | None = None) -> Iterator[Update]:
-        yield from _find(pipeline, components, session, fixed or paths or [])
-
-    photos = [] if fixed else [components.photos]
-    accepted = button.click(begin, photos, components.outputs(), queue=False, **QUIET)
-    finding = accepted.success(
-        find,
-        [components.session, *photos],
-        components.outputs(),
-        trigger_mode="multiple",  # one that was cancelled may still wait for its turn
-        concurrency_limit=CONCURRENT_GALLERIES,
-        concurrency_id="gallery",
-        **QUIET,
-    )
-    finding.failure(partial(_idle, components), None, components.outputs(), **QUIET)
+    return find
 
 
-def _begin(components: _Components, paths: list[str]) -> Update:
-    """Answer the click at once, since the queue may take a while."""
-    gallery.check_count(paths)
-    return _buttons(components, busy=True) | {
-        components.session: GallerySession(len(paths)),
-        components.status: text.note(_WAITING),
-        components.results: gr.Column(visible=False),
-    }
-
-
-def _find(pipeline: Pipeline, components: _Components, session: GallerySession, paths: list[str]) -> Iterator[Update]:
-    """Analyse the photos; one that was cancelled before its turn has nothing to say."""
-    if session.cancelled:
-        return
-    session.begun = True
-    yield {components.status: _progress(session)}
-    for _ in gallery.read_photos(pipeline, paths, session, components.save_file):
-        yield {components.status: _progress(session)}
-    yield _finished(components, session)
-
-
-def _cancel(components: _Components, session: GallerySession | None) -> Update:
-    """Ask the handler to end and show its results so far, or take back what still waits for its turn.
+def _cancel(session: GallerySession | None) -> gr.Button:
+    """Ask the handler to end and show its results so far.
 
     Gradio's own `cancels` would let a pending progress update overwrite them.
     """
     if session is not None:
         session.cancelled = True
-    if session is None or not session.begun:
-        return _idle(components)
-    return {components.cancel: gr.Button("Stopping ...", interactive=False)}
-
-
-def _idle(components: _Components) -> Update:
-    """Reset the tab; Gradio shows the error itself."""
-    return _buttons(components, busy=False) | {components.status: text.note(_INVITATION)}
+    return gr.Button("Stopping ...", interactive=False)
 
 
 def _buttons(components: _Components, busy: bool) -> Update:

@@ -2,7 +2,6 @@
 
 import codecs
 import csv
-import dataclasses
 import io
 import json
 import zipfile
@@ -124,34 +123,14 @@ def test_totals_name_all_expressions_with_numbers(tmp_path, keep):
     assert all(f'aria-label="{name}: 0 faces"' in html for name in EMOTIONS if name != "happy")
 
 
-def test_a_cancelled_album_shows_what_was_read(tmp_path, parts):
-    paths = [photo(tmp_path, "a.jpg")] * 3
-    album = gallery_tab._begin(parts, paths)[parts.session]
-    finding = gallery_tab._find(OneFace(), parts, album, paths)
-    next(finding), next(finding)
-    button = gallery_tab._cancel(parts, album)[parts.cancel]
+def test_a_cancelled_album_shows_what_was_read(tmp_path, keep):
+    album = GallerySession(3)
+    reading = gallery.read_photos(OneFace(), [photo(tmp_path, "a.jpg")] * 3, album, keep)
+    next(reading)
+    button = gallery_tab._cancel(album)
     assert (button.value, button.interactive) == ("Stopping ...", False)
-    (last,) = finding  # the photo at work was the last
-    assert "Cancelled after 2 of 3" in last[parts.status] and last[parts.run].visible
-
-
-def test_an_album_that_is_cancelled_before_its_turn_is_taken_back(tmp_path, parts):
-    begun = gallery_tab._begin(parts, [photo(tmp_path, "a.jpg")])
-    assert "Waiting" in begun[parts.status] and begun[parts.cancel].visible
-    taken_back = gallery_tab._cancel(parts, begun[parts.session])
-    assert taken_back[parts.run].visible and not taken_back[parts.cancel].visible
-    assert list(gallery_tab._find(OneFace(), parts, begun[parts.session], [])) == []
-
-
-@pytest.fixture
-def parts(tmp_path):
-    """The tab's components by name; one knows Gradio's folder."""
-
-    class Pictures:
-        GRADIO_CACHE, temp_files = str(tmp_path / "cache"), set[str]()
-
-    names = [field.name for field in dataclasses.fields(gallery_tab._Components)]
-    return gallery_tab._Components(**{name: Pictures() if name == "pictures" else name for name in names})
+    assert list(reading) == []  # the photo at work was the last
+    assert "Cancelled after 2 of 3" in gallery_tab._summary(album)
 
 
 def test_no_photos_and_no_faces_are_ordinary():
