@@ -18,7 +18,6 @@ from contextlib import contextmanager, redirect_stdout
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from facemotion.cli.results import say
 from facemotion.errors import BadOption
 
 if TYPE_CHECKING:
@@ -42,10 +41,10 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, _Terminated) as stop:
         number = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
         done = f"{seen[-1].done} of {seen[-1].total} pictures are done" if seen else "nothing is done yet"
-        say(f"Stopped: {done}. --resume goes on from there.")
+        print(f"facemotion: Stopped: {done}. --resume goes on from there.", file=sys.stderr, flush=True)
         return 128 + number
     except BadOption as error:
-        say(error.message)
+        print(f"facemotion: {error.message}", file=sys.stderr, flush=True)
         return 2
     if options.json:
         print(json.dumps(report.to_dict(), indent=2), flush=True)
