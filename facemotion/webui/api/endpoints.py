@@ -134,7 +134,7 @@ def build_video(pipeline: Pipeline) -> None:
         if video is None:
             raise MissingInput("Add a video: MP4, MOV, WebM, MKV or AVI.")
         # A video has its own time limit; the limit for requests is in the context.
-        finished = Context().run(_run_to_end, VideoSession().run(pipeline, video, shown.GRADIO_CACHE))
+        finished = Context().run(_run_to_end, VideoSession(video).run(pipeline, shown.GRADIO_CACHE))
         for component, file in ((shown, finished.video), (table, finished.table)):
             component.temp_files.add(file)
         return finished.video, finished.table, finished.result.to_dict()

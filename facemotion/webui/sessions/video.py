@@ -31,11 +31,18 @@ class VideoResult:
 
 
 class VideoSession:
-    """Processing of a video, from the click to the result or to Stop. It may be stopped before it begins."""
+    """Processing of the video at `path`, from the click to the result or to Stop, which may come before it begins."""
 
-    def __init__(self) -> None:
-        self.stopped = False
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.stopped = self._begun = False
         self._job: VideoJob | None = None
+
+    def begin(self) -> bool:
+        """Whether it is to be processed now: not where it was stopped, or has begun before."""
+        begins = not (self.stopped or self._begun)
+        self._begun = True
+        return begins
 
     def stop(self) -> None:
         """Stop within a frame, from any thread."""
@@ -43,7 +50,7 @@ class VideoSession:
         if self._job is not None:
             self._job.stop()
 
-    def run(self, pipeline: Pipeline, path: str, cache: str) -> Iterator[float | VideoResult]:
+    def run(self, pipeline: Pipeline, cache: str) -> Iterator[float | VideoResult]:
         """Process the video; yield the share done, and finally the result unless stopped.
 
         Raises:
@@ -51,7 +58,7 @@ class VideoSession:
         """
         with _folder(cache) as folder:
             video, table = folder / f"{NAME}.mp4", folder / f"{NAME}.csv"
-            self._job = job = VideoJob(pipeline, path, video, table)
+            self._job = job = VideoJob(pipeline, self.path, video, table)
             if self.stopped:
                 return
             yield from job.run()
@@ -66,11 +73,11 @@ class VideoSessions:
         self._sessions: WeakValueDictionary[str, VideoSession] = WeakValueDictionary()
         self._lock = Lock()
 
-    def start(self, session: str) -> VideoSession:
-        """Start a session; the previous session of the page is stopped."""
+    def start(self, session: str, path: str) -> VideoSession:
+        """Start a session for a video; the previous session of the page is stopped."""
         with self._lock:
             self._stop(session)
-            started = self._sessions[session] = VideoSession()
+            started = self._sessions[session] = VideoSession(path)
             return started
 
     def stop(self, session: str) -> None:

@@ -51,8 +51,8 @@ def build(pipeline: Pipeline, page: gr.Blocks) -> None:
     def accept(path: str | None, request: gr.Request) -> Update:
         return _accept(components, sessions, path, str(request.session_hash))
 
-    def find(path: str | None, session: VideoSession | None) -> Iterator[Update]:
-        yield from _find(pipeline, components, path, session)
+    def find(session: VideoSession | None) -> Iterator[Update]:
+        yield from _find(pipeline, components, session)
 
     def stop(request: gr.Request) -> Update:
         sessions.stop(str(request.session_hash))
@@ -64,9 +64,9 @@ def build(pipeline: Pipeline, page: gr.Blocks) -> None:
     accepted = components.run.click(accept, components.video, components.outputs(), queue=False, **QUIET)
     finding = accepted.success(
         find,
-        [components.video, components.session],
+        components.session,
         components.outputs(),
-        trigger_mode="multiple",  # one that was stopped may still wait for its turn
+        trigger_mode="multiple",  # an event of what was stopped may still wait for its turn
         **QUIET,
         **QUEUE,
     )
@@ -105,7 +105,7 @@ def _accept(components: _Components, sessions: VideoSessions, path: str | None, 
         components.people: "",
         components.csv: None,
         components.status: text.note(video_html.WAITING),
-        components.session: sessions.start(session),
+        components.session: sessions.start(session, path),
     }
 
 
@@ -114,17 +114,16 @@ def _idle(components: _Components) -> Update:
     return components.buttons(busy=False) | {components.status: text.note(video_html.INVITATION)}
 
 
-def _find(
-    pipeline: Pipeline, components: _Components, path: str | None, session: VideoSession | None
-) -> Iterator[Update]:
-    if path is None or session is None:
-        raise MissingInput("There is no video yet. Add one first.")
-    if session.stopped:
+def _find(pipeline: Pipeline, components: _Components, session: VideoSession | None) -> Iterator[Update]:
+    """Process the page's present session. The event of a former one, which was stopped in the queue, may come first and
+    begin it; the event of its own then finds nothing left to do."""
+    if session is None or not session.begin():
         return
+    uploads.present(session.path)
     began = told = time.monotonic()
     yield {components.status: video_html.progress(0, 0)}
     finished: VideoResult | None = None
-    for done in session.run(pipeline, uploads.present(path), components.shown.GRADIO_CACHE):
+    for done in session.run(pipeline, components.shown.GRADIO_CACHE):
         if isinstance(done, VideoResult):
             finished = done
         elif not session.stopped and time.monotonic() - told >= PROGRESS_EVERY_S:
