@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,7 @@ for line in sys.stdin:
 cluster.shutdown()
 """
 STARTS = 3
+NOTICED_S = 10  # after which Ray has given what a dead node did to another worker, before that one waits at the end
 ALONE = {  # on loopback, and no slower than other programs
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -125,6 +127,7 @@ def test_nodes_that_die_cost_no_row_nor_with_the_driver_and_those_that_join_help
     driver = begin(*command, **ALONE)
     wait_until(lambda: len(done(out)) >= 12 and len(nodes.at_work()) == 2, driver)
     nodes.tell("remove")
+    time.sleep(NOTICED_S)
     middle.open()
     wait_until(lambda: done(out) >= set(GATED), driver)  # also what was being done on the node
 
