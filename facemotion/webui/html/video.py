@@ -44,7 +44,7 @@ def summary(result: Result) -> str:
     found = f"<b>{count(seen, 'face')} followed</b> in {lasted};" if seen else f"{nobody} The video lasts {lasted};"
     sound = {"kept": "The sound is untouched.", "encoded": "The sound was encoded anew.", "none": "It has no sound."}
     facts = (
-        f"{result.analysed} of {result.frames} frames were analysed, {ANALYSED_PER_S} a second, "
+        f"{result.analysed} of {result.frames} frames were analysed, about {ANALYSED_PER_S} a second, "
         f"and the boxes between them interpolated. {sound[result.sound]}"
     )
     return text.note(f"{found} {facts}")

@@ -92,7 +92,7 @@ def test_all_faces_are_counted_and_nobody_is_told_apart_from_briefly() -> None:
         result = Result((64, 64), (64, 64), 12.3, 300, 30, "kept", tuple(people), {})  # type: ignore[arg-type]
         said.append(video_words.summary(result))
         assert video_words.table(result).count("<tr>") == (13 if people is crowd else 0)
-    assert "<b>40 faces followed</b> in 12.3 seconds;" in said[0]
+    assert "<b>40 faces followed</b> in 12.3 seconds; 30 of 300 frames were analysed, about 10 a second, and" in said[0]
     assert "No face stays in view for 0.25 seconds.</b> The video lasts 12.3 seconds;" in said[1]
     assert "<b>No faces found.</b>" in said[2] and "seen from the front. The video lasts" in said[2]
 
