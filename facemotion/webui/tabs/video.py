@@ -118,6 +118,7 @@ def _find(pipeline: Pipeline, components: _Components, session: VideoSession | N
     """Process the page's present session. The event of a former one, which was stopped in the queue, may come first and
     begin it; the event of its own then finds nothing left to do."""
     if session is None or not session.begin():
+        yield {components.status: gr.skip()}  # without any update Gradio empties all outputs
         return
     uploads.present(session.path)
     began = told = time.monotonic()
