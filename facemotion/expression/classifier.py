@@ -95,7 +95,7 @@ class EmotionClassifier:
         return np.concatenate([np.empty((0, len(EMOTIONS)), np.float32), *batches])
 
     def is_uncertain(self, probabilities: NDArray[np.float32]) -> bool:
-        """Whether the top probability, or its lead over the second, is below the configured threshold.
+        """Whether the top probability, or its lead over the second, is below the configured threshold, or is NaN.
 
         Args:
             probabilities: float [7].

@@ -118,8 +118,7 @@ def data_summary(counts: Mapping[str, Any]) -> str:
     return (
         f"It learned from {counts.get('train_photos', 0):,} photos{' and from ' + made if made else ''}.{crowds} "
         f"{counts.get('val_photos', 0):,} photos were held out. "
-        f"{cleaned}"
-        f"{counts.get('train_ignored', 0):,} faces too small or marked invalid were blanked.\n"
+        f"{cleaned}{counts.get('train_ignored', 0):,} faces too small or marked invalid were blanked.\n"
     )
 
 

@@ -104,6 +104,8 @@ def test_refuses_what_is_no_crop(classifier, crop):
         ([0.94, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01], False),
         ([1 / 7] * 7, True),
         ([0.49, 0.48, 0.01, 0.01, 0.01, 0, 0], True),  # a high top, but no lead
+        ([float("nan")] * 7, True),
+        ([0.9, float("nan"), 0, 0, 0, 0, 0], True),
     ],
 )
 def test_uncertain_needs_both_a_high_top_and_a_lead(classifier, probabilities, uncertain):

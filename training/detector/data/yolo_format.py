@@ -30,8 +30,8 @@ IGNORED_PX = 5  # of a box's longer side; fewer are neither learned nor counted
 HELD_OUT = 10  # one source photo in so many of every set
 NO_FACES = "neg_cats"  # a set without a face, all of it is held out
 
-# Frames of one film, and pictures one camera took within a session: "..._mp4-53", "mask-wearing-1632938125416".
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, 5  # EXIF's tag, and its first value of a photo that is turned by 90 degrees
+# Frames of one film, and pictures one camera took within a session: "..._mp4-53", "mask-wearing-1632938125416".
 _SERIES = re.compile(r"(_(mp4|mov|avi)-\d+|-\d{13})$", re.IGNORECASE)
 
 
