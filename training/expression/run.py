@@ -91,7 +91,9 @@ class Run:
 
     def add_terms(self, *terms: str) -> None:
         """Take over the terms of use of what the run learns from; they come with its weights."""
-        self.terms = " ".join(dict.fromkeys(filter(None, (self.terms, *terms))))
+        for one in terms:
+            if one not in self.terms:  # a resumed run holds them already
+                self.terms = f"{self.terms} {one}".lstrip()
 
     def state(self) -> dict[str, Any]:
         """The checkpoint that `load` restores, with the recipe."""
